@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// A byte string that grows at its end. Not NUL-terminated, unless buf_cstr was called last.
+#ifndef BASE_BUF_H
+#define BASE_BUF_H
+
+#include <stddef.h>
+
+#include "base/macros.h"
+
+struct buf {
+    char *data;
+    size_t size;
+    size_t capacity;
+};
+
+void buf_dispose(struct buf *b); // frees the bytes; the buffer is empty and usable afterwards
+#define auto_buf CLEANUP(buf_dispose)
+
+// Makes room for `extra` more bytes and returns where they go; the caller adds to b->size what it
+// wrote.
+char *buf_reserve(struct buf *b, size_t extra);
+void buf_append(struct buf *b, const void *bytes, size_t size);
+void buf_append_str(struct buf *b, const char *s);
+void buf_append_char(struct buf *b, char c);
+void buf_printf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
+// Puts a NUL behind the last byte, without counting it, and returns the bytes (borrowed).
+char *buf_cstr(struct buf *b);
+// Hands the heap bytes over (may be NULL when empty); the buffer is empty afterwards.
+char *buf_take(struct buf *b, size_t *ret_size);
+
+#endif

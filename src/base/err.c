@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+#include "base/err.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct {
+    const char *name;
+    int http_status;
+} err_codes[] = {
+    [ERR_INVALID] = {"invalid", 400},           [ERR_UNAUTHORIZED] = {"unauthorized", 400},
+    [ERR_FORBIDDEN] = {"forbidden", 403},       [ERR_NOT_FOUND] = {"not_found", 404},
+    [ERR_CONFLICT] = {"conflict", 409},         [ERR_TOO_LARGE] = {"too_large", 413},
+    [ERR_RATE_LIMITED] = {"rate_limited", 429}, [ERR_TIMEOUT] = {"timeout", 408},
+    [ERR_UNAVAILABLE] = {"unavailable", 503},   [ERR_NO_SPACE] = {"no_space", 507},
+    [ERR_INTERNAL] = {"internal", 500},
+};
+
+static void set_message(struct err *err, enum err_code code, int sys_errno, const char *fmt,
+                        va_list args)
+{
+    err->code = code;
+    err->sys_errno = sys_errno;
+    vsnprintf(err->message, sizeof err->message, fmt, args);
+    err->detail[0] = '\0';
+}
+
+int err_set(struct err *err, enum err_code code, const char *fmt, ...)
+{
+    if (err) {
+        va_list args;
+        va_start(args, fmt);
+        set_message(err, code, 0, fmt, args);
+        va_end(args);
+    }
+    return -(int)code;
+}
+
+int err_set_errno(struct err *err, enum err_code code, int sys_errno, const char *fmt, ...)
+{
+    if (err) {
+        va_list args;
+        va_start(args, fmt);
+        set_message(err, code, sys_errno, fmt, args);
+        va_end(args);
+        snprintf(err->detail, sizeof err->detail, "%s", strerror(sys_errno));
+    }
+    return -(int)code;
+}
+
+int err_detail(struct err *err, const char *fmt, ...)
+{
+    if (!err)
+        return -ERR_INTERNAL;
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(err->detail, sizeof err->detail, fmt, args);
+    va_end(args);
+    return -(int)err->code;
+}
+
+int err_internal(struct err *err, const char *fmt, ...)
+{
+    if (err) {
+        err->code = ERR_INTERNAL;
+        err->sys_errno = 0;
+        snprintf(err->message, sizeof err->message, "internal error");
+        va_list args;
+        va_start(args, fmt);
+        vsnprintf(err->detail, sizeof err->detail, fmt, args);
+        va_end(args);
+    }
+    return -ERR_INTERNAL;
+}
+
+const char *err_code_name(enum err_code code)
+{
+    return err_codes[code].name;
+}
+
+int err_http_status(enum err_code code)
+{
+    return err_codes[code].http_status;
+}
+
+const char *err_errno_name(int sys_errno)
+{
+    const char *name = strerrorname_np(sys_errno);
+    return name ? name : "EUNKNOWN";
+}

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+#include "base/log.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/json.h"
+
+static enum log_level log_level_min = LOG_INFO;
+static bool log_json;
+
+static const char *const level_names[] = {"debug", "info", "warning", "error"};
+
+void log_init(enum log_level level, bool json)
+{
+    log_level_min = level;
+    log_json = json;
+}
+
+bool log_enabled(enum log_level level)
+{
+    return level >= log_level_min;
+}
+
+bool log_level_parse(const char *text, enum log_level *ret_level)
+{
+    for (size_t i = 0; i < ARRAY_LEN(level_names); i++) {
+        if (!strcmp(text, level_names[i])) {
+            *ret_level = (enum log_level)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+// A word without spaces stands as it is; anything else as a JSON string, so that no text can forge
+// a line or a field.
+static void append_value(struct buf *out, const char *text)
+{
+    size_t size = strlen(text);
+    bool plain = size > 0;
+    for (size_t i = 0; i < size && plain; i++) {
+        unsigned char c = (unsigned char)text[i];
+        plain = c > ' ' && c < 0x7f && c != '"' && c != '=' && c != '\\';
+    }
+    if (plain)
+        buf_append(out, text, size);
+    else
+        json_write_quoted(out, text, size);
+}
+
+static void format_text(struct buf *out, enum log_level level, const char *iso, const char *event,
+                        const struct log_field *fields)
+{
+    buf_append(out, iso, CLOCK_ISO_SIZE - 1);
+    buf_append_char(out, ' ');
+    buf_append_str(out, level_names[level]);
+    buf_append_char(out, ' ');
+    buf_append_str(out, event);
+    for (; fields->name; fields++) {
+        buf_append_char(out, ' ');
+        buf_append_str(out, fields->name);
+        buf_append_char(out, '=');
+        if (fields->text)
+            append_value(out, fields->text);
+        else
+            json_write_digits(out, fields->number);
+    }
+    buf_append_char(out, '\n');
+}
+
+static void format_json(struct buf *out, enum log_level level, const char *iso, const char *event,
+                        const struct log_field *fields)
+{
+    json_begin_object(out);
+    json_member_str(out, "time", iso);
+    json_member_str(out, "level", level_names[level]);
+    json_member_str(out, "event", event);
+    for (; fields->name; fields++) {
+        if (fields->text)
+            json_member_str(out, fields->name, fields->text);
+        else
+            json_member_int(out, fields->name, fields->number);
+    }
+    json_end_object(out);
+    buf_append_char(out, '\n');
+}
+
+void log_format(struct buf *out, enum log_level level, int64_t time_ms, const char *event,
+                const struct log_field *fields)
+{
+    char iso[CLOCK_ISO_SIZE];
+    clock_iso(time_ms, iso);
+    (log_json ? format_json : format_text)(out, level, iso, event, fields);
+}
+
+void log_write(enum log_level level, const char *event, const struct log_field *fields)
+{
+    if (!log_enabled(level))
+        return;
+    auto_buf struct buf line = {0};
+    log_format(&line, level, clock_now_ms(), event, fields);
+    log_flush(&line);
+}
+
+void log_err(enum log_level level, const char *event, const struct err *err)
+{
+    log_event(level, event, LOG_TEXT("code", err_code_name(err->code)),
+              LOG_TEXT("error", err->message), LOG_TEXT("detail", err->detail));
+}
+
+void log_flush(struct buf *lines)
+{
+    // Nobody is left to tell when standard error itself cannot be written.
+    if (lines->size && fd_write_all(STDERR_FILENO, lines->data, lines->size))
+        lines->size = 0;
+    lines->size = 0;
+}

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+#include "base/text.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+// Looks at one character at s[0..size). Returns its length if it is valid; otherwise 0, with
+// *ret_skip the length of the maximal invalid sequence.
+static size_t utf8_char(const unsigned char *s, size_t size, size_t *ret_skip)
+{
+    unsigned char c = s[0];
+    size_t len;
+    unsigned char low = 0x80, high = 0xbf; // the range of the second byte
+    if (c < 0x80)
+        return 1;
+    *ret_skip = 1;
+    if (c >= 0xc2 && c <= 0xdf) {
+        len = 2;
+    } else if (c >= 0xe0 && c <= 0xef) {
+        len = 3;
+        low = c == 0xe0 ? 0xa0 : 0x80;
+        high = c == 0xed ? 0x9f : 0xbf;
+    } else if (c >= 0xf0 && c <= 0xf4) {
+        len = 4;
+        low = c == 0xf0 ? 0x90 : 0x80;
+        high = c == 0xf4 ? 0x8f : 0xbf;
+    } else {
+        return 0;
+    }
+    for (size_t i = 1; i < len; i++) {
+        if (i >= size || s[i] < low || s[i] > high) {
+            *ret_skip = i;
+            return 0;
+        }
+        low = 0x80;
+        high = 0xbf;
+    }
+    return len;
+}
+
+bool utf8_valid(const char *s, size_t size)
+{
+    const unsigned char *p = (const unsigned char *)s;
+    for (size_t i = 0, skip; i < size;) {
+        size_t len = utf8_char(p + i, size - i, &skip);
+        if (!len)
+            return false;
+        i += len;
+    }
+    return true;
+}
+
+void utf8_append_lossy(struct buf *out, const char *s, size_t size)
+{
+    const unsigned char *p = (const unsigned char *)s;
+    size_t start = 0;
+    for (size_t i = 0, skip; i < size;) {
+        size_t len = utf8_char(p + i, size - i, &skip);
+        if (len) {
+            i += len;
+            continue;
+        }
+        buf_append(out, s + start, i - start);
+        buf_append_str(out, "\xef\xbf\xbd");
+        i += skip;
+        start = i;
+    }
+    buf_append(out, s + start, size - start);
+}
+
+size_t utf8_prefix_utf16(const char *s, size_t size, size_t units, size_t *ret_units)
+{
+    size_t i = 0, used = 0;
+    while (i < size) {
+        unsigned char c = (unsigned char)s[i];
+        size_t len = c < 0x80 ? 1 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
+        size_t need = len == 4 ? 2 : 1;
+        if (used + need > units)
+            break;
+        used += need;
+        i += len;
+    }
+    if (ret_units)
+        *ret_units = used;
+    return i;
+}
+
+size_t utf8_utf16_len(const char *s, size_t size)
+{
+    size_t units;
+    utf8_prefix_utf16(s, size, SIZE_MAX, &units);
+    return units;
+}
+
+bool text_has_prefix(const char *s, const char *prefix)
+{
+    return !strncmp(s, prefix, strlen(prefix));
+}
+
+void text_lower(char *s)
+{
+    for (; *s; s++)
+        *s = (char)(*s >= 'A' && *s <= 'Z' ? *s - 'A' + 'a' : *s);
+}
+
+bool text_is_space(char c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+bool text_parse_int64(const char *s, int64_t min, int64_t max, int64_t *ret_value)
+{
+    if (!isdigit((unsigned char)s[*s == '-']))
+        return false;
+    char *end;
+    errno = 0;
+    long long value = strtoll(s, &end, 10);
+    if (errno || *end || value < min || value > max)
+        return false;
+    *ret_value = value;
+    return true;
+}
+
+bool text_parse_double(const char *s, double *ret_value)
+{
+    if (!*s || strspn(s, "0123456789.eE+-") != strlen(s))
+        return false;
+    char *end;
+    double value = strtod(s, &end);
+    if (*end || !isfinite(value))
+        return false;
+    *ret_value = value;
+    return true;
+}

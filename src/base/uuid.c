@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+#include "base/uuid.h"
+
+#include <ctype.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "base/macros.h"
+
+// Random bytes come from the kernel in batches, a batch a thread: one system call for many
+// identifiers.
+static void random_bytes(unsigned char *out, size_t size)
+{
+    static _Thread_local unsigned char pool[1024];
+    static _Thread_local size_t left;
+    assert(size <= sizeof pool);
+    if (left < size) {
+        // Below 256 bytes getrandom never comes up short; above it may only be interrupted by a
+        // signal.
+        for (size_t got = 0; got < sizeof pool;) {
+            ssize_t n = getrandom(pool + got, 256, 0);
+            assert(n == 256);
+            got += (size_t)n;
+        }
+        left = sizeof pool;
+    }
+    left -= size;
+    memcpy(out, pool + left, size);
+    explicit_bzero(pool + left, size);
+}
+
+struct uuid uuid_new(void)
+{
+    static const char hex[] = "0123456789abcdef";
+    unsigned char bytes[16];
+    random_bytes(bytes, sizeof bytes);
+    bytes[6] = (unsigned char)((bytes[6] & 0x0f) | 0x40);
+    bytes[8] = (unsigned char)((bytes[8] & 0x3f) | 0x80);
+    struct uuid u;
+    char *p = u.text;
+    for (size_t i = 0; i < sizeof bytes; i++) {
+        if (i == 4 || i == 6 || i == 8 || i == 10)
+            *p++ = '-';
+        *p++ = hex[bytes[i] >> 4];
+        *p++ = hex[bytes[i] & 15];
+    }
+    *p = '\0';
+    return u;
+}
+
+bool uuid_parse(const char *text, size_t size, struct uuid *ret_uuid)
+{
+    if (size != UUID_LEN)
+        return false;
+    struct uuid u;
+    for (size_t i = 0; i < UUID_LEN; i++) {
+        unsigned char c = (unsigned char)text[i];
+        bool dash = i == 8 || i == 13 || i == 18 || i == 23;
+        if (dash ? c != '-' : !isxdigit(c))
+            return false;
+        u.text[i] = (char)tolower(c);
+    }
+    u.text[UUID_LEN] = '\0';
+    if (ret_uuid)
+        *ret_uuid = u;
+    return true;
+}
+
+bool uuid_equal(const struct uuid *a, const struct uuid *b)
+{
+    return !memcmp(a->text, b->text, UUID_LEN);
+}
+
+void token_random(char *token, size_t size)
+{
+    static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    for (size_t i = 0; i < size;) {
+        unsigned char byte;
+        random_bytes(&byte, 1);
+        byte &= 63; // 62 and 63 are drawn again, so that every character is equally likely
+        if (byte < 62)
+            token[i++] = alphabet[byte];
+    }
+    token[size] = '\0';
+}

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// The store: one small interface over the databases.
+//
+// A `db` is opened once and shared by all threads. Reading goes through a `db_session`, which
+// belongs to one thread at a time. Writing goes through transactions: a function that runs with a
+// session of its own and is committed as a whole. On SQLite one writer thread runs them and commits
+// many together (group commit): each has a savepoint of its own, so that one that fails leaves the
+// others whole, and none is told that it succeeded before the database has it on disk.
+//
+// SQL is constant text with $1, $2, … and is the same for all databases unless a statement says
+// otherwise. UUIDs are text, times are integer milliseconds UTC, booleans are the integers 0 and 1,
+// JSON is text.
+#ifndef DB_DB_H
+#define DB_DB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "loop/loop.h"
+
+struct db;
+struct db_session;
+struct db_rows;
+
+// ---- Opening ----
+
+// Opens the database at `url` ("sqlite:PATH"; a relative path stays relative to the working
+// directory, and is never made absolute, so that a process without rights on the folders above can
+// use it), creates it with mode 0600 if there is none, and applies the migrations that it lacks,
+// each in a transaction. ERR_CONFLICT if the database is newer than this program; ERR_INVALID for
+// an unknown kind of URL.
+int db_open(const char *url, struct db **ret_db, struct err *err) MUST_USE;
+// Waits for queued writes, then closes. All sessions are closed before.
+void db_close(struct db *db);
+void db_close_ptr(struct db **db);
+#define auto_db CLEANUP(db_close_ptr)
+
+int db_session_open(struct db *db, struct db_session **ret_session, struct err *err) MUST_USE;
+void db_session_close(struct db_session *session);
+void db_session_close_ptr(struct db_session **session);
+#define auto_session CLEANUP(db_session_close_ptr)
+
+// True when a prepared read takes microseconds and may run on an event loop; false when it waits
+// for a network.
+bool db_reads_are_cheap(const struct db *db);
+// The number of the newest migration applied.
+int db_version(const struct db *db);
+
+// ---- Statements ----
+
+// A constant, one for each use, with static storage: sessions keep what they prepared by its
+// address.
+struct db_stmt {
+    const char *sql;
+};
+
+enum db_type { DB_TYPE_NULL, DB_TYPE_INT, DB_TYPE_TEXT };
+
+struct db_value {
+    enum db_type type;
+    int64_t integer;
+    const char *text; // need not end in NUL
+    size_t size;
+};
+
+#define DB_NULL        ((struct db_value){.type = DB_TYPE_NULL})
+#define DB_INT(v)      ((struct db_value){.type = DB_TYPE_INT, .integer = (int64_t)(v)})
+#define DB_TEXTN(s, n) ((struct db_value){.type = DB_TYPE_TEXT, .text = (s), .size = (n)})
+// A string; a NULL pointer becomes SQL's NULL.
+struct db_value db_text(const char *s);
+#define DB_TEXT(s) db_text(s)
+
+#define DB_ARGS(...)                                                                               \
+    (const struct db_value[]){__VA_ARGS__},                                                        \
+        sizeof((const struct db_value[]){__VA_ARGS__}) / sizeof(struct db_value)
+#define DB_NO_ARGS NULL, 0
+
+// Runs a statement that gives rows. The arguments are used only during the call, the rows are read
+// one at a time with db_rows_next and must be closed before the same statement runs again in this
+// session.
+int db_query(struct db_session *session, const struct db_stmt *stmt, const struct db_value *args,
+             size_t args_count, struct db_rows **ret_rows, struct err *err) MUST_USE;
+// 1: there is a row; 0: there are no more; negative: an error.
+int db_rows_next(struct db_rows *rows, struct err *err) MUST_USE;
+bool db_rows_null(struct db_rows *rows, int column);
+int64_t db_rows_int(struct db_rows *rows, int column); // 0 for NULL
+const char *db_rows_text(struct db_rows *rows,
+                         int column);                  // NULL for NULL; borrowed until the next row
+size_t db_rows_size(struct db_rows *rows, int column); // bytes of the text
+void db_rows_close(struct db_rows *rows);
+void db_rows_close_ptr(struct db_rows **rows);
+#define auto_rows CLEANUP(db_rows_close_ptr)
+
+// Runs a statement that changes rows. *ret_changed (may be NULL) is how many. ERR_CONFLICT when a
+// unique key or another constraint refuses it, ERR_NO_SPACE when the disk is full. Only inside a
+// transaction.
+int db_exec(struct db_session *session, const struct db_stmt *stmt, const struct db_value *args,
+            size_t args_count, int64_t *ret_changed, struct err *err) MUST_USE;
+
+// ---- Transactions ----
+
+// Runs inside a transaction. Returns 0 to have it committed, negative to have it undone. May run
+// again from the start when the database asks for it, so it changes nothing but the database and
+// its own results. Does not block on anything else.
+typedef int db_txn_fn(struct db_session *txn, void *arg, struct err *err);
+
+// Runs fn in a transaction and waits until it is durable. Not from an event loop.
+int db_write(struct db *db, db_txn_fn *fn, void *arg, struct err *err) MUST_USE;
+
+// The same without waiting: `done` runs on the thread of `loop`, with rc and err set. The caller
+// keeps it alive until then.
+struct db_write {
+    struct loop *loop;
+    db_txn_fn *fn;
+    void *arg;
+    void (*done)(struct db_write *write);
+    int rc;
+    struct err err;
+    struct loop_message message; // the store's
+    struct db_write *next;       // the store's
+};
+void db_write_async(struct db *db, struct db_write *write);
+
+// ---- Change notices ----
+
+// Every process that uses the database sees a topic's number grow soon after a transaction that
+// named the topic is durable (at once on one machine). Reading it costs nothing, so caches compare
+// it at every use.
+enum db_topic { DB_TOPIC_ACCOUNTS, DB_TOPIC_SETTINGS, DB_TOPIC_COUNT };
+void db_notify(struct db_session *txn, enum db_topic topic); // inside a transaction
+uint64_t db_epoch(const struct db *db, enum db_topic topic);
+
+// ---- Figures for the metrics page ----
+
+struct db_stats {
+    uint64_t reads, writes, commits, errors;
+    uint64_t queue; // writes that wait now
+};
+struct db_stats db_stats_get(const struct db *db);
+
+#endif

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+#include "loop/work.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+void work_threads_set(unsigned count)
+{
+    char text[16];
+    snprintf(text, sizeof text, "%u", count);
+    setenv("UV_THREADPOOL_SIZE", text, 1);
+}
+
+static void on_run(uv_work_t *uv)
+{
+    struct work *work = CONTAINER(uv, struct work, uv);
+    work->run(work);
+}
+
+static void on_done(uv_work_t *uv, int status);
+
+void work_gate_init(struct work_gate *gate, unsigned limit)
+{
+    *gate = (struct work_gate){.limit = limit, .last = &gate->first};
+    pthread_mutex_init(&gate->lock, NULL);
+}
+
+static void start(struct work *work)
+{
+    int rc = uv_queue_work(&work->loop->uv, &work->uv, on_run, on_done);
+    assert(rc == 0);
+}
+
+static void on_turn(struct loop_message *message)
+{
+    start(CONTAINER(message, struct work, message));
+}
+
+// Hands the place of a finished work to the one that waits longest, on the thread of that one's
+// loop.
+static void gate_leave(struct work_gate *gate)
+{
+    pthread_mutex_lock(&gate->lock);
+    struct work *next = gate->first;
+    if (!next) {
+        gate->running--;
+    } else {
+        gate->first = next->next;
+        if (!gate->first)
+            gate->last = &gate->first;
+    }
+    pthread_mutex_unlock(&gate->lock);
+    if (next)
+        loop_post(next->loop, &next->message, on_turn);
+}
+
+static void on_done(uv_work_t *uv, int status UNUSED)
+{
+    struct work *work = CONTAINER(uv, struct work, uv);
+    if (work->gate)
+        gate_leave(work->gate);
+    work->done(work);
+}
+
+static void prepare(struct loop *loop, struct work *work, struct work_gate *gate, work_fn *run,
+                    work_fn *done)
+{
+    work->loop = loop;
+    work->gate = gate;
+    work->run = run;
+    work->done = done;
+}
+
+void work_submit(struct loop *loop, struct work *work, work_fn *run, work_fn *done)
+{
+    prepare(loop, work, NULL, run, done);
+    start(work);
+}
+
+void work_submit_gated(struct loop *loop, struct work_gate *gate, struct work *work, work_fn *run,
+                       work_fn *done)
+{
+    prepare(loop, work, gate, run, done);
+    work->next = NULL;
+    pthread_mutex_lock(&gate->lock);
+    bool may_run = gate->running < gate->limit;
+    if (may_run) {
+        gate->running++;
+    } else {
+        *gate->last = work;
+        gate->last = &work->next;
+    }
+    pthread_mutex_unlock(&gate->lock);
+    if (may_run)
+        start(work);
+}

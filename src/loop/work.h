@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Blocking work off the loops: files, and queues that bound how much of a heavy kind runs at once.
+#ifndef LOOP_WORK_H
+#define LOOP_WORK_H
+
+#include "loop/loop.h"
+
+struct work;
+typedef void work_fn(struct work *work);
+
+// Embedded in what is to be done; alive until `done` has run.
+struct work {
+    uv_work_t uv;
+    struct loop *loop;
+    work_fn *run;  // on a worker thread
+    work_fn *done; // on the thread of `loop`
+    struct work_gate *gate;
+    struct work *next;
+    struct loop_message message;
+};
+
+// Before the first submission: how many worker threads the process has.
+void work_threads_set(unsigned count);
+// On the thread of `loop`.
+void work_submit(struct loop *loop, struct work *work, work_fn *run, work_fn *done);
+
+// At most `limit` works of a gate run at once, over all loops; the others wait in their order. A
+// gate lives as long as the process.
+struct work_gate {
+    pthread_mutex_t lock;
+    unsigned limit, running;
+    struct work *first, **last;
+};
+
+void work_gate_init(struct work_gate *gate, unsigned limit);
+void work_submit_gated(struct loop *loop, struct work_gate *gate, struct work *work, work_fn *run,
+                       work_fn *done);
+
+#endif

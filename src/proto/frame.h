@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// What hub and agent say to each other over the agent's Unix stream socket.
+//
+// A frame is a header and a payload. All numbers are little-endian, as on every machine that both
+// run on. A stream is one exec or file operation; its number is chosen by the hub and unique within
+// the connection. Text in a payload is a 32-bit length and the bytes. The hub trusts nothing that
+// comes from an agent: sizes are checked, unknown frames end the connection.
+#ifndef PROTO_FRAME_H
+#define PROTO_FRAME_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/macros.h"
+
+#define FRAME_PROTOCOL_VERSION 1
+// Largest payload in either direction. Output comes in pieces of at most FRAME_OUTPUT_MAX.
+#define FRAME_PAYLOAD_MAX (4u * 1024 * 1024)
+#define FRAME_OUTPUT_MAX  (64u * 1024)
+
+enum frame_type {
+    // hub -> agent
+    FRAME_EXEC = 1, // frame_exec
+    FRAME_FILE,     // frame_file; a write carries a memfd with the content as SCM_RIGHTS
+    FRAME_KILL,     // no payload: end the stream's whole process tree
+    FRAME_SHUTDOWN, // u32 grace in ms: SIGTERM to all, after the grace SIGKILL, then the agent
+                    // exits
+    // agent -> hub
+    FRAME_HELLO = 64, // u32 FRAME_PROTOCOL_VERSION, on accepting a connection
+    FRAME_STDOUT,     // raw bytes
+    FRAME_STDERR,     // raw bytes
+    FRAME_EXIT,       // frame_exit; the last frame of its stream
+};
+
+struct frame_header {
+    uint32_t size; // of the payload
+    uint32_t stream;
+    uint8_t type;
+    uint8_t reserved[3];
+};
+
+// FRAME_EXEC: this, then texts: working directory (absolute), command, args[args_count].
+struct frame_exec {
+    uint32_t timeout_ms;  // 0: none
+    uint32_t cpu_seconds; // RLIMIT_CPU of the command, 0: none
+    uint32_t script;      // 1: the command is text for bash, put into a temporary file
+    uint32_t args_count;
+};
+
+// FRAME_FILE: this, then one text: the absolute path. A read sends the content as FRAME_STDOUT.
+struct frame_file {
+    uint32_t write; // 0: read, 1: write
+    uint32_t
+        size_max; // read: a larger file is refused with EFBIG, `size` of frame_exit is its size
+};
+
+enum exec_outcome {
+    EXEC_EXITED,      // value: exit code
+    EXEC_SIGNALED,    // value: signal number
+    EXEC_TIMED_OUT,   // value: 0
+    EXEC_NOT_STARTED, // value: errno
+    EXEC_FILE_FAILED, // value: errno; text: the system call that failed
+};
+
+// FRAME_EXIT: this, then one text: what was really executed ("bash /tmp/f-12-3-x"), or the name of
+// the failed system call.
+struct frame_exit {
+    uint32_t outcome;
+    int32_t value;
+    uint64_t size;
+};
+
+// Reads text fields from a payload. `at` moves on; false when the payload is too short. The text is
+// borrowed, without NUL.
+bool frame_read_text(const uint8_t *payload, size_t size, size_t *at, const char **ret_text,
+                     size_t *ret_size);
+
+#endif

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Running projects: their states, their sandboxes and what runs inside them.
+//
+// One thread with its own loop owns the state of all projects, the connection to the runner and
+// those to the agents. Calls come in from any thread as messages and are answered on the loop that
+// the caller names; a call that waits holds no thread.
+//
+// A project is found running by connecting to its agent's socket, run/UUID/agent.sock. So it makes
+// no difference who started it: this process, the one before it, or another on the same data
+// folder. Starting takes the lock run/UUID/lock.
+#ifndef RUNNER_PROJECTS_H
+#define RUNNER_PROJECTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/uuid.h"
+#include "loop/loop.h"
+#include "proto/frame.h"
+
+struct projects;
+
+// The states of the contract (api-v1 2.2) that a server with local sandboxes has; "opened" is a
+// stopped project.
+enum project_state { PROJECT_OPENED, PROJECT_STARTING, PROJECT_RUNNING, PROJECT_STOPPING };
+const char *project_state_name(enum project_state state);
+
+// What a project is started with. Filled by projects_config.load; strings are heap, freed by
+// project_spec_dispose.
+struct project_spec {
+    char *image;  // name of a folder in images/, or NULL: the host's own system
+    char **env;   // "NAME=value", ends with NULL; or NULL
+    bool network; // outside network
+};
+void project_spec_dispose(struct project_spec *spec);
+
+struct projects_config {
+    int runner_fd; // control channel of the runner process (runner/runner.h); owned by projects
+    uint32_t start_timeout_ms; // a sandbox that is not ready by then has failed to start
+    void *ctx;
+    // On a worker thread: what to start the project with. Fails (ERR_NOT_FOUND) when it must not be
+    // started.
+    int (*load)(void *ctx, const struct uuid *project_id, struct project_spec *ret_spec,
+                struct err *err);
+    // On the projects' thread, must not block: the state changed; `error` is why a start failed, or
+    // NULL.
+    void (*changed)(void *ctx, const struct uuid *project_id, enum project_state state,
+                    const char *error);
+};
+
+// Starts the thread. The working directory is the data folder.
+int projects_open(const struct projects_config *config, struct projects **ret_projects,
+                  struct err *err) MUST_USE;
+// A new channel after the runner was replaced (any thread). Takes the descriptor.
+void projects_runner_replaced(struct projects *projects, int runner_fd);
+// Fails the calls that still wait with ERR_UNAVAILABLE; sandboxes and their commands go on. Ends
+// the thread.
+void projects_close(struct projects *projects);
+
+// ---- Calls: fill, submit from any thread, wait for `done` on `loop`; alive until then. Strings
+// are the caller's. ----
+
+struct project_call {
+    struct uuid project_id;
+    struct loop *loop;
+    void (*done)(struct project_call *call);
+    int rc; // 0, or negative and `err` is set: the call could not be carried out at all
+    struct err err;
+    struct loop_message message; // projects'
+    struct project_call *next;   // projects'
+};
+
+// Start, and wait until it runs (or ERR_TIMEOUT after wait_ms; the start goes on). Nothing happens
+// if it runs already.
+void projects_start(struct projects *projects, struct project_call *call, uint32_t wait_ms);
+// SIGTERM, 5 s later SIGKILL, then the sandbox is gone. Nothing happens if it does not run.
+void projects_stop(struct projects *projects, struct project_call *call);
+
+struct exec_call {
+    struct project_call call;
+    // in
+    const char *path;    // working directory, absolute inside the sandbox
+    const char *command; // program, or text of a bash script
+    const char *const *args;
+    size_t args_count;
+    bool script;
+    uint32_t timeout_ms; // of the command, 0: none. Counts from when it runs, not from the start of
+                         // the project
+    uint32_t cpu_seconds;   // 0: no limit
+    uint32_t start_wait_ms; // how long to wait for the project to start; ERR_TIMEOUT "timeout"
+                            // then; 0: as long as it takes
+    size_t output_max;      // bytes kept of each stream; what comes after is counted and dropped
+    // out, if rc is 0
+    enum exec_outcome outcome;
+    int value;      // exit code, signal or errno, as the outcome says
+    struct buf ran; // what was really executed
+    struct buf output, error_output;
+    uint64_t output_total, error_output_total; // bytes before the cut
+};
+// Starts the project if it does not run.
+void projects_exec(struct projects *projects, struct exec_call *call);
+void exec_call_dispose(struct exec_call *call); // frees the buffers of the results
+
+struct file_call {
+    struct project_call call;
+    // in
+    bool write;
+    const char *path;    // absolute inside the sandbox
+    const char *content; // write
+    size_t content_size;
+    size_t size_max;     // read: ERR_TOO_LARGE beyond
+    uint32_t timeout_ms; // for all of it, the start of the project included
+    // out. A failed system call gives rc < 0 with err.sys_errno set and its name here.
+    char syscall[32];
+    uint64_t size;   // read: the size of the file
+    struct buf data; // read: the content
+};
+// For paths outside the home, which only the sandbox can see. Starts the project if it does not
+// run.
+void projects_file(struct projects *projects, struct file_call *call);
+void file_call_dispose(struct file_call *call);
+
+// Projects whose stored state says that they run: finds out which do, and tells `changed` about
+// those that do not (any thread).
+void projects_adopt(struct projects *projects, const struct uuid *project_ids, size_t count);
+// How many run now (any thread).
+size_t projects_running(const struct projects *projects);
+
+// The processes outside: whether one runs is asked of its socket. Blocking; for the command line.
+bool project_is_running(const struct uuid *project_id);
+
+#endif
