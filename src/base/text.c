@@ -111,6 +111,22 @@ bool text_is_space(char c)
     return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
+void text_append_html(struct buf *out, const char *s)
+{
+    for (; *s; s++) {
+        const char *entity = *s == '&'    ? "&amp;"
+                             : *s == '<'  ? "&lt;"
+                             : *s == '>'  ? "&gt;"
+                             : *s == '"'  ? "&quot;"
+                             : *s == '\'' ? "&#39;"
+                                          : NULL;
+        if (entity)
+            buf_append_str(out, entity);
+        else
+            buf_append_char(out, *s);
+    }
+}
+
 bool text_parse_int64(const char *s, int64_t min, int64_t max, int64_t *ret_value)
 {
     if (!isdigit((unsigned char)s[*s == '-']))

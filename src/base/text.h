@@ -28,6 +28,9 @@ void text_lower(char *s);
 // True for white space as a shell separates words by it, or a JavaScript pattern's \s among ASCII.
 bool text_is_space(char c);
 
+// Appends text with the characters that mean something in HTML escaped, quotes included.
+void text_append_html(struct buf *out, const char *s);
+
 // A decimal number without white space or trailing text, within [min, max].
 bool text_parse_int64(const char *s, int64_t min, int64_t max, int64_t *ret_value);
 // A finite decimal number, all of the text.

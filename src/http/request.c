@@ -1,0 +1,459 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// One request: from MHD's calls to the handler and back.
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "http/coding.h"
+#include "http/http_internal.h"
+
+const uint32_t http_bucket_us[HTTP_BUCKETS] = {100,   250,   500,    1000,    2500,     5000,
+                                               10000, 50000, 100000, 1000000, 10000000, 60000000};
+
+#define ETAG_SIZE     sizeof "W/\"0123456789abcdef-0123456789abcdef\""
+#define SMALL_REPLY   ((size_t)4096)      // is always sent
+#define ETAG_BODY_MAX ((size_t)64 * 1024) // above, the hash costs more than a client could save
+
+// ---- Memory ----
+
+static bool memory_take(struct http_request *r, size_t size)
+{
+    struct http_server *server = r->loop->server;
+    size_t before = atomic_fetch_add_explicit(&server->memory, size, memory_order_relaxed);
+    r->memory += size;
+    return before + size <= server->config.memory_max;
+}
+
+static void memory_give_back(struct http_request *r)
+{
+    atomic_fetch_sub_explicit(&r->loop->server->memory, r->memory, memory_order_relaxed);
+    r->memory = 0;
+}
+
+// ---- Beginning ----
+
+static const struct http_route *find_route(const struct http_request *r)
+{
+    const char *method = strcmp(r->method, "HEAD") ? r->method : "GET";
+    for (const struct http_route *route = r->loop->server->config.routes; route->path; route++) {
+        size_t len = strlen(route->path);
+        bool prefix = route->path[len - 1] == '*';
+        bool fits =
+            prefix ? !strncmp(r->path, route->path, len - 1) : !strcmp(r->path, route->path);
+        if (fits && !strcmp(method, route->method))
+            return route;
+    }
+    return NULL;
+}
+
+// The status to refuse the request with before its body is read, or 0.
+static int early_status(struct http_request *r)
+{
+    const struct http_server *server = r->loop->server;
+    const char *length = http_request_header(r, "Content-Length");
+    int64_t size;
+    if (r->loop->stopping)
+        return 503;
+    if (!r->route)
+        return 404;
+    if (length && (!text_parse_int64(length, 0, INT64_MAX, &size) ||
+                   (uint64_t)size > server->config.body_size_max))
+        return 413;
+    return 0;
+}
+
+static struct http_request *request_new(struct http_loop *loop, struct MHD_Connection *mhd,
+                                        const char *url, const char *method)
+{
+    struct http_request *r = mem_zalloc(sizeof *r);
+    r->loop = loop;
+    r->mhd = mhd;
+    r->conn = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+    r->link = &loop->requests;
+    r->next = loop->requests;
+    if (r->next)
+        r->next->link = &r->next;
+    loop->requests = r;
+    loop->active++;
+    r->started_us = clock_monotonic_us();
+    r->id = uuid_new();
+    r->method = method;
+    const char *base = loop->server->config.base_path;
+    size_t base_len = strlen(base);
+    bool below = !strncmp(url, base, base_len) && (url[base_len] == '/' || !url[base_len]);
+    r->path = !below ? "" : url[base_len] ? url + base_len : "/";
+    r->route = find_route(r);
+    r->early_status = early_status(r);
+    conn_phase_set(r->conn, CONN_BODY);
+    return r;
+}
+
+// ---- The end ----
+
+static void count(struct http_request *r, uint64_t spent_us)
+{
+    struct http_event_stats *s = &r->loop->stats[r->event_index];
+    __atomic_fetch_add(&s->requests, 1, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&s->total_us, spent_us, __ATOMIC_RELAXED);
+    if (r->status >= 400)
+        __atomic_fetch_add(&s->failed, 1, __ATOMIC_RELAXED);
+    for (size_t i = 0; i < HTTP_BUCKETS; i++) {
+        if (spent_us <= http_bucket_us[i]) {
+            __atomic_fetch_add(&s->buckets[i], 1, __ATOMIC_RELAXED);
+            break;
+        }
+    }
+}
+
+static void log_request(struct http_request *r, uint64_t spent_us)
+{
+    enum log_level level = r->err && r->err->code == ERR_INTERNAL ? LOG_ERROR : LOG_INFO;
+    if (!log_enabled(level))
+        return;
+    char ms[24];
+    snprintf(ms, sizeof ms, "%llu.%03u", (unsigned long long)(spent_us / 1000),
+             (unsigned)(spent_us % 1000));
+    struct log_field fields[8] = {
+        LOG_TEXT("id", r->id.text),
+        LOG_TEXT("account", r->account_id.text[0] ? r->account_id.text : "-"),
+        LOG_TEXT("call", r->event ? r->event : r->path),
+        LOG_INT("status", r->status),
+        LOG_TEXT("ms", ms),
+    };
+    if (r->err) {
+        fields[5] = LOG_TEXT("error", r->err->message);
+        if (r->err->detail[0])
+            fields[6] = LOG_TEXT("detail", r->err->detail);
+    }
+    if (!r->loop->log.size)
+        uv_timer_start(&r->loop->log_timer, r->loop->log_timer.timer_cb, 50, 0);
+    log_format(&r->loop->log, level, clock_now_ms(), "request", fields);
+}
+
+static void request_free(struct http_request *r)
+{
+    *r->link = r->next;
+    if (r->next)
+        r->next->link = r->link;
+    r->loop->active--;
+    memory_give_back(r);
+    if (r->response)
+        MHD_destroy_response(r->response);
+    buf_dispose(&r->body);
+    arena_dispose(&r->arena);
+    free(r);
+}
+
+void request_completed(void *cls UNUSED, struct MHD_Connection *mhd UNUSED, void **request_context,
+                       enum MHD_RequestTerminationCode code UNUSED)
+{
+    struct http_request *r = *request_context;
+    if (!r)
+        return;
+    *request_context = NULL;
+    // The next request's header may take as long as an idle connection may live and a header may
+    // take.
+    conn_phase_set(r->conn, CONN_HEADER);
+    r->conn->deadline_us += r->loop->server->config.idle_timeout_s * UINT64_C(1000000);
+    if (r->handed_over && !r->answered)
+        r->abandoned = true; // http_reply frees it
+    else
+        request_free(r);
+}
+
+// ---- Answering ----
+
+static enum MHD_Result queue_answer(struct http_request *r)
+{
+    uint64_t spent_us = clock_monotonic_us() - r->started_us;
+    enum MHD_Result rc = MHD_queue_response(r->mhd, (unsigned)r->status, r->response);
+    conn_phase_set(r->conn, CONN_REPLY);
+    count(r, spent_us);
+    log_request(r, spent_us);
+    return rc;
+}
+
+// FNV-1a of the bytes: quick to have and good enough to tell one answer from another.
+static void etag(const struct buf *body, char out[ETAG_SIZE])
+{
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    for (size_t i = 0; i < body->size; i++)
+        hash = (hash ^ (unsigned char)body->data[i]) * UINT64_C(0x100000001b3);
+    snprintf(out, ETAG_SIZE, "W/\"%zx-%016llx\"", body->size, (unsigned long long)hash);
+}
+
+static void set_response(struct http_request *r, int status, const char *content_type,
+                         struct buf *body)
+{
+    char tag[ETAG_SIZE] = "";
+    if (status == 200 && body->size <= ETAG_BODY_MAX)
+        etag(body, tag);
+    size_t size;
+    bool deflated = status == 200 &&
+                    coding_accepts_gzip(http_request_header(r, "Accept-Encoding")) &&
+                    coding_gzip(body);
+    if (!memory_take(r, body->size) && body->size > SMALL_REPLY) {
+        buf_dispose(body);
+        buf_append_str(body, "{\"error\":\"the server is short of memory; try again later\"}");
+        content_type = HTTP_JSON;
+        status = 503;
+        deflated = false;
+    }
+    char *bytes = buf_take(body, &size);
+    r->response =
+        MHD_create_response_from_buffer(size, bytes ? bytes : mem_alloc(1), MHD_RESPMEM_MUST_FREE);
+    assert(r->response);
+    r->status = status;
+    MHD_add_response_header(r->response, MHD_HTTP_HEADER_CONTENT_TYPE, content_type);
+    if (tag[0])
+        MHD_add_response_header(r->response, MHD_HTTP_HEADER_ETAG, tag);
+    if (deflated)
+        MHD_add_response_header(r->response, MHD_HTTP_HEADER_CONTENT_ENCODING, "gzip");
+    if (r->loop->stopping || status == 413)
+        MHD_add_response_header(r->response, MHD_HTTP_HEADER_CONNECTION, "close");
+    for (size_t i = 0; i < r->reply_headers_count; i++)
+        MHD_add_response_header(r->response, r->reply_headers[i].name, r->reply_headers[i].value);
+}
+
+static void resume(struct http_request *r)
+{
+    r->suspended = false;
+    MHD_resume_connection(r->mhd);
+    loop_mark_due(r->loop);
+}
+
+void http_reply(struct http_request *r, int status, const char *content_type, struct buf *body)
+{
+    assert(!r->answered);
+    r->answered = true;
+    if (r->response) { // the server is stopping and has answered in the handler's place
+        buf_dispose(body);
+        if (r->abandoned)
+            request_free(r);
+        return;
+    }
+    set_response(r, status, content_type, body);
+    if (r->suspended)
+        resume(r);
+}
+
+void request_abandon_all(struct http_loop *loop)
+{
+    for (struct http_request *r = loop->requests; r; r = r->next) {
+        if (r->suspended && !r->response) {
+            auto_buf struct buf page = {0};
+            buf_append_str(&page, "{\"error\":\"the server is shutting down\"}");
+            set_response(r, 503, HTTP_JSON, &page);
+            resume(r);
+        }
+    }
+}
+
+void http_reply_error(struct http_request *r, int status, const char *text)
+{
+    struct buf page = {0};
+    buf_printf(
+        &page,
+        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>%d</title></head>"
+        "<body><h1>%d</h1><pre>",
+        status, status);
+    text_append_html(&page, text);
+    buf_append_str(&page, "</pre></body></html>\n");
+    http_reply(r, status, HTTP_HTML, &page);
+}
+
+void http_reply_redirect(struct http_request *r, const char *location)
+{
+    struct buf empty = {0};
+    http_request_reply_header(r, "Location", location);
+    http_reply(r, 302, HTTP_TEXT, &empty);
+}
+
+// ---- MHD's calls: first with the header, then for each piece of the body, last when it is whole;
+// again after a resume ----
+
+static void reply_early(struct http_request *r)
+{
+    switch (r->early_status) {
+    case 413:
+        http_reply_error(r, 413, "The body of the request is too large.");
+        break;
+    case 503:
+        http_reply_error(r, 503, "The server is shutting down.");
+        break;
+    default:
+        http_reply_error(r, 404, arena_printf(&r->arena, "Cannot %s %s", r->method, r->path));
+    }
+}
+
+// Keeps a piece of the body. A body that is refused in its middle is read on and thrown away, so
+// that the client sees the answer; one that does not end is cut.
+static enum MHD_Result take_upload(struct http_request *r, const char *upload, size_t *upload_size)
+{
+    size_t size_max = r->loop->server->config.body_size_max;
+    size_t size = *upload_size;
+    *upload_size = 0;
+    if (r->early_status) {
+        r->discarded += size;
+        return r->discarded <= size_max ? MHD_YES : MHD_NO;
+    }
+    if (r->body.size + size > size_max) {
+        r->early_status = 413;
+        return MHD_YES;
+    }
+    if (!memory_take(r, size)) {
+        r->early_status = 503;
+        return MHD_YES;
+    }
+    buf_append(&r->body, upload, size);
+    return MHD_YES;
+}
+
+static void inflate_body(struct http_request *r)
+{
+    const char *encoding = http_request_header(r, "Content-Encoding");
+    struct err err;
+    if (!encoding || !r->body.size)
+        return;
+    if (coding_inflate(encoding, &r->body, r->loop->server->config.body_size_max, &err))
+        http_reply_error(r, err_http_status(err.code), err.message);
+    else if (!memory_take(r, r->body.size))
+        http_reply_error(r, 503, "The server is short of memory; try again later.");
+}
+
+static enum MHD_Result hand_over(struct http_request *r)
+{
+    inflate_body(r);
+    if (r->response)
+        return queue_answer(r);
+    r->handed_over = true;
+    conn_phase_set(r->conn, CONN_HANDLER);
+    r->route->handler(r, r->route->ctx);
+    if (r->response)
+        return queue_answer(r);
+    r->suspended = true;
+    MHD_suspend_connection(r->mhd);
+    return MHD_YES;
+}
+
+enum MHD_Result request_handle(void *cls, struct MHD_Connection *mhd, const char *url,
+                               const char *method, const char *version UNUSED, const char *upload,
+                               size_t *upload_size, void **request_context)
+{
+    struct http_request *r = *request_context;
+    if (!r) {
+        r = *request_context = request_new(cls, mhd, url, method);
+        if (r->early_status != 413)
+            return MHD_YES;
+    } else if (*upload_size) {
+        return take_upload(r, upload, upload_size);
+    }
+    if (!r->response && r->early_status)
+        reply_early(r);
+    if (r->response)
+        return queue_answer(r);
+    return hand_over(r);
+}
+
+// ---- What handlers ask ----
+
+const char *http_request_method(const struct http_request *r)
+{
+    return r->method;
+}
+
+const char *http_request_path(const struct http_request *r)
+{
+    return r->path;
+}
+
+const char *http_request_header(struct http_request *r, const char *name)
+{
+    return MHD_lookup_connection_value(r->mhd, MHD_HEADER_KIND, name);
+}
+
+const char *http_request_body(struct http_request *r, size_t *ret_size)
+{
+    *ret_size = r->body.size;
+    return r->body.size ? r->body.data : "";
+}
+
+const char *http_request_client(struct http_request *r)
+{
+    if (!r->client) {
+        char text[ADDRESS_TEXT_SIZE];
+        const union MHD_ConnectionInfo *info =
+            MHD_get_connection_info(r->mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+        address_client(r->loop->server->config.trusted_proxies, info->client_addr,
+                       http_request_header(r, "X-Forwarded-For"), text);
+        r->client = arena_strdup(&r->arena, text);
+    }
+    return r->client;
+}
+
+const char *http_request_origin(struct http_request *r)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(r->mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    const struct http_config *config = &r->loop->server->config;
+    const char *host = http_request_header(r, "Host"),
+               *scheme = config->tls_cert_pem ? "https" : "http";
+    const char *proto = http_request_header(r, "X-Forwarded-Proto");
+    if (proto && !strcmp(proto, "https") &&
+        net_list_contains(config->trusted_proxies, info->client_addr))
+        scheme = "https";
+    bool plain =
+        host &&
+        host[strspn(
+            host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-:[]_")] == '\0';
+    return arena_printf(&r->arena, "%s://%s%s", scheme, plain ? host : "localhost",
+                        config->base_path);
+}
+
+const struct uuid *http_request_id(const struct http_request *r)
+{
+    return &r->id;
+}
+
+struct arena *http_request_arena(struct http_request *r)
+{
+    return &r->arena;
+}
+
+void *http_request_loop_data(struct http_request *r)
+{
+    return r->loop->data;
+}
+
+struct loop *http_request_loop(struct http_request *r)
+{
+    return &r->loop->loop;
+}
+
+void http_request_set_event(struct http_request *r, const char *event, unsigned index)
+{
+    assert(index < HTTP_EVENTS_MAX);
+    r->event = event;
+    r->event_index = index;
+}
+
+void http_request_set_account(struct http_request *r, const struct uuid *account_id)
+{
+    r->account_id = *account_id;
+}
+
+void http_request_set_error(struct http_request *r, const struct err *err)
+{
+    r->err = arena_alloc(&r->arena, sizeof *err);
+    *r->err = *err;
+}
+
+void http_request_reply_header(struct http_request *r, const char *name, const char *value)
+{
+    assert(r->reply_headers_count < HTTP_REPLY_HEADERS_MAX);
+    r->reply_headers[r->reply_headers_count].name = name;
+    r->reply_headers[r->reply_headers_count++].value = arena_strdup(&r->arena, value);
+}
