@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Processes under test: reading a line with a deadline, looking at the tree of processes."""
+import os
+import pathlib
+import select
+import time
+
+
+class LineReader:
+    """Reads lines from a descriptor, each with a deadline."""
+
+    def __init__(self, stream):
+        self.fd = stream.fileno()
+        self.rest = b""
+
+    def line(self, deadline):
+        """The next line without its end, or None at the end of the stream; TimeoutError past time.monotonic()."""
+        while b"\n" not in self.rest:
+            left = deadline - time.monotonic()
+            if left <= 0 or not select.select([self.fd], [], [], left)[0]:
+                raise TimeoutError(f"no line in time; so far: {self.rest!r}")
+            more = os.read(self.fd, 65536)
+            if not more:
+                return None
+            self.rest += more
+        line, self.rest = self.rest.split(b"\n", 1)
+        return line.decode()
+
+
+def parents():
+    """{process id: parent's process id} of all processes."""
+    result = {}
+    for folder in pathlib.Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                result[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            except (OSError, IndexError):
+                continue  # it ended meanwhile
+    return result
+
+
+def descendants(pid):
+    """The ids of all processes below `pid`, itself not included."""
+    tree = parents()
+    found, new = set(), {pid}
+    while new:
+        new = {child for child, parent in tree.items() if parent in new} - found
+        found |= new
+    return found
+
+
+def wait_until(condition, timeout_s, what):
+    """Polls until condition() is true and returns what it gave; fails with `what` after the deadline."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {timeout_s} s: {what}")
+        select.select([], [], [], 0.01)
