@@ -21,8 +21,19 @@ struct log_field {
     const char *text; // NULL: the number counts
     int64_t number;
 };
-#define LOG_TEXT(n, v) ((struct log_field){.name = (n), .text = (v) ? (v) : ""})
-#define LOG_INT(n, v)  ((struct log_field){.name = (n), .number = (int64_t)(v)})
+
+static inline struct log_field log_text(const char *name, const char *text)
+{
+    return (struct log_field){.name = name, .text = text ? text : ""};
+}
+
+static inline struct log_field log_int(const char *name, int64_t number)
+{
+    return (struct log_field){.name = name, .number = number};
+}
+
+#define LOG_TEXT(name, text)  log_text((name), (text))
+#define LOG_INT(name, number) log_int((name), (int64_t)(number))
 
 // Once, before any thread exists.
 void log_init(enum log_level level, bool json);

@@ -71,9 +71,12 @@ struct http_config {
 // The config's strings and tables stay the caller's and outlive the server.
 int http_server_start(const struct http_config *config, struct http_server **ret_server,
                       struct err *err) MUST_USE;
-// Stops accepting, refuses further requests, waits for those under way up to `grace_ms`, answers
-// the rest with 503, and joins the threads.
-void http_server_stop(struct http_server *server, uint32_t grace_ms);
+// Stops accepting, refuses further requests and waits for those under way, up to `grace_ms`; then
+// answers the rest with 503, though their handlers go on.
+void http_server_drain(struct http_server *server, uint32_t grace_ms);
+// After a drain, and once every handler is certain to answer: waits for them, joins the threads and
+// frees all.
+void http_server_stop(struct http_server *server);
 void http_server_stats(const struct http_server *server,
                        struct http_event_stats stats[HTTP_EVENTS_MAX]);
 size_t http_server_connections(const struct http_server *server);

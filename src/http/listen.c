@@ -25,7 +25,7 @@
 static int split_address(const char *address, char host[64], unsigned *ret_port, struct err *err)
 {
     const char *colon = strrchr(address, ':');
-    int64_t port;
+    int64_t port = 0;
     if (!colon || !text_parse_int64(colon + 1, 0, 65535, &port))
         return err_set(err, ERR_INVALID, "listen address \"%s\" is not HOST:PORT", address);
     const char *start = address, *end = colon;
@@ -137,6 +137,13 @@ struct net {
     unsigned prefix;
 };
 
+static struct in6_addr v4_mapped(const struct in_addr *v4)
+{
+    struct in6_addr v6 = {.s6_addr = {[10] = 0xff, [11] = 0xff}};
+    memcpy(v6.s6_addr + 12, v4, sizeof *v4);
+    return v6;
+}
+
 static bool to_v6(const struct sockaddr *address, struct in6_addr *ret_v6)
 {
     if (address->sa_family == AF_INET6) {
@@ -145,17 +152,18 @@ static bool to_v6(const struct sockaddr *address, struct in6_addr *ret_v6)
     }
     if (address->sa_family != AF_INET)
         return false;
-    *ret_v6 = (struct in6_addr){.s6_addr = {[10] = 0xff, [11] = 0xff}};
-    memcpy(ret_v6->s6_addr + 12, &((const struct sockaddr_in *)(const void *)address)->sin_addr, 4);
+    *ret_v6 = v4_mapped(&((const struct sockaddr_in *)(const void *)address)->sin_addr);
     return true;
 }
 
 static bool parse_address(const char *text, struct in6_addr *ret_v6, bool *ret_v4)
 {
-    struct sockaddr_in v4 = {.sin_family = AF_INET};
-    *ret_v4 = inet_pton(AF_INET, text, &v4.sin_addr) == 1;
-    if (*ret_v4)
-        return to_v6((struct sockaddr *)&v4, ret_v6);
+    struct in_addr v4;
+    *ret_v4 = inet_pton(AF_INET, text, &v4) == 1;
+    if (*ret_v4) {
+        *ret_v6 = v4_mapped(&v4);
+        return true;
+    }
     return inet_pton(AF_INET6, text, ret_v6) == 1;
 }
 
