@@ -111,3 +111,16 @@ def nginx(tmp_path, certificate):
     yield start
     for front in fronts:
         front.stop()
+
+
+@pytest.fixture
+def openapi_errors():
+    """openapi_errors(text) is what a public validator finds wrong with an OpenAPI 3.1 document; "" if nothing."""
+    validator = pathlib.Path(__file__).resolve().parent / "openapi" / "validate.mjs"
+
+    def errors(document):
+        done = subprocess.run(["node", validator], input=document, text=True, capture_output=True, timeout=60)
+        assert (done.returncode == 0) == (done.stderr == ""), done.stderr
+        return done.stderr
+
+    return errors

@@ -1,191 +1,24 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""A hub under test: its process, its data folder, its command line and its API."""
-import dataclasses
-import itertools
-import json
-import os
-import pathlib
-import re
-import subprocess
-import time
-
+"""A hub under test: its process (harness/server.py) and a client of its API."""
 import httpx
 
-from harness.process import LineReader, descendants
-
-ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-BUILD = pathlib.Path(os.environ.get("COHUB_BUILD") or ROOT / "build").resolve()
-COHUB = BUILD / "src" / "cli" / "cohub"
-
-READY_S = 30  # a sanitized hub on a busy machine
-STOP_S = 30
-# What the log of a process that did something forbidden holds.
-ALARMS = re.compile(r"ERROR: \w+Sanitizer|runtime error:|Assertion .* failed|SUMMARY: \w+Sanitizer")
+from harness.server import Account, Server
 
 
-@dataclasses.dataclass(frozen=True)
-class Account:
-    id: str
-    email: str
-    key: str
-    password: str | None = None
-
-
-class CommandFailed(AssertionError):
-    def __init__(self, args, done):
-        super().__init__(f"cohub {' '.join(args)} gave {done.returncode}: {done.stderr.strip()}")
-        self.returncode, self.stdout, self.stderr = done.returncode, done.stdout, done.stderr
-
-
-class Hub:
+class Hub(Server):
     def __init__(self, data, *args, env=None):
-        self.data = pathlib.Path(data)
-        self.args = list(args)
-        self.env = {**os.environ, **(env or {})}
-        self.data.parent.mkdir(parents=True, exist_ok=True)
-        self.log = self.data.parent / "hub.log"
-        self.log_checked = 0
-        self.process = None
-        self.urls = []
+        super().__init__(data, *args, env=env)
         self.client = None
-        self.numbers = itertools.count(1)
         self._key = None
 
-    # ---- The process ----
-
     def start(self, *more):
-        """Starts it and waits until it says that it answers. One listener on a free port, if `args` name none."""
-        args = [*self.args, *more]
-        listen = [] if "--listen" in args else ["--listen", "127.0.0.1:0"]
-        with open(self.log, "ab") as log:
-            self.process = subprocess.Popen([COHUB, "serve", "--data", self.data, *listen, *args], env=self.env,
-                                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log)
-        self.urls = self._ready_urls(max(1, args.count("--listen")))
+        super().start(*more)
         self.client = httpx.Client(timeout=60, verify=False, trust_env=False)
         return self
 
-    def _ready_urls(self, count):
-        reader, deadline = LineReader(self.process.stdout), time.monotonic() + READY_S
-        urls = []
-        while len(urls) < count:
-            try:
-                line = reader.line(deadline)
-            except TimeoutError as late:
-                self.process.kill()
-                line = f"(not ready: {late})"
-            ready = re.fullmatch(r"cohub: ready on (https?://\S+)", line or "")
-            if not ready:
-                self.process.wait(STOP_S)
-                raise AssertionError(f"the hub did not start: {line!r}, exit {self.process.returncode}\n"
-                                     + self.log_tail())
-            urls.append(ready[1])
-        return urls
-
-    @property
-    def url(self):
-        """The address of the first listener, without a slash at its end."""
-        return self.urls[0]
-
-    @property
-    def pid(self):
-        return self.process.pid
-
-    def running(self):
-        return self.process is not None and self.process.poll() is None
-
-    def processes(self):
-        """The ids of the hub's own processes and what they started, sandboxes included."""
-        return {self.pid} | descendants(self.pid)
-
-    def stop(self):
-        """SIGTERM; the exit must be clean. Sandboxes go on."""
-        self.process.terminate()
-        self._gone()
-        assert self.process.returncode == 0, f"exit {self.process.returncode} after SIGTERM\n{self.log_tail()}"
-        self.check_log()
-
-    def kill(self):
-        """SIGKILL: as if the machine had lost it. Sandboxes go on."""
-        self.process.kill()
-        self._gone()
-
-    def restart(self, *more):
-        self.stop()
-        return self.start(*more)
-
     def _gone(self):
         self.client.close()
-        try:
-            self.process.wait(STOP_S)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-            raise AssertionError(f"still there {STOP_S} s after the signal\n{self.log_tail()}") from None
-        finally:
-            self.process.stdout.close()
-
-    def end(self):
-        """At the end of its use: stops what runs, the sandboxes too, and looks at the exit and the log."""
-        try:
-            if self.running():
-                self.stop_projects()
-                self.stop()
-            elif self.data.exists():
-                self.stop_projects()
-        finally:
-            if self.running():
-                self.kill()
-        self.check_log()
-
-    def stop_projects(self):
-        if not (self.data / "run").is_dir():
-            return
-        for folder in sorted((self.data / "run").iterdir()):
-            if (folder / "agent.sock").exists():
-                self.cli("project", "stop", folder.name)
-
-    # ---- The log ----
-
-    def log_tail(self, lines=60):
-        if not self.log.exists():
-            return "(no log)"
-        return "\n".join(self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
-
-    def check_log(self):
-        """Fails if a sanitizer or an assertion spoke since the last look."""
-        if not self.log.exists():
-            return
-        with open(self.log, "rb") as log:
-            log.seek(self.log_checked)
-            new = log.read()
-        self.log_checked += len(new)
-        text = new.decode(errors="replace")
-        alarm = ALARMS.search(text)
-        assert not alarm, "the hub's log holds an alarm:\n" + text[max(0, alarm.start() - 500):alarm.start() + 6000]
-
-    # ---- The command line ----
-
-    def cli(self, *args, input=None, check=True):
-        """Runs `cohub ARGS --data …`; what it printed as JSON, or None if it printed nothing."""
-        done = self.cli_run(*args, input=input)
-        if check and done.returncode != 0:
-            raise CommandFailed(args, done)
-        return json.loads(done.stdout) if done.stdout.strip() else None
-
-    def cli_run(self, *args, input=None):
-        return subprocess.run([COHUB, *args, "--data", self.data], env=self.env, input=input, text=True,
-                              stdin=subprocess.DEVNULL if input is None else None, capture_output=True, timeout=120)
-
-    def account(self, email=None, password=None, first_name="Ada", last_name="Lovelace", admin=False):
-        """A new account with a key; without a password, for that is quick, unless one is given."""
-        email = email or f"user{next(self.numbers)}-{os.urandom(4).hex()}@example.org"
-        args = ["--email", email, "--first-name", first_name, "--last-name", last_name]
-        args += ["--password-file", "-"] if password is not None else ["--no-password"]
-        args += ["--admin"] if admin else []
-        made = self.cli("account", "create", *args, input=password)
-        return Account(made["account_id"], made["email_address"], made["api_key"], password)
-
-    # ---- The API ----
+        super()._gone()
 
     @property
     def key(self):

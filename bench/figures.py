@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The figures: what each measures, what it is compared with, and what was asked for."""
+import concurrent.futures
+import dataclasses
+import http.client
+import json
+import pathlib
+import socket
+import statistics
+import time
+
+from harness.process import descendants
+
+from machine import pss_mb
+
+WRK_S = 2  # of each run; bounds the whole at a few minutes
+BWRAP = ["bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--ro-bind", "/usr", "/usr", "--symlink", "usr/bin", "/bin",
+         "--symlink", "usr/lib", "/lib", "--symlink", "usr/lib64", "/lib64", "--proc", "/proc", "--dev", "/dev",
+         "--tmpfs", "/tmp", "true"]
+
+
+@dataclasses.dataclass
+class Row:
+    what: str
+    asked: str
+    measured: str
+    ratio: str
+    reached: bool
+
+    def cells(self):
+        return self.what, self.asked, self.measured, self.ratio, "yes" if self.reached else "NO"
+
+
+def compared(what, asked, limit, pairs, unit, at_least=False):
+    """A row for (hub, baseline) pairs, one a round: the median of the ratios counts."""
+    ratio = statistics.median(hub / base for hub, base in pairs)
+    hub, base = (statistics.median(side) for side in zip(*pairs))
+    reached = ratio >= limit if at_least else ratio <= limit
+    return Row(what, asked, f"{hub:.4g} {unit}, {base:.4g} {unit}", f"{ratio:.2f}", reached)
+
+
+def bounded(what, asked, limit, values, unit):
+    value = statistics.median(values)
+    return Row(what, asked, f"{value:.3g} {unit}", f"{value / limit:.2f}", value <= limit)
+
+
+class Client:
+    """One keep-alive connection of a caller of the API."""
+
+    def __init__(self, url, key):
+        host, port = url.removeprefix("http://").split(":")
+        self.connection = http.client.HTTPConnection(host, int(port), timeout=60)
+        self.connection.connect()
+        self.connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+
+    def call(self, event, **parameters):
+        self.connection.request("POST", f"/api/v1/{event}", json.dumps(parameters), self.headers)
+        response = self.connection.getresponse()
+        reply = json.loads(response.read())
+        if response.status != 200 or "error" in reply:
+            raise RuntimeError(f"{event}: {response.status} {reply}")
+        return reply
+
+    def project(self, **parameters):
+        return self.call("create_project", title="A title", **parameters)["project_id"]
+
+    def run_true(self, project_id):
+        return self.call("project_exec", project_id=project_id, command="true")
+
+
+def own_processes(hub):
+    """The hub's own processes while no project runs: the serving one and the runner."""
+    return hub.processes()
+
+
+def ping(bench):
+    hub, nginx = bench.full_hub(), bench.nginx()
+    pids, pairs = own_processes(hub), []
+    for _ in range(bench.rounds):
+        base = bench.wrk_cpu_us(nginx.pids, f"{nginx.url}/api/v1/ping", hub.caller.key, None, 64, WRK_S)
+        ours = bench.wrk_cpu_us(pids, f"{hub.url}/api/v1/ping", hub.caller.key, None, 64, WRK_S)
+        pairs.append((ours, base))
+    return [compared("CPU per ping with a key, 64 connections, logging on", "<= 1.3 x nginx", 1.3, pairs, "us")]
+
+
+def usernames(bench):
+    hub, nginx = bench.full_hub(), bench.nginx()
+    body = json.dumps({"account_ids": [hub.account_ids[17], hub.account_ids[70_000]]})
+    pids, pairs = own_processes(hub), []
+    for _ in range(bench.rounds):
+        base = bench.wrk_cpu_us(nginx.pids, f"{nginx.url}/api/v1/get_usernames", hub.caller.key, body, 64, WRK_S)
+        ours = bench.wrk_cpu_us(pids, f"{hub.url}/api/v1/get_usernames", hub.caller.key, body, 64, WRK_S)
+        pairs.append((ours, base))
+    return [compared("CPU per get_usernames of 2, 100,000 accounts", "<= 3 x nginx", 3, pairs, "us")]
+
+
+def exec_true(bench):
+    hub = bench.full_hub()
+    client = Client(hub.url, hub.caller.key)
+    project_id = client.project()
+    client.run_true(project_id)
+    body, pairs = json.dumps({"project_id": project_id, "command": "true"}), []
+    for _ in range(bench.rounds):
+        base = bench.program("spawn", 500, "bash", "-c", "true")["median_us"]
+        run = bench.wrk(f"{hub.url}/api/v1/project_exec", hub.caller.key, body, 1, WRK_S)
+        if run["errors"]:
+            raise RuntimeError(f"{run['errors']} of {run['requests']} project_exec failed")
+        pairs.append((run["p50_us"], base))
+    hub.stop_projects()
+    return [compared("project_exec of true in a running project, median", "<= 1.5 x bash -c true", 1.5, pairs, "us")]
+
+
+def create_and_run(client):
+    """Milliseconds from the call of create_project to the end of the first project_exec."""
+    begin = time.perf_counter()
+    client.run_true(client.project())
+    return (time.perf_counter() - begin) * 1e3
+
+
+def first_exec(bench):
+    hub = bench.full_hub()
+    client, pairs = Client(hub.url, hub.caller.key), []
+    for _ in range(bench.rounds):
+        base = bench.program("spawn", 100, *BWRAP)["median_us"] / 1e3
+        pairs.append((statistics.median(create_and_run(client) for _ in range(20)), base))
+        hub.stop_projects()
+    row = compared("create_project + first project_exec, median", "<= 6 x bare bwrap", 6, pairs, "ms")
+    return [row, hundred_at_once(hub)]
+
+
+def hundred_at_once(hub):
+    def one(client):
+        try:
+            return create_and_run(client)
+        except (RuntimeError, OSError, http.client.HTTPException) as error:
+            print(f"one of 100 at once failed: {error}")
+            return None
+
+    clients = [Client(hub.url, hub.caller.key) for _ in range(100)]
+    with concurrent.futures.ThreadPoolExecutor(len(clients)) as pool:
+        times = [took for took in pool.map(one, clients) if took is not None]
+    hub.stop_projects()
+    slowest = f", slowest {max(times):.0f} ms" if times else ""
+    return Row("the same, 100 at once", "all succeed", f"{len(times)} succeed{slowest}", "-", len(times) == len(clients))
+
+
+def write_files(bench):
+    hub = bench.full_hub()
+    client, pairs = Client(hub.url, hub.caller.key), []
+    project_id = client.project()
+    client.run_true(project_id)
+    body = json.dumps({"project_id": project_id, "path": "file.@", "content": "x" * 1024})
+    for _ in range(bench.rounds):
+        with bench.scratch() as folder:
+            base = bench.program("write_rename", folder, 32, WRK_S)["per_s"]
+        run = bench.wrk(f"{hub.url}/api/v1/write_text_file_to_project", hub.caller.key, body, 32, WRK_S)
+        if run["errors"]:
+            raise RuntimeError(f"{run['errors']} of {run['requests']} writes failed")
+        pairs.append((run["per_s"], base))
+    hub.stop_projects()
+    return [compared("write_text_file_to_project of 1 KB, 32 clients", ">= 0.4 x write+fsync+rename", 0.4, pairs, "/s",
+                     at_least=True)]
+
+
+def create_projects(bench):
+    hub, pairs = bench.full_hub(), []
+    for _ in range(bench.rounds):
+        with bench.scratch() as folder:
+            base = bench.program("sqlite_insert", pathlib.Path(folder) / "rows.sqlite3", WRK_S)["per_s"]
+        run = bench.wrk(f"{hub.url}/api/v1/create_project", hub.caller.key, json.dumps({"title": "A title"}), 64, WRK_S)
+        if run["errors"]:
+            raise RuntimeError(f"{run['errors']} of {run['requests']} create_project failed")
+        pairs.append((run["per_s"], base))
+    return [compared("create_project, durable, 64 clients", ">= 0.15 x bare inserts", 0.15, pairs, "/s", at_least=True)]
+
+
+def idle_connections(hub, key, count):
+    """Keep-alive connections that have had one answer each."""
+    host, port = hub.url.removeprefix("http://").split(":")
+    request = (f"POST /api/v1/ping HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {key}\r\n"
+               "Content-Length: 0\r\n\r\n").encode()
+    connections = []
+    for _ in range(count):
+        connection = socket.create_connection((host, int(port)), timeout=30)
+        connection.sendall(request)
+        if not connection.recv(4096).startswith(b"HTTP/1.1 200"):
+            raise RuntimeError("no answer on an idle connection")
+        connections.append(connection)
+    return connections
+
+
+def memory(bench):
+    hub = bench.hub("idle")
+    account = hub.account()
+    hub.start()
+    own = own_processes(hub)
+    idle = pss_mb(own)
+    connections = idle_connections(hub, account.key, 5000)
+    connected = pss_mb(own)
+    for connection in connections:
+        connection.close()
+    client = Client(hub.url, account.key)
+    client.run_true(client.project())
+    project = pss_mb(hub.processes() - own)
+    hub.stop_projects()
+    hub.stop()
+    return [bounded("memory of the hub, idle", "<= 16 MB", 16, [idle], "MB"),
+            bounded("memory of the hub, 5,000 idle connections", "<= 80 MB", 80, [connected], "MB"),
+            bounded("memory of an idle running project, all of it", "<= 2 MB", 2, [project], "MB")]
+
+
+def start(bench):
+    hub, times = bench.full_hub(), []
+    for _ in range(bench.rounds):
+        hub.stop()
+        begin = time.perf_counter()
+        hub.start()
+        times.append(time.perf_counter() - begin)
+    return [bounded("start to ready, 100,000 accounts and projects", "<= 0.2 s", 0.2, times, "s")]
+
+
+FIGURES = {
+    "ping": ping,
+    "usernames": usernames,
+    "exec": exec_true,
+    "first_exec": first_exec,
+    "write": write_files,
+    "create": create_projects,
+    "memory": memory,
+    "start": start,
+}
