@@ -52,10 +52,10 @@ mapfile -t missing < <(missing_entries "${files[@]}")
 [[ ${#missing[@]} -eq 0 ]] && exit 0
 
 if [[ $EUID -ne 0 ]] && ! command -v sudo >/dev/null; then
-  echo "packages are missing and neither root nor sudo is at hand; install as root: ${missing[*]}" >&2
+  echo "packages are missing and neither root nor sudo is at hand; install as root: ${missing[*]%% *}" >&2
   exit 1
 fi
-echo "installing from Debian: ${missing[*]}" >&2
+echo "installing from Debian: ${missing[*]%% *}" >&2
 if [[ -t 0 && -t 2 && ${COHUB_YES:-} != 1 ]]; then
   read -r -p "go on? [Y/n] " answer
   case $answer in '' | [Yy]*) ;; *) echo "nothing was installed" >&2; exit 1 ;; esac
