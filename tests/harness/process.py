@@ -28,14 +28,16 @@ class LineReader:
 
 
 def parents():
-    """{process id: parent's process id} of all processes."""
+    """{process id: parent's process id} of all processes that have not ended; zombies have."""
     result = {}
     for folder in pathlib.Path("/proc").iterdir():
         if folder.name.isdigit():
             try:
-                result[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-            except (OSError, IndexError):
+                state, parent = (folder / "stat").read_text().rpartition(")")[2].split()[:2]
+            except (OSError, ValueError):
                 continue  # it ended meanwhile
+            if state not in "ZX":
+                result[int(folder.name)] = int(parent)
     return result
 
 

@@ -10,7 +10,7 @@ import re
 import subprocess
 import time
 
-from harness.process import LineReader, descendants
+from harness.process import LineReader, descendants, parents, wait_until
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILD = pathlib.Path(os.environ.get("COHUB_BUILD") or ROOT / "build").resolve()
@@ -120,11 +120,13 @@ class Server:
             self.process.stdout.close()
 
     def end(self):
-        """At the end of its use: stops what runs, the sandboxes too, and looks at the exit and the log."""
+        """At the end of its use: stops what runs, the sandboxes too; looks at the exit, the log and what is left."""
         try:
             if self.running():
+                started = self.processes()
                 self.stop_projects()
                 self.stop()
+                wait_until(lambda: not started & parents().keys(), STOP_S, f"the hub's processes are gone: {started}")
             elif self.data.exists():
                 self.stop_projects()
         finally:
