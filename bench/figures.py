@@ -9,8 +9,6 @@ import socket
 import statistics
 import time
 
-from harness.process import descendants
-
 from machine import pss_mb
 
 WRK_S = 2  # of each run; bounds the whole at a few minutes
@@ -201,8 +199,9 @@ def memory(bench):
     for connection in connections:
         connection.close()
     client = Client(hub.url, account.key)
-    client.run_true(client.project())
-    project = pss_mb(hub.processes() - own)
+    project_id = client.project()
+    client.run_true(project_id)
+    project = pss_mb(hub.sandbox(project_id))
     hub.stop_projects()
     hub.stop()
     return [bounded("memory of the hub, idle", "<= 16 MB", 16, [idle], "MB"),

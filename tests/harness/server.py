@@ -134,6 +134,14 @@ class Server:
                 self.kill()
         self.check_log()
 
+    def sandbox(self, project_id):
+        """The ids of all processes of a running project: bubblewrap, the agent and what it started. Empty if none runs."""
+        try:
+            pid = int((self.data / "run" / project_id / "pid").read_text().split()[0])
+        except FileNotFoundError:
+            return set()
+        return ({pid} | descendants(pid)) & parents().keys()
+
     def stop_projects(self):
         if not (self.data / "run").is_dir():
             return
