@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+#include "db/db.h"
+
+#include <pthread.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "db/backend.h"
+
+_Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "epochs are shared between processes");
+
+struct db_value db_text(const char *s)
+{
+    return s ? DB_TEXTN(s, strlen(s)) : DB_NULL;
+}
+
+// ---- Migrations ----
+
+static const struct db_stmt create_migrations = {
+    "CREATE TABLE IF NOT EXISTS schema_migrations"
+    " (number INTEGER PRIMARY KEY, name TEXT NOT NULL, applied BIGINT NOT NULL)"};
+static const struct db_stmt select_version = {"SELECT max(number) FROM schema_migrations"};
+static const struct db_stmt insert_migration = {
+    "INSERT INTO schema_migrations (number, name, applied) VALUES ($1, $2, $3)"};
+
+// The integer in the first column of the first row; 0 if there is none.
+static int query_int(struct db_session *session, const struct db_stmt *stmt, int64_t *ret_value,
+                     struct err *err)
+{
+    auto_rows struct db_rows *rows = NULL;
+    int rc = db_query(session, stmt, DB_NO_ARGS, &rows, err);
+    if (rc)
+        return rc;
+    rc = db_rows_next(rows, err);
+    if (rc < 0)
+        return rc;
+    *ret_value = rc ? db_rows_int(rows, 0) : 0;
+    return 0;
+}
+
+static int check_version(const struct db *db, int64_t version, struct err *err)
+{
+    int64_t newest = (int64_t)*db->backend->migrations_count;
+    if (version <= newest)
+        return 0;
+    return err_set(err, ERR_CONFLICT,
+                   "The database is of version %lld, but this program knows versions up to %lld "
+                   "only. Use the newer program.",
+                   (long long)version, (long long)newest);
+}
+
+static int read_version(struct db *db, int64_t *ret_version, struct err *err)
+{
+    auto_session struct db_session *session = NULL;
+    int rc = db_session_open(db, &session, err);
+    if (rc)
+        return rc;
+    int64_t exist = 0, version = 0;
+    rc = query_int(session, db->backend->migrations_exist, &exist, err);
+    if (rc)
+        return rc;
+    if (exist)
+        rc = query_int(session, &select_version, &version, err);
+    if (rc)
+        return rc;
+    *ret_version = version;
+    return 0;
+}
+
+static int apply(struct db_session *txn, int64_t number, struct err *err)
+{
+    const struct db_backend *backend = txn->db->backend;
+    const struct db_migration *migration = &backend->migrations[number - 1];
+    int rc = backend->script(txn, migration->sql, err);
+    if (rc)
+        return rc;
+    return db_exec(txn, &insert_migration,
+                   DB_ARGS(DB_INT(number), DB_TEXT(migration->name), DB_INT(clock_now_ms())), NULL,
+                   err);
+}
+
+// Applies the next migration, unless another process was faster.
+static int apply_next(struct db_session *txn, void *arg, struct err *err)
+{
+    int64_t *ret_version = arg, version = 0, locked;
+    const struct db_backend *backend = txn->db->backend;
+    int rc = backend->migrations_lock ? query_int(txn, backend->migrations_lock, &locked, err) : 0;
+    if (!rc)
+        rc = db_exec(txn, &create_migrations, DB_NO_ARGS, NULL, err);
+    if (!rc)
+        rc = query_int(txn, &select_version, &version, err);
+    if (!rc)
+        rc = check_version(txn->db, version, err);
+    if (!rc && (size_t)version < *backend->migrations_count)
+        rc = apply(txn, ++version, err);
+    if (!rc)
+        *ret_version = version;
+    return rc;
+}
+
+static int migrate(struct db *db, struct err *err)
+{
+    int64_t version;
+    int rc = read_version(db, &version, err);
+    if (!rc)
+        rc = check_version(db, version, err);
+    while (!rc && (size_t)version < *db->backend->migrations_count)
+        rc = db_write(db, apply_next, &version, err);
+    if (rc)
+        return rc;
+    db->version = (int)version;
+    return 0;
+}
+
+// ---- Opening ----
+
+static const struct db_backend *const backends[] = {&db_backend_sqlite};
+
+static void check_backend(const struct db_backend *b)
+{
+    assert(b->open && b->close && b->session_open && b->session_close && b->query && b->rows_next &&
+           b->rows_null && b->rows_int && b->rows_text && b->rows_size && b->rows_close &&
+           b->exec && b->script && b->write && b->migrations_exist && *b->migrations_count);
+}
+
+static const struct db_backend *find_backend(const char *url, const char **ret_location)
+{
+    for (size_t i = 0; i < ARRAY_LEN(backends); i++) {
+        size_t size = strlen(backends[i]->scheme);
+        if (!strncmp(url, backends[i]->scheme, size) && url[size] == ':') {
+            *ret_location = url + size + 1;
+            return backends[i];
+        }
+    }
+    return NULL;
+}
+
+int db_open(const char *url, struct db **ret_db, struct err *err)
+{
+    const char *location;
+    const struct db_backend *backend = find_backend(url, &location);
+    if (!backend)
+        return err_set(err, ERR_INVALID, "Unknown kind of database; expected sqlite:PATH.");
+    check_backend(backend);
+    auto_db struct db *db = NULL;
+    int rc = backend->open(location, &db, err);
+    if (rc)
+        return rc;
+    rc = migrate(db, err);
+    if (rc)
+        return rc;
+    *ret_db = TAKE_PTR(db);
+    return 0;
+}
+
+void db_close(struct db *db)
+{
+    if (!db)
+        return;
+    assert(!atomic_load(&db->sessions));
+    db->backend->close(db);
+}
+
+void db_close_ptr(struct db **db)
+{
+    db_close(*db);
+}
+
+int db_session_open(struct db *db, struct db_session **ret_session, struct err *err)
+{
+    struct db_session *session;
+    int rc = db->backend->session_open(db, &session, err);
+    if (rc)
+        return rc;
+    atomic_fetch_add(&db->sessions, 1);
+    *ret_session = session;
+    return 0;
+}
+
+void db_session_close(struct db_session *session)
+{
+    if (!session)
+        return;
+    atomic_fetch_sub(&session->db->sessions, 1);
+    session->db->backend->session_close(session);
+}
+
+void db_session_close_ptr(struct db_session **session)
+{
+    db_session_close(*session);
+}
+
+bool db_reads_are_cheap(const struct db *db)
+{
+    return db->backend->reads_are_cheap;
+}
+
+int db_version(const struct db *db)
+{
+    return db->version;
+}
+
+// ---- Statements ----
+
+int db_query(struct db_session *session, const struct db_stmt *stmt, const struct db_value *args,
+             size_t args_count, struct db_rows **ret_rows, struct err *err)
+{
+    db_count(&session->db->reads, 1);
+    return session->db->backend->query(session, stmt, args, args_count, ret_rows, err);
+}
+
+int db_rows_next(struct db_rows *rows, struct err *err)
+{
+    return rows->session->db->backend->rows_next(rows, err);
+}
+
+bool db_rows_null(struct db_rows *rows, int column)
+{
+    return rows->session->db->backend->rows_null(rows, column);
+}
+
+int64_t db_rows_int(struct db_rows *rows, int column)
+{
+    return rows->session->db->backend->rows_int(rows, column);
+}
+
+const char *db_rows_text(struct db_rows *rows, int column)
+{
+    return rows->session->db->backend->rows_text(rows, column);
+}
+
+size_t db_rows_size(struct db_rows *rows, int column)
+{
+    return rows->session->db->backend->rows_size(rows, column);
+}
+
+void db_rows_close(struct db_rows *rows)
+{
+    if (rows)
+        rows->session->db->backend->rows_close(rows);
+}
+
+void db_rows_close_ptr(struct db_rows **rows)
+{
+    db_rows_close(*rows);
+}
+
+int db_exec(struct db_session *session, const struct db_stmt *stmt, const struct db_value *args,
+            size_t args_count, int64_t *ret_changed, struct err *err)
+{
+    if (!session->in_txn)
+        return err_internal(err, "outside a transaction: %s", stmt->sql);
+    return session->db->backend->exec(session, stmt, args, args_count, ret_changed, err);
+}
+
+// ---- Writing ----
+
+struct waiter {
+    struct db_write write;
+    pthread_mutex_t lock;
+    pthread_cond_t woken;
+    bool finished;
+};
+
+static void wake_waiter(struct db_write *write)
+{
+    struct waiter *waiter = CONTAINER(write, struct waiter, write);
+    pthread_mutex_lock(&waiter->lock);
+    waiter->finished = true;
+    pthread_cond_signal(&waiter->woken);
+    pthread_mutex_unlock(&waiter->lock);
+}
+
+int db_write(struct db *db, db_txn_fn *fn, void *arg, struct err *err)
+{
+    struct waiter waiter = {.write = {.fn = fn, .arg = arg, .done = wake_waiter},
+                            .lock = PTHREAD_MUTEX_INITIALIZER,
+                            .woken = PTHREAD_COND_INITIALIZER};
+    db->backend->write(db, &waiter.write);
+    pthread_mutex_lock(&waiter.lock);
+    while (!waiter.finished)
+        pthread_cond_wait(&waiter.woken, &waiter.lock);
+    pthread_mutex_unlock(&waiter.lock);
+    pthread_cond_destroy(&waiter.woken);
+    pthread_mutex_destroy(&waiter.lock);
+    if (waiter.write.rc && err)
+        *err = waiter.write.err;
+    return waiter.write.rc;
+}
+
+void db_write_async(struct db *db, struct db_write *write)
+{
+    assert(write->loop && write->fn && write->done);
+    write->err = (struct err){0};
+    db->backend->write(db, write);
+}
+
+// ---- Change notices ----
+
+void db_notify(struct db_session *txn, enum db_topic topic)
+{
+    assert(txn->in_txn);
+    txn->topics |= 1u << topic;
+}
+
+uint64_t db_epoch(const struct db *db, enum db_topic topic)
+{
+    return atomic_load_explicit(&db->epochs[topic], memory_order_acquire);
+}
+
+void db_publish(struct db *db, unsigned topics)
+{
+    for (int topic = 0; topic < DB_TOPIC_COUNT; topic++) {
+        if (topics & (1u << topic))
+            atomic_fetch_add(&db->epochs[topic], 1);
+    }
+}
+
+// ---- Figures ----
+
+static uint64_t figure(const _Atomic uint64_t *counter)
+{
+    return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+struct db_stats db_stats_get(const struct db *db)
+{
+    return (struct db_stats){.reads = figure(&db->reads),
+                             .writes = figure(&db->writes),
+                             .commits = figure(&db->commits),
+                             .errors = figure(&db->errors),
+                             .queue = figure(&db->queue)};
+}

@@ -1,0 +1,822 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// What every database behind db.h must do. Each test gets a fresh, empty database by its URL; a
+// further kind of database is a further call of run_all.
+#include "db/db.h"
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/fd.h"
+#include "base/mem.h"
+
+struct fixture {
+    char folder[64];
+    char *url;
+    struct db *db;
+    struct db_session *session;
+};
+
+static void open_db(struct fixture *f)
+{
+    struct err err;
+    if (db_open(f->url, &f->db, &err) || db_session_open(f->db, &f->session, &err))
+        fail_msg("%s (%s)", err.message, err.detail);
+}
+
+static void close_db(struct fixture *f)
+{
+    db_session_close(TAKE_PTR(f->session));
+    db_close(TAKE_PTR(f->db));
+}
+
+static int sqlite_setup(void **state)
+{
+    struct fixture *f = mem_zalloc(sizeof *f);
+    strcpy(f->folder, "/tmp/cohub-test-XXXXXX");
+    if (!mkdtemp(f->folder))
+        return -1;
+    f->url = mem_printf("sqlite:%s/hub.sqlite3", f->folder);
+    open_db(f);
+    *state = f;
+    return 0;
+}
+
+static int sqlite_teardown(void **state)
+{
+    struct fixture *f = *state;
+    close_db(f);
+    auto_free char *command = mem_printf("rm -r %s", f->folder);
+    int rc = system(command);
+    free(f->url);
+    free(f);
+    return rc;
+}
+
+// ---- Shorthands ----
+
+static const struct db_stmt insert_setting = {
+    "INSERT INTO server_settings (name, value) VALUES ($1, $2)"};
+static const struct db_stmt select_setting = {"SELECT value FROM server_settings WHERE name = $1"};
+static const struct db_stmt count_settings = {"SELECT count(*) FROM server_settings"};
+
+struct setting {
+    const char *name, *value;
+    int result; // what the write function returns after the insertion
+};
+
+static int put(struct db_session *txn, void *arg, struct err *err)
+{
+    const struct setting *s = arg;
+    int rc = db_exec(txn, &insert_setting, DB_ARGS(DB_TEXT(s->name), DB_TEXT(s->value)), NULL, err);
+    if (rc)
+        return rc;
+    return s->result ? err_set(err, ERR_FORBIDDEN, "wanted") : 0;
+}
+
+static void put_setting(struct db *db, const char *name, const char *value)
+{
+    struct err err;
+    struct setting setting = {name, value, 0};
+    if (db_write(db, put, &setting, &err))
+        fail_msg("%s (%s)", err.message, err.detail);
+}
+
+static int64_t count(struct db_session *session)
+{
+    struct err err;
+    auto_rows struct db_rows *rows = NULL;
+    assert_int_equal(db_query(session, &count_settings, DB_NO_ARGS, &rows, &err), 0);
+    assert_int_equal(db_rows_next(rows, &err), 1);
+    return db_rows_int(rows, 0);
+}
+
+static bool has_setting(struct db_session *session, const char *name)
+{
+    struct err err;
+    auto_rows struct db_rows *rows = NULL;
+    assert_int_equal(db_query(session, &select_setting, DB_ARGS(DB_TEXT(name)), &rows, &err), 0);
+    int rc = db_rows_next(rows, &err);
+    assert_true(rc >= 0);
+    return rc;
+}
+
+// ---- Statements ----
+
+static void text_comes_back_as_it_was(void **state)
+{
+    struct fixture *f = *state;
+    const char *text = "O'Hara; -- \"x\" \\ $1 \xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80\n";
+    put_setting(f->db, "text", text);
+    struct err err;
+    auto_rows struct db_rows *rows = NULL;
+    assert_int_equal(db_query(f->session, &select_setting, DB_ARGS(DB_TEXT("text")), &rows, &err),
+                     0);
+    assert_int_equal(db_rows_next(rows, &err), 1);
+    assert_string_equal(db_rows_text(rows, 0), text);
+    assert_int_equal(db_rows_size(rows, 0), strlen(text));
+    assert_int_equal(db_rows_next(rows, &err), 0);
+    assert_int_equal(db_rows_next(rows, &err), 0);
+}
+
+static void null_is_neither_empty_nor_zero(void **state)
+{
+    struct fixture *f = *state;
+    put_setting(f->db, "null", NULL);
+    put_setting(f->db, "empty", "");
+    struct err err;
+    static const struct db_stmt select = {"SELECT value FROM server_settings ORDER BY name"};
+    auto_rows struct db_rows *rows = NULL;
+    assert_int_equal(db_query(f->session, &select, DB_NO_ARGS, &rows, &err), 0);
+    assert_int_equal(db_rows_next(rows, &err), 1);
+    assert_false(db_rows_null(rows, 0));
+    assert_string_equal(db_rows_text(rows, 0), "");
+    assert_int_equal(db_rows_next(rows, &err), 1);
+    assert_true(db_rows_null(rows, 0));
+    assert_null(db_rows_text(rows, 0));
+    assert_int_equal(db_rows_int(rows, 0), 0);
+}
+
+static void text_argument_needs_no_nul(void **state)
+{
+    struct fixture *f = *state;
+    put_setting(f->db, "name", "v");
+    struct err err;
+    auto_rows struct db_rows *rows = NULL;
+    assert_int_equal(
+        db_query(f->session, &select_setting, DB_ARGS(DB_TEXTN("name and more", 4)), &rows, &err),
+        0);
+    assert_int_equal(db_rows_next(rows, &err), 1);
+}
+
+static void arguments_may_come_in_any_order_and_often(void **state)
+{
+    struct fixture *f = *state;
+    struct err err;
+    static const struct db_stmt select = {"SELECT CAST($2 AS TEXT), CAST($1 AS TEXT), "
+                                          "CAST($3 AS BIGINT), CAST($2 AS TEXT)"};
+    auto_rows struct db_rows *rows = NULL;
+    assert_int_equal(db_query(f->session, &select,
+                              DB_ARGS(DB_TEXT("a"), DB_TEXT("b"), DB_INT(1ll << 40)), &rows, &err),
+                     0);
+    assert_int_equal(db_rows_next(rows, &err), 1);
+    assert_string_equal(db_rows_text(rows, 0), "b");
+    assert_string_equal(db_rows_text(rows, 1), "a");
+    assert_true(db_rows_int(rows, 2) == 1ll << 40);
+    assert_string_equal(db_rows_text(rows, 3), "b");
+}
+
+static void arguments_are_used_only_during_the_call(void **state)
+{
+    struct fixture *f = *state;
+    put_setting(f->db, "name", "v");
+    char name[] = "name";
+    struct err err;
+    auto_rows struct db_rows *rows = NULL;
+    assert_int_equal(db_query(f->session, &select_setting, DB_ARGS(DB_TEXT(name)), &rows, &err), 0);
+    memset(name, 'x', sizeof name - 1);
+    assert_int_equal(db_rows_next(rows, &err), 1);
+}
+
+static void wrong_number_of_arguments_is_an_error(void **state)
+{
+    struct fixture *f = *state;
+    struct err err;
+    struct db_rows *rows;
+    assert_int_equal(db_query(f->session, &select_setting, DB_NO_ARGS, &rows, &err), -ERR_INTERNAL);
+    assert_int_equal(
+        db_query(f->session, &select_setting, DB_ARGS(DB_INT(1), DB_INT(2)), &rows, &err),
+        -ERR_INTERNAL);
+}
+
+static void bad_statement_is_an_internal_error(void **state)
+{
+    struct fixture *f = *state;
+    struct err err;
+    struct db_rows *rows;
+    static const struct db_stmt bad = {"SELECT 1 FROM nowhere"};
+    assert_int_equal(db_query(f->session, &bad, DB_NO_ARGS, &rows, &err), -ERR_INTERNAL);
+    assert_string_equal(err.message, "internal error");
+    assert_non_null(strstr(err.detail, "nowhere"));
+}
+
+static void statement_runs_again_after_its_rows_are_closed(void **state)
+{
+    struct fixture *f = *state;
+    put_setting(f->db, "a", "1");
+    put_setting(f->db, "b", "2");
+    assert_true(has_setting(f->session, "a"));
+    assert_true(has_setting(f->session, "b"));
+    assert_false(has_setting(f->session, "c"));
+    assert_true(has_setting(f->session, "a"));
+}
+
+#define SELECT_N(n)                                                                                \
+    {                                                                                              \
+        "SELECT " #n                                                                               \
+    }
+#define SELECT_TEN(n)                                                                              \
+    SELECT_N(n##0), SELECT_N(n##1), SELECT_N(n##2), SELECT_N(n##3), SELECT_N(n##4),                \
+        SELECT_N(n##5), SELECT_N(n##6), SELECT_N(n##7), SELECT_N(n##8), SELECT_N(n##9)
+
+static void many_statements_do_not_get_mixed_up(void **state)
+{
+    struct fixture *f = *state;
+    static const struct db_stmt many[] = {SELECT_TEN(1), SELECT_TEN(2), SELECT_TEN(3),
+                                          SELECT_TEN(4), SELECT_TEN(5), SELECT_TEN(6),
+                                          SELECT_TEN(7), SELECT_TEN(8), SELECT_TEN(9)};
+    struct err err;
+    for (size_t i = 0; i < 2 * ARRAY_LEN(many); i++) {
+        size_t n = i % ARRAY_LEN(many);
+        auto_rows struct db_rows *rows = NULL;
+        assert_int_equal(db_query(f->session, &many[n], DB_NO_ARGS, &rows, &err), 0);
+        assert_int_equal(db_rows_next(rows, &err), 1);
+        assert_int_equal(db_rows_int(rows, 0), 10 + n);
+    }
+}
+
+static void exec_outside_a_transaction_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct err err;
+    assert_int_equal(
+        db_exec(f->session, &insert_setting, DB_ARGS(DB_TEXT("a"), DB_TEXT("b")), NULL, &err),
+        -ERR_INTERNAL);
+    assert_int_equal(count(f->session), 0);
+}
+
+static void session_for_reading_cannot_write_by_query(void **state)
+{
+    struct fixture *f = *state;
+    static const struct db_stmt insert = {
+        "INSERT INTO server_settings (name) VALUES ('x') RETURNING name"};
+    struct err err;
+    auto_rows struct db_rows *rows = NULL;
+    int rc = db_query(f->session, &insert, DB_NO_ARGS, &rows, &err);
+    if (!rc)
+        rc = db_rows_next(rows, &err);
+    assert_int_equal(rc, -ERR_INTERNAL);
+}
+
+// ---- Transactions ----
+
+static void same_key_twice_is_a_conflict(void **state)
+{
+    struct fixture *f = *state;
+    put_setting(f->db, "a", "1");
+    struct err err;
+    struct setting again = {"a", "2", 0};
+    assert_int_equal(db_write(f->db, put, &again, &err), -ERR_CONFLICT);
+    assert_int_equal(err.code, ERR_CONFLICT);
+    assert_non_null(strstr(err.detail, "server_settings"));
+}
+
+static int add_collaborator_of_nothing(struct db_session *txn, void *arg UNUSED, struct err *err)
+{
+    static const struct db_stmt insert = {
+        "INSERT INTO project_users (project_id, account_id, \"group\") VALUES ($1, $2, 'owner')"};
+    const char *id = "00000000-0000-4000-8000-000000000000";
+    return db_exec(txn, &insert, DB_ARGS(DB_TEXT(id), DB_TEXT(id)), NULL, err);
+}
+
+static void broken_reference_is_a_conflict(void **state)
+{
+    struct fixture *f = *state;
+    struct err err;
+    assert_int_equal(db_write(f->db, add_collaborator_of_nothing, NULL, &err), -ERR_CONFLICT);
+}
+
+static int update_all(struct db_session *txn, void *arg, struct err *err)
+{
+    static const struct db_stmt update = {"UPDATE server_settings SET value = $1"};
+    return db_exec(txn, &update, DB_ARGS(DB_TEXT("new")), arg, err);
+}
+
+static void exec_tells_how_many_rows_changed(void **state)
+{
+    struct fixture *f = *state;
+    put_setting(f->db, "a", "1");
+    put_setting(f->db, "b", "2");
+    struct err err;
+    int64_t changed = -1;
+    assert_int_equal(db_write(f->db, update_all, &changed, &err), 0);
+    assert_int_equal(changed, 2);
+}
+
+static int put_returning(struct db_session *txn, void *arg, struct err *err)
+{
+    static const struct db_stmt insert = {
+        "INSERT INTO server_settings (name, value) VALUES ('r', 'x') RETURNING readonly"};
+    auto_rows struct db_rows *rows = NULL;
+    int rc = db_query(txn, &insert, DB_NO_ARGS, &rows, err);
+    if (rc)
+        return rc;
+    rc = db_rows_next(rows, err);
+    if (rc > 0)
+        *(int64_t *)arg = db_rows_int(rows, 0);
+    return rc < 0 ? rc : 0;
+}
+
+static void transaction_may_write_by_query(void **state)
+{
+    struct fixture *f = *state;
+    struct err err;
+    int64_t readonly = -1;
+    assert_int_equal(db_write(f->db, put_returning, &readonly, &err), 0);
+    assert_int_equal(readonly, 0);
+    assert_true(has_setting(f->session, "r"));
+}
+
+static void failed_transaction_leaves_nothing(void **state)
+{
+    struct fixture *f = *state;
+    struct err err;
+    struct setting setting = {"a", "1", -1};
+    assert_int_equal(db_write(f->db, put, &setting, &err), -ERR_FORBIDDEN);
+    assert_string_equal(err.message, "wanted");
+    assert_int_equal(count(f->session), 0);
+}
+
+static int put_and_look(struct db_session *txn, void *arg, struct err *err)
+{
+    struct setting setting = {"a", "1", 0};
+    int rc = put(txn, &setting, err);
+    if (!rc)
+        *(bool *)arg = has_setting(txn, "a");
+    return rc;
+}
+
+static void transaction_sees_its_own_writes(void **state)
+{
+    struct fixture *f = *state;
+    struct err err;
+    bool seen = false;
+    assert_int_equal(db_write(f->db, put_and_look, &seen, &err), 0);
+    assert_true(seen);
+}
+
+// ---- Writing together ----
+
+// Holds the writer until `go`, so that the writes queued meanwhile become one group.
+struct gate {
+    pthread_mutex_t lock;
+    pthread_cond_t woken;
+    bool entered, open;
+    struct db_write write;
+    struct loop *loop;
+};
+
+static int wait_at_gate(struct db_session *txn UNUSED, void *arg, struct err *err UNUSED)
+{
+    struct gate *gate = arg;
+    pthread_mutex_lock(&gate->lock);
+    gate->entered = true;
+    pthread_cond_broadcast(&gate->woken);
+    while (!gate->open)
+        pthread_cond_wait(&gate->woken, &gate->lock);
+    pthread_mutex_unlock(&gate->lock);
+    return 0;
+}
+
+static void ignore(struct db_write *write UNUSED)
+{
+}
+
+static void gate_close(struct gate *gate, struct db *db, struct loop *loop)
+{
+    *gate = (struct gate){.lock = PTHREAD_MUTEX_INITIALIZER,
+                          .woken = PTHREAD_COND_INITIALIZER,
+                          .write = {.loop = loop, .fn = wait_at_gate, .arg = gate, .done = ignore}};
+    db_write_async(db, &gate->write);
+    pthread_mutex_lock(&gate->lock);
+    while (!gate->entered)
+        pthread_cond_wait(&gate->woken, &gate->lock);
+    pthread_mutex_unlock(&gate->lock);
+}
+
+static void gate_open(struct gate *gate)
+{
+    pthread_mutex_lock(&gate->lock);
+    gate->open = true;
+    pthread_cond_broadcast(&gate->woken);
+    pthread_mutex_unlock(&gate->lock);
+}
+
+enum { WRITES = 20 };
+
+struct batch {
+    struct loop loop;
+    pthread_t thread;
+    struct one {
+        struct db_write write;
+        struct setting setting;
+        char name[8];
+        struct batch *batch;
+    } ones[WRITES];
+    size_t finished;
+    bool in_order, on_thread;
+};
+
+static void one_done(struct db_write *write)
+{
+    struct one *one = CONTAINER(write, struct one, write);
+    struct batch *batch = one->batch;
+    if (one != &batch->ones[batch->finished])
+        batch->in_order = false;
+    if (!pthread_equal(pthread_self(), batch->thread))
+        batch->on_thread = false;
+    if (++batch->finished == WRITES)
+        loop_stop(&batch->loop);
+}
+
+// Runs WRITES writes as one group; those with an odd index fail after their insertion if
+// `odd_fail`.
+static void run_batch(struct fixture *f, struct batch *batch, bool odd_fail)
+{
+    struct err err;
+    *batch = (struct batch){.thread = pthread_self(), .in_order = true, .on_thread = true};
+    assert_int_equal(loop_init(&batch->loop, &err), 0);
+    struct gate gate;
+    gate_close(&gate, f->db, &batch->loop);
+    for (int i = 0; i < WRITES; i++) {
+        struct one *one = &batch->ones[i];
+        snprintf(one->name, sizeof one->name, "%d", i);
+        one->setting = (struct setting){one->name, "v", odd_fail && i % 2 ? -1 : 0};
+        one->batch = batch;
+        one->write = (struct db_write){
+            .loop = &batch->loop, .fn = put, .arg = &one->setting, .done = one_done};
+        db_write_async(f->db, &one->write);
+    }
+    assert_int_equal(db_stats_get(f->db).queue, WRITES + 1);
+    gate_open(&gate);
+    loop_run(&batch->loop);
+    loop_dispose(&batch->loop);
+}
+
+static void writes_call_back_on_the_loop_in_order(void **state)
+{
+    struct fixture *f = *state;
+    struct batch batch;
+    run_batch(f, &batch, false);
+    assert_int_equal(batch.finished, WRITES);
+    assert_true(batch.in_order);
+    assert_true(batch.on_thread);
+}
+
+static void writes_that_wait_are_committed_together(void **state)
+{
+    struct fixture *f = *state;
+    struct db_stats before = db_stats_get(f->db);
+    struct batch batch;
+    run_batch(f, &batch, false);
+    struct db_stats after = db_stats_get(f->db);
+    assert_int_equal(after.writes - before.writes, WRITES + 1);
+    assert_int_equal(after.commits - before.commits, 2);
+    assert_int_equal(after.queue, 0);
+}
+
+static void failing_writes_leave_the_others_of_their_group(void **state)
+{
+    struct fixture *f = *state;
+    struct batch batch;
+    run_batch(f, &batch, true);
+    for (int i = 0; i < WRITES; i++) {
+        assert_int_equal(batch.ones[i].write.rc, i % 2 ? -ERR_FORBIDDEN : 0);
+        assert_int_equal(has_setting(f->session, batch.ones[i].name), !(i % 2));
+    }
+}
+
+static void close_waits_for_queued_writes(void **state)
+{
+    struct fixture *f = *state;
+    struct err err;
+    struct loop loop;
+    assert_int_equal(loop_init(&loop, &err), 0);
+    struct db_write writes[WRITES];
+    struct setting settings[WRITES];
+    char names[WRITES][8];
+    for (int i = 0; i < WRITES; i++) {
+        snprintf(names[i], sizeof names[i], "%d", i);
+        settings[i] = (struct setting){names[i], "v", 0};
+        writes[i] =
+            (struct db_write){.loop = &loop, .fn = put, .arg = &settings[i], .done = ignore};
+        db_write_async(f->db, &writes[i]);
+    }
+    close_db(f);
+    open_db(f);
+    assert_int_equal(count(f->session), WRITES);
+    loop_dispose(&loop);
+}
+
+// ---- Processes ----
+
+// A child process that runs `run` and ends with its result; cmocka's assertions are the parent's.
+static pid_t spawn(int (*run)(const struct fixture *f, int fd), const struct fixture *f, int fd)
+{
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (!pid)
+        _exit(run(f, fd));
+    return pid;
+}
+
+static void assert_succeeds(pid_t pid)
+{
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+// Writes forever, and names each write in the pipe once it is acknowledged.
+static int write_until_killed(const struct fixture *f, int fd)
+{
+    struct db *db;
+    struct err err;
+    if (db_open(f->url, &db, &err))
+        return 1;
+    for (int i = 0;; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "%d", i);
+        struct setting setting = {name, "v", 0};
+        if (db_write(db, put, &setting, &err))
+            return 2;
+        if (write(fd, &i, sizeof i) != sizeof i)
+            return 3;
+    }
+}
+
+static void acknowledged_writes_survive_a_kill(void **state)
+{
+    struct fixture *f = *state;
+    close_db(f);
+    int fds[2], last = -1;
+    assert_int_equal(pipe(fds), 0);
+    pid_t pid = spawn(write_until_killed, f, fds[1]);
+    close(fds[1]);
+    while (last < 200)
+        assert_int_equal(read(fds[0], &last, sizeof last), sizeof last);
+    kill(pid, SIGKILL);
+    while (read(fds[0], &last, sizeof last) == sizeof last)
+        ;
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFSIGNALED(status));
+    close(fds[0]);
+    open_db(f);
+    for (int i = 0; i <= last; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "%d", i);
+        assert_true(has_setting(f->session, name));
+    }
+}
+
+enum { WRITES_EACH = 100 };
+
+static int write_some(const struct fixture *f, int fd UNUSED)
+{
+    struct db *db;
+    struct err err;
+    if (db_open(f->url, &db, &err))
+        return 1;
+    for (int i = 0; i < WRITES_EACH; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "%d-%d", getpid(), i);
+        struct setting setting = {name, "v", 0};
+        if (db_write(db, put, &setting, &err))
+            return 2;
+    }
+    db_close(db);
+    return 0;
+}
+
+static void processes_write_at_once(void **state)
+{
+    struct fixture *f = *state;
+    close_db(f);
+    pid_t first = spawn(write_some, f, -1), second = spawn(write_some, f, -1);
+    assert_succeeds(first);
+    assert_succeeds(second);
+    open_db(f);
+    assert_int_equal(count(f->session), 2 * WRITES_EACH);
+}
+
+static int put_and_notify(struct db_session *txn, void *arg, struct err *err)
+{
+    db_notify(txn, DB_TOPIC_SETTINGS);
+    return put(txn, arg, err);
+}
+
+// Opens the database before it is told to go, so that only the write can move the numbers.
+static int notify_when_told(const struct fixture *f, int fd)
+{
+    struct db *db;
+    struct err err;
+    struct setting setting = {"n", "v", 0};
+    char c = 'r';
+    if (db_open(f->url, &db, &err) || write(fd, &c, 1) != 1 || read(fd, &c, 1) != 1)
+        return 1;
+    if (db_write(db, put_and_notify, &setting, &err))
+        return 2;
+    db_close(db);
+    return 0;
+}
+
+static void topics_are_seen_by_another_process(void **state)
+{
+    struct fixture *f = *state;
+    close_db(f);
+    int fds[2];
+    char c;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+    pid_t pid = spawn(notify_when_told, f, fds[1]);
+    assert_int_equal(read(fds[0], &c, 1), 1);
+    open_db(f);
+    uint64_t settings = db_epoch(f->db, DB_TOPIC_SETTINGS);
+    uint64_t accounts = db_epoch(f->db, DB_TOPIC_ACCOUNTS);
+    assert_int_equal(write(fds[0], "g", 1), 1);
+    assert_succeeds(pid);
+    assert_int_equal(db_epoch(f->db, DB_TOPIC_SETTINGS), settings + 1);
+    assert_int_equal(db_epoch(f->db, DB_TOPIC_ACCOUNTS), accounts);
+    close(fds[0]);
+    close(fds[1]);
+}
+
+static void topic_of_a_failed_write_does_not_move(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t before = db_epoch(f->db, DB_TOPIC_SETTINGS);
+    struct err err;
+    struct setting setting = {"n", "v", -1};
+    assert_int_equal(db_write(f->db, put_and_notify, &setting, &err), -ERR_FORBIDDEN);
+    assert_int_equal(db_epoch(f->db, DB_TOPIC_SETTINGS), before);
+}
+
+// ---- Versions ----
+
+static void empty_database_gets_all_tables(void **state)
+{
+    struct fixture *f = *state;
+    assert_true(db_version(f->db) >= 1);
+    static const struct db_stmt stmts[] = {
+        {"SELECT count(*) FROM accounts"},
+        {"SELECT count(*) FROM projects WHERE state <> 'opened'"},
+        {"SELECT count(*) FROM project_users"},
+        {"SELECT count(*) FROM api_keys"},
+        {"SELECT count(*) FROM auth_tokens"},
+        {"SELECT count(*) FROM user_auth_failures"},
+        {"SELECT count(*) FROM sign_up_attempts"},
+        {"SELECT count(*) FROM registration_tokens"},
+        {"SELECT count(*) FROM account_creation_actions"},
+        {"SELECT count(*) FROM client_error_log"},
+        {"SELECT count(*) FROM central_log"},
+    };
+    struct err err;
+    for (size_t i = 0; i < ARRAY_LEN(stmts); i++) {
+        auto_rows struct db_rows *rows = NULL;
+        assert_int_equal(db_query(f->session, &stmts[i], DB_NO_ARGS, &rows, &err), 0);
+        assert_int_equal(db_rows_next(rows, &err), 1);
+        assert_int_equal(db_rows_int(rows, 0), 0);
+    }
+}
+
+static void opening_again_keeps_version_and_data(void **state)
+{
+    struct fixture *f = *state;
+    int version = db_version(f->db);
+    put_setting(f->db, "a", "1");
+    close_db(f);
+    open_db(f);
+    assert_int_equal(db_version(f->db), version);
+    assert_true(has_setting(f->session, "a"));
+}
+
+static int open_when_told(const struct fixture *f, int fd)
+{
+    struct db *db;
+    struct err err;
+    char c;
+    if (read(fd, &c, 1) != 1)
+        return 1;
+    if (db_open(f->url, &db, &err)) {
+        fprintf(stderr, "%s (%s)\n", err.message, err.detail);
+        return 2;
+    }
+    db_close(db);
+    return 0;
+}
+
+static void processes_that_start_at_once_do_not_collide(void **state)
+{
+    struct fixture *f = *state;
+    close_db(f);
+    free(f->url);
+    f->url = mem_printf("sqlite:%s/another.sqlite3", f->folder);
+    enum { STARTERS = 8 };
+    pid_t pids[STARTERS];
+    int fds[2];
+    assert_int_equal(pipe(fds), 0);
+    for (int i = 0; i < STARTERS; i++)
+        pids[i] = spawn(open_when_told, f, fds[0]);
+    assert_int_equal(write(fds[1], "gggggggg", STARTERS), STARTERS);
+    for (int i = 0; i < STARTERS; i++)
+        assert_succeeds(pids[i]);
+    close(fds[0]);
+    close(fds[1]);
+    open_db(f);
+    static const struct db_stmt select = {"SELECT count(*) FROM schema_migrations"};
+    struct err err;
+    auto_rows struct db_rows *rows = NULL;
+    assert_int_equal(db_query(f->session, &select, DB_NO_ARGS, &rows, &err), 0);
+    assert_int_equal(db_rows_next(rows, &err), 1);
+    assert_int_equal(db_rows_int(rows, 0), db_version(f->db));
+}
+
+static int pretend_newer(struct db_session *txn, void *arg UNUSED, struct err *err)
+{
+    static const struct db_stmt insert = {
+        "INSERT INTO schema_migrations (number, name, applied) VALUES (999, 'future', 0)"};
+    return db_exec(txn, &insert, DB_NO_ARGS, NULL, err);
+}
+
+static int drop_newer(struct db_session *txn, void *arg UNUSED, struct err *err)
+{
+    static const struct db_stmt delete = {"DELETE FROM schema_migrations WHERE number = 999"};
+    return db_exec(txn, &delete, DB_NO_ARGS, NULL, err);
+}
+
+static void newer_database_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct err err;
+    assert_int_equal(db_write(f->db, pretend_newer, NULL, &err), 0);
+    struct db *again;
+    assert_int_equal(db_open(f->url, &again, &err), -ERR_CONFLICT);
+    assert_non_null(strstr(err.message, "999"));
+    assert_int_equal(db_write(f->db, drop_newer, NULL, &err), 0);
+}
+
+static void unknown_kind_of_url_is_invalid(void **state UNUSED)
+{
+    struct db *db;
+    struct err err;
+    assert_int_equal(db_open("mysql:x", &db, &err), -ERR_INVALID);
+    assert_int_equal(db_open("sqlite", &db, &err), -ERR_INVALID);
+    assert_int_equal(db_open("", &db, &err), -ERR_INVALID);
+}
+
+#define TEST(f)                                                                                    \
+    {                                                                                              \
+#f, f, setup, teardown, NULL                                                               \
+    }
+
+static int run_all(const char *kind, CMFixtureFunction setup, CMFixtureFunction teardown)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(text_comes_back_as_it_was),
+        TEST(null_is_neither_empty_nor_zero),
+        TEST(text_argument_needs_no_nul),
+        TEST(arguments_may_come_in_any_order_and_often),
+        TEST(arguments_are_used_only_during_the_call),
+        TEST(wrong_number_of_arguments_is_an_error),
+        TEST(bad_statement_is_an_internal_error),
+        TEST(statement_runs_again_after_its_rows_are_closed),
+        TEST(many_statements_do_not_get_mixed_up),
+        TEST(exec_outside_a_transaction_is_refused),
+        TEST(session_for_reading_cannot_write_by_query),
+        TEST(same_key_twice_is_a_conflict),
+        TEST(broken_reference_is_a_conflict),
+        TEST(exec_tells_how_many_rows_changed),
+        TEST(transaction_may_write_by_query),
+        TEST(failed_transaction_leaves_nothing),
+        TEST(transaction_sees_its_own_writes),
+        TEST(writes_call_back_on_the_loop_in_order),
+        TEST(writes_that_wait_are_committed_together),
+        TEST(failing_writes_leave_the_others_of_their_group),
+        TEST(close_waits_for_queued_writes),
+        TEST(acknowledged_writes_survive_a_kill),
+        TEST(processes_write_at_once),
+        TEST(topics_are_seen_by_another_process),
+        TEST(topic_of_a_failed_write_does_not_move),
+        TEST(empty_database_gets_all_tables),
+        TEST(opening_again_keeps_version_and_data),
+        TEST(processes_that_start_at_once_do_not_collide),
+        TEST(newer_database_is_refused),
+        TEST(unknown_kind_of_url_is_invalid),
+    };
+    return cmocka_run_group_tests_name(kind, tests, NULL, NULL);
+}
+
+int main(void)
+{
+    return run_all("sqlite", sqlite_setup, sqlite_teardown);
+}
