@@ -70,7 +70,8 @@ struct project_call {
     int rc; // 0, or negative and `err` is set: the call could not be carried out at all
     struct err err;
     struct loop_message message; // projects'
-    struct project_call *next;   // projects'
+    struct projects *projects;   // projects'
+    uint32_t wait_ms;            // projects'
 };
 
 // Start, and wait until it runs (or ERR_TIMEOUT after wait_ms; the start goes on). Nothing happens
@@ -112,7 +113,8 @@ struct file_call {
     const char *content; // write
     size_t content_size;
     size_t size_max;     // read: ERR_TOO_LARGE beyond
-    uint32_t timeout_ms; // for all of it, the start of the project included
+    uint32_t timeout_ms; // for all of it, the start of the project included; 0: none
+    int content_fd;      // projects'
     // out. A failed system call gives rc < 0 with err.sys_errno set and its name here.
     char syscall[32];
     uint64_t size;   // read: the size of the file

@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+#include "runner/job.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fd.h"
+#include "base/mem.h"
+#include "runner/project.h"
+
+// The agent ends commands at their limit. One that has not told of that by then is not waited for.
+#define GUARD_MS 10000u
+
+void job_pool_init(struct job_pool *pool, struct loop *loop)
+{
+    pool->loop = loop;
+    TAILQ_INIT(&pool->free);
+}
+
+void job_pool_dispose(struct job_pool *pool)
+{
+    struct job *job;
+    while ((job = TAILQ_FIRST(&pool->free))) {
+        TAILQ_REMOVE(&pool->free, job, link);
+        free(job);
+    }
+}
+
+struct job *job_new(struct job_pool *pool, struct project_call *call, enum job_kind kind)
+{
+    struct job *job = TAILQ_FIRST(&pool->free);
+    if (job) {
+        TAILQ_REMOVE(&pool->free, job, link);
+    } else {
+        job = mem_alloc(sizeof *job);
+        uv_timer_init(&pool->loop->uv, &job->timer);
+    }
+    job->pool = pool;
+    job->call = call;
+    job->kind = kind;
+    job->project = NULL;
+    job->list = NULL;
+    job->after_stop = false;
+    job->stream.number = 0;
+    return job;
+}
+
+struct job *job_of_stream(struct agent_stream *stream)
+{
+    return CONTAINER(stream, struct job, stream);
+}
+
+static struct exec_call *exec_of(const struct job *job)
+{
+    assert(job->kind == JOB_EXEC);
+    return CONTAINER(job->call, struct exec_call, call);
+}
+
+static struct file_call *file_of(const struct job *job)
+{
+    assert(job->kind == JOB_FILE);
+    return CONTAINER(job->call, struct file_call, call);
+}
+
+// ---- The end of a call ----
+
+static void job_unlist(struct job *job)
+{
+    if (!job->list)
+        return;
+    TAILQ_REMOVE(job->list, job, link);
+    job->list = NULL;
+}
+
+static void on_done(struct loop_message *message)
+{
+    struct project_call *call = CONTAINER(message, struct project_call, message);
+    call->done(call);
+}
+
+void project_call_answer(struct project_call *call)
+{
+    loop_post(call->loop, &call->message, on_done);
+}
+
+void job_finish(struct job *job)
+{
+    struct project_call *call = job->call;
+    job_unlist(job);
+    uv_timer_stop(&job->timer);
+    if (job->kind == JOB_FILE)
+        fd_close(&file_of(job)->content_fd);
+    TAILQ_INSERT_HEAD(&job->pool->free, job, link);
+    project_call_answer(call);
+}
+
+void job_fail(struct job *job, const struct err *err)
+{
+    job->call->err = *err;
+    job->call->rc = -(int)err->code;
+    job_finish(job);
+}
+
+// ---- Waiting ----
+
+static void on_deadline(uv_timer_t *timer)
+{
+    struct job *job = CONTAINER(timer, struct job, timer);
+    struct err err;
+    err_set(&err, ERR_TIMEOUT, "timeout");
+    if (job->stream.number)
+        agent_conn_abandon(job->project->conn, &job->stream);
+    job_fail(job, &err);
+}
+
+void job_wait(struct job *job, struct project *project, struct job_list *list)
+{
+    job->project = project;
+    job->list = list;
+    TAILQ_INSERT_TAIL(list, job, link);
+    if (job->call->wait_ms)
+        uv_timer_start(&job->timer, on_deadline, job->call->wait_ms, 0);
+}
+
+// ---- To the agent ----
+
+static void append_text(struct buf *out, const char *text)
+{
+    size_t size = strlen(text);
+    out->size += frame_write_text((uint8_t *)buf_reserve(out, sizeof(uint32_t) + size), text, size);
+}
+
+// False when it is larger than any frame; then not all of it was appended.
+static bool append_args(struct buf *out, const struct exec_call *exec)
+{
+    for (size_t i = 0; i < exec->args_count; i++) {
+        if (out->size > FRAME_PAYLOAD_MAX)
+            return false;
+        append_text(out, exec->args[i]);
+    }
+    return true;
+}
+
+static int send_exec(struct job *job, struct agent_conn *conn, struct err *err)
+{
+    const struct exec_call *exec = exec_of(job);
+    struct buf *out = agent_conn_begin(conn);
+    struct frame_exec fixed = {.timeout_ms = exec->timeout_ms,
+                               .cpu_seconds = exec->cpu_seconds,
+                               .script = exec->script,
+                               .args_count = (uint32_t)exec->args_count};
+    buf_append(out, &fixed, sizeof fixed);
+    append_text(out, exec->path);
+    append_text(out, exec->command);
+    if (!append_args(out, exec))
+        return err_set(err, ERR_TOO_LARGE, "the command is too long");
+    return agent_conn_submit(conn, FRAME_EXEC, -1, &job->stream, err);
+}
+
+static int send_file(struct job *job, struct agent_conn *conn, struct err *err)
+{
+    const struct file_call *file = file_of(job);
+    struct buf *out = agent_conn_begin(conn);
+    struct frame_file fixed = {.write = file->write,
+                               .size_max = file->size_max < UINT32_MAX ? (uint32_t)file->size_max
+                                                                       : UINT32_MAX};
+    buf_append(out, &fixed, sizeof fixed);
+    append_text(out, file->path);
+    return agent_conn_submit(conn, FRAME_FILE, file->content_fd, &job->stream, err);
+}
+
+// From when the command was handed over its own limit counts. A file operation has one for all of
+// it, which is running already.
+static void start_guard(struct job *job)
+{
+    uv_timer_stop(&job->timer);
+    uint32_t timeout_ms = exec_of(job)->timeout_ms;
+    if (timeout_ms)
+        uv_timer_start(&job->timer, on_deadline, (uint64_t)timeout_ms + GUARD_MS, 0);
+}
+
+bool job_send(struct job *job, struct agent_conn *conn)
+{
+    if (job->kind == JOB_START) {
+        job_finish(job);
+        return true;
+    }
+    struct err err;
+    int rc = job->kind == JOB_EXEC ? send_exec(job, conn, &err) : send_file(job, conn, &err);
+    if (rc && agent_conn_is_broken(conn))
+        return false;
+    if (rc) {
+        job_fail(job, &err);
+        return true;
+    }
+    job_unlist(job);
+    if (job->kind == JOB_EXEC)
+        start_guard(job);
+    return true;
+}
+
+// ---- From the agent ----
+
+static void exec_output(struct exec_call *exec, bool is_error, const void *bytes, size_t size)
+{
+    struct buf *kept = is_error ? &exec->error_output : &exec->output;
+    uint64_t *total = is_error ? &exec->error_output_total : &exec->output_total;
+    size_t room = exec->output_max - kept->size;
+    buf_append(kept, bytes, size < room ? size : room);
+    *total += size;
+}
+
+static bool file_output(struct file_call *file, bool is_error, const void *bytes, size_t size)
+{
+    if (file->write || is_error || size > file->size_max - file->data.size)
+        return false;
+    buf_append(&file->data, bytes, size);
+    return true;
+}
+
+bool job_output(struct agent_stream *stream, bool is_error, const void *bytes, size_t size)
+{
+    struct job *job = job_of_stream(stream);
+    if (job->kind == JOB_FILE)
+        return file_output(file_of(job), is_error, bytes, size);
+    exec_output(exec_of(job), is_error, bytes, size);
+    return true;
+}
+
+static bool exec_exit(struct job *job, const struct frame_exit *end, const char *text,
+                      size_t text_size)
+{
+    struct exec_call *exec = exec_of(job);
+    if (end->outcome == EXEC_FILE_FAILED)
+        return false;
+    exec->outcome = (enum exec_outcome)end->outcome;
+    exec->value = end->value;
+    buf_append(&exec->ran, text, text_size);
+    return true;
+}
+
+static enum err_code errno_code(int sys_errno)
+{
+    switch (sys_errno) {
+    case ENOENT:
+        return ERR_NOT_FOUND;
+    case EACCES:
+    case EPERM:
+    case EROFS:
+        return ERR_FORBIDDEN;
+    case EFBIG:
+        return ERR_TOO_LARGE;
+    case ENOSPC:
+    case EDQUOT:
+        return ERR_NO_SPACE;
+    case EISDIR:
+    case ENOTDIR:
+    case EINVAL:
+    case ELOOP:
+    case ENAMETOOLONG:
+        return ERR_INVALID;
+    default:
+        return ERR_INTERNAL;
+    }
+}
+
+// The name of a system call as the agent tells it, without what cannot be in one.
+static void copy_syscall(struct file_call *file, const char *text, size_t size)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < size && n < sizeof file->syscall - 1; i++) {
+        if ((text[i] >= 'a' && text[i] <= 'z') || (text[i] >= '0' && text[i] <= '9') ||
+            text[i] == '_')
+            file->syscall[n++] = text[i];
+    }
+    file->syscall[n] = '\0';
+}
+
+static bool file_exit(struct job *job, const struct frame_exit *end, const char *text,
+                      size_t text_size)
+{
+    struct file_call *file = file_of(job);
+    if (end->outcome == EXEC_FILE_FAILED && end->value > 0) {
+        copy_syscall(file, text, text_size);
+        file->size = end->size;
+        job->call->rc = err_set_errno(&job->call->err, errno_code(end->value), end->value, "%s",
+                                      strerror(end->value));
+        return true;
+    }
+    if (end->outcome != EXEC_EXITED || end->value || (!file->write && end->size < file->data.size))
+        return false;
+    file->size = end->size;
+    return true;
+}
+
+bool job_exit(struct agent_stream *stream, const struct frame_exit *end, const char *text,
+              size_t text_size)
+{
+    struct job *job = job_of_stream(stream);
+    bool fits = job->kind == JOB_FILE ? file_exit(job, end, text, text_size)
+                                      : exec_exit(job, end, text, text_size);
+    if (!fits)
+        return false;
+    stream->number = 0;
+    job_finish(job);
+    return true;
+}

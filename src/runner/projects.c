@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// The thread of the projects, the calls that come to it from others, and the search for projects
+// that run already at start-up.
+#include "runner/projects.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/mem.h"
+#include "runner/project.h"
+
+// Probes of projects_adopt at once, and looked at in one turn of the loop.
+#define ADOPT_PROBES_MAX 64u
+#define ADOPT_TURN_MAX   64u
+// How long a command on the command line waits for an agent's hello.
+#define HELLO_WAIT_MS 2000
+
+const char *project_state_name(enum project_state state)
+{
+    static const char *const names[] = {[PROJECT_OPENED] = "opened",
+                                        [PROJECT_STARTING] = "starting",
+                                        [PROJECT_RUNNING] = "running",
+                                        [PROJECT_STOPPING] = "stopping"};
+    assert(state < ARRAY_LEN(names));
+    return names[state];
+}
+
+void project_spec_dispose(struct project_spec *spec)
+{
+    free(spec->image);
+    for (char **env = spec->env; env && *env; env++)
+        free(*env);
+    free(spec->env);
+    *spec = (struct project_spec){0};
+}
+
+void exec_call_dispose(struct exec_call *call)
+{
+    buf_dispose(&call->ran);
+    buf_dispose(&call->output);
+    buf_dispose(&call->error_output);
+}
+
+void file_call_dispose(struct file_call *call)
+{
+    buf_dispose(&call->data);
+}
+
+// ---- Calls ----
+
+static void take_call(struct loop_message *message, enum job_kind kind)
+{
+    struct project_call *call = CONTAINER(message, struct project_call, message);
+    struct projects *projects = call->projects;
+    struct job *job = job_new(&projects->jobs, call, kind);
+    if (projects->closing) {
+        struct err err;
+        err_set(&err, ERR_UNAVAILABLE, "the server is shutting down");
+        job_fail(job, &err);
+        return;
+    }
+    struct project *project = map_get(&projects->by_id, call->project_id.text, UUID_LEN);
+    if (!project)
+        project = project_new(projects, &call->project_id);
+    project_add_job(project, job);
+}
+
+static void on_start(struct loop_message *message)
+{
+    take_call(message, JOB_START);
+}
+
+static void on_stop(struct loop_message *message)
+{
+    take_call(message, JOB_STOP);
+}
+
+static void on_exec(struct loop_message *message)
+{
+    take_call(message, JOB_EXEC);
+}
+
+static void on_file(struct loop_message *message)
+{
+    take_call(message, JOB_FILE);
+}
+
+static void submit(struct projects *projects, struct project_call *call, uint32_t wait_ms,
+                   loop_message_fn *fn)
+{
+    call->rc = 0;
+    call->projects = projects;
+    call->wait_ms = wait_ms;
+    loop_post(&projects->loop, &call->message, fn);
+}
+
+void projects_start(struct projects *projects, struct project_call *call, uint32_t wait_ms)
+{
+    submit(projects, call, wait_ms, on_start);
+}
+
+void projects_stop(struct projects *projects, struct project_call *call)
+{
+    submit(projects, call, 0, on_stop);
+}
+
+void projects_exec(struct projects *projects, struct exec_call *call)
+{
+    call->ran = call->output = call->error_output = (struct buf){0};
+    call->output_total = call->error_output_total = 0;
+    submit(projects, &call->call, call->start_wait_ms, on_exec);
+}
+
+// The content as a file in memory, which the agent can copy from at its own pace.
+static int content_open(const struct file_call *call, int *ret_fd, struct err *err)
+{
+    auto_fd int fd = memfd_create("content", MFD_CLOEXEC);
+    if (fd < 0)
+        return err_set_errno(err, ERR_UNAVAILABLE, errno, "too many files are open");
+    int rc = fd_write_all(fd, call->content, call->content_size);
+    if (rc)
+        return err_set_errno(err, ERR_UNAVAILABLE, -rc, "out of memory");
+    if (lseek(fd, 0, SEEK_SET))
+        return err_internal(err, "lseek: %s", strerror(errno));
+    *ret_fd = TAKE_FD(fd);
+    return 0;
+}
+
+void projects_file(struct projects *projects, struct file_call *call)
+{
+    call->data = (struct buf){0};
+    call->size = 0;
+    call->syscall[0] = '\0';
+    call->content_fd = -1;
+    if (call->write && content_open(call, &call->content_fd, &call->call.err)) {
+        call->call.rc = -(int)call->call.err.code;
+        project_call_answer(&call->call);
+        return;
+    }
+    submit(projects, &call->call, call->timeout_ms, on_file);
+}
+
+// ---- Finding what runs already ----
+
+static void adopt_one(struct projects *projects, const struct uuid *id)
+{
+    struct project *project = map_get(&projects->by_id, id->text, UUID_LEN);
+    if (project) {
+        // A call came first and is finding out; the stored state is what others know so far.
+        if (project->phase == PHASE_PROBING && project->told == PROJECT_OPENED)
+            project->told = PROJECT_RUNNING;
+        return;
+    }
+    project = project_new(projects, id);
+    project->told = PROJECT_RUNNING;
+    project->adopting = true;
+    projects->adopting++;
+    project_find(project);
+}
+
+static void adoption_next(struct projects *projects)
+{
+    struct adoption *done = projects->adoptions;
+    projects->adoptions = done->next;
+    if (!done->next)
+        projects->adoptions_last = &projects->adoptions;
+    free(done);
+}
+
+// A few in each turn of the loop, so that calls come in between.
+static void on_adopt_turn(uv_idle_t *idle)
+{
+    struct projects *projects = CONTAINER(idle, struct projects, adopt_idle);
+    for (unsigned i = 0; i < ADOPT_TURN_MAX && projects->adoptions; i++) {
+        struct adoption *adoption = projects->adoptions;
+        if (adoption->at == adoption->count)
+            adoption_next(projects);
+        else if (projects->adopting < ADOPT_PROBES_MAX)
+            adopt_one(projects, &adoption->ids[adoption->at++]);
+        else
+            break;
+    }
+    if (!projects->adoptions || projects->adopting == ADOPT_PROBES_MAX)
+        uv_idle_stop(idle);
+}
+
+void projects_adopted(struct projects *projects)
+{
+    projects->adopting--;
+    if (projects->adoptions)
+        uv_idle_start(&projects->adopt_idle, on_adopt_turn);
+}
+
+static void on_adopt(struct loop_message *message)
+{
+    struct adoption *adoption = CONTAINER(message, struct adoption, message);
+    struct projects *projects = adoption->projects;
+    *projects->adoptions_last = adoption;
+    projects->adoptions_last = &adoption->next;
+    uv_idle_start(&projects->adopt_idle, on_adopt_turn);
+}
+
+void projects_adopt(struct projects *projects, const struct uuid *project_ids, size_t count)
+{
+    struct adoption *adoption = mem_zalloc(sizeof *adoption + count * sizeof *project_ids);
+    adoption->projects = projects;
+    adoption->count = count;
+    if (count)
+        memcpy(adoption->ids, project_ids, count * sizeof *project_ids);
+    loop_post(&projects->loop, &adoption->message, on_adopt);
+}
+
+size_t projects_running(const struct projects *projects)
+{
+    return atomic_load(&projects->running);
+}
+
+bool project_is_running(const struct uuid *project_id)
+{
+    auto_fd int fd = -1;
+    if (agent_socket_connect(project_id, &fd))
+        return false;
+    struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+    uint8_t head[sizeof(struct frame_header)];
+    struct frame_header header;
+    return poll(&poll_fd, 1, HELLO_WAIT_MS) == 1 &&
+           recv(fd, head, sizeof head, MSG_DONTWAIT) == sizeof head &&
+           frame_read_header(head, &header) && header.type == FRAME_HELLO;
+}
+
+// ---- The runner's replacement ----
+
+struct replacement {
+    struct loop_message message;
+    struct projects *projects;
+    int fd;
+};
+
+static void on_replaced(struct loop_message *message)
+{
+    struct replacement *replacement = CONTAINER(message, struct replacement, message);
+    struct projects *projects = replacement->projects;
+    runner_link_attach(&projects->runner, replacement->fd);
+    free(replacement);
+    if (!runner_link_is_up(&projects->runner))
+        return;
+    size_t position = 0;
+    for (void *value; map_next(&projects->by_id, &position, &value);)
+        project_runner_up(value);
+}
+
+void projects_runner_replaced(struct projects *projects, int runner_fd)
+{
+    struct replacement *replacement = mem_zalloc(sizeof *replacement);
+    replacement->projects = projects;
+    replacement->fd = runner_fd;
+    loop_post(&projects->loop, &replacement->message, on_replaced);
+}
+
+// ---- The thread ----
+
+static void *run_thread(void *data)
+{
+    struct projects *projects = data;
+    pthread_setname_np(pthread_self(), "projects");
+    runner_link_attach(&projects->runner, projects->config.runner_fd);
+    loop_run(&projects->loop);
+    loop_dispose(&projects->loop);
+    return NULL;
+}
+
+int projects_open(const struct projects_config *config, struct projects **ret_projects,
+                  struct err *err)
+{
+    auto_free struct projects *projects = mem_zalloc(sizeof *projects);
+    projects->config = *config;
+    projects->adoptions_last = &projects->adoptions;
+    int rc = loop_init(&projects->loop, err);
+    if (rc)
+        return rc;
+    agent_io_init(&projects->io, &projects->loop, &project_conn_ops);
+    runner_link_init(&projects->runner, &projects->loop, &project_runner_ops, projects);
+    job_pool_init(&projects->jobs, &projects->loop);
+    uv_idle_init(&projects->loop.uv, &projects->adopt_idle);
+    rc = pthread_create(&projects->thread, NULL, run_thread, projects);
+    if (rc) {
+        loop_dispose(&projects->loop);
+        agent_io_dispose(&projects->io);
+        return err_internal(err, "pthread_create: %s", strerror(rc));
+    }
+    *ret_projects = TAKE_PTR(projects);
+    return 0;
+}
+
+void projects_drained(struct projects *projects)
+{
+    if (projects->closing && !projects->loading)
+        loop_stop(&projects->loop);
+}
+
+struct closing {
+    struct loop_message message;
+    struct projects *projects;
+};
+
+static void on_close(struct loop_message *message)
+{
+    struct projects *projects = CONTAINER(message, struct closing, message)->projects;
+    projects->closing = true;
+    while (projects->adoptions)
+        adoption_next(projects);
+    size_t position = 0;
+    for (void *value; map_next(&projects->by_id, &position, &value);)
+        project_drop(value);
+    runner_link_dispose(&projects->runner);
+    projects_drained(projects);
+}
+
+void projects_close(struct projects *projects)
+{
+    struct closing closing = {.projects = projects};
+    loop_post(&projects->loop, &closing.message, on_close);
+    pthread_join(projects->thread, NULL);
+    job_pool_dispose(&projects->jobs);
+    agent_io_dispose(&projects->io);
+    map_dispose(&projects->by_id);
+    free(projects);
+}
