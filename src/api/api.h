@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// API calls, described once.
+//
+// An endpoint is a constant: its name, who may call it, its parameters and reply, its text and
+// examples, and its handler. The same constants drive dispatch, the checks of parameters, the
+// reading of forms, api.json, the OpenAPI document, the reference page and the tests. Adding an
+// endpoint is one constant and one handler in a file of api/v1.
+#ifndef API_API_H
+#define API_API_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/uuid.h"
+#include "loop/work.h"
+#include "svc/svc.h"
+
+struct api_call;
+struct http_request;
+
+enum api_param_type {
+    PARAM_STRING,         // const char *; NULL when left out
+    PARAM_BOOL,           // bool
+    PARAM_NUMBER,         // struct api_number
+    PARAM_STRINGS,        // struct api_strings
+    PARAM_STRING_OR_LIST, // struct api_strings; is_list tells which
+    PARAM_ANY,            // const cJSON *; NULL when left out
+};
+
+struct api_number {
+    bool given;
+    double value;
+};
+
+struct api_strings {
+    const char *const *items;
+    size_t count;
+    bool given, is_list;
+};
+
+struct api_param {
+    const char *name;
+    enum api_param_type type;
+    bool required;
+    bool is_uuid; // documentation: the text is a UUID; handlers check, since each has its own words
+                  // for a wrong one
+    size_t offset;
+    const char *text;         // what it means
+    const char *default_text; // as JSON, NULL if there is none
+};
+
+// A member of the reply besides `event` and `id`.
+struct api_member {
+    const char *name;
+    const char *schema; // JSON schema
+    bool optional;
+};
+
+struct api_example {
+    const char *title;
+    const char *command; // runs as it stands, with host, key and ids put in
+    const char *reply;   // NULL: nothing is shown
+};
+
+enum api_access {
+    API_ANYONE,  // a blank key is enough
+    API_ACCOUNT, // a key of an account
+};
+
+enum api_run {
+    API_INLINE, // on the loop, or on a worker when the database is far: prepared reads at most
+    API_WORKER, // on a worker: files
+    API_ASYNC,  // on the loop; answers later by itself
+};
+
+struct api_endpoint {
+    const char *name;
+    enum api_access access;
+    enum api_run run;
+    const char *text;
+    const struct api_param *params;
+    size_t params_count;
+    size_t params_size;
+    const char *reply_event;
+    const struct api_member *members;
+    size_t members_count;
+    const struct api_example *examples;
+    size_t examples_count;
+    const char *notes; // behind the examples, NULL if none
+    void (*handler)(struct api_call *call, const void *params);
+};
+
+#define API_PARAMS(table, type)                                                                    \
+    .params = (table), .params_count = ARRAY_LEN(table), .params_size = sizeof(type)
+#define API_MEMBERS(table)  .members = (table), .members_count = ARRAY_LEN(table)
+#define API_EXAMPLES(table) .examples = (table), .examples_count = ARRAY_LEN(table)
+
+// All endpoints of API v1, NULL behind the last (api/v1/registry.c).
+extern const struct api_endpoint *const api_v1_endpoints[];
+
+// One call. Everything but `svc` and `session` belongs to the call and goes with it.
+struct api_call {
+    const struct api_endpoint *endpoint;
+    struct http_request *request;
+    struct svc *svc;
+    struct db_session *session; // for the thread that the handler runs on
+    struct loop *loop;
+    struct arena *arena;
+    struct caller caller;
+    const char *client;  // the caller's network address
+    const char *id_json; // the call's id, as JSON
+    const void *params;
+    struct buf reply;
+    int status;
+    bool on_worker;
+    struct work work;
+};
+
+// ---- Answering: exactly one of these, once a call ----
+
+// Begins a successful reply with `event` and `id` and returns the buffer for further members;
+// api_send sends it.
+struct buf *api_reply(struct api_call *call);
+void api_send(struct api_call *call);
+// The error event of the contract: status 200, {"event":"error","id":…,"error":text}.
+void api_error(struct api_call *call, const char *fmt, ...) PRINTF_LIKE(2, 3);
+void api_error_strn(struct api_call *call, const char *text, size_t size);
+// As api_error with the public text of `err`, which is noted for the log.
+void api_fail(struct api_call *call, const struct err *err);
+// Status 400 and {"error":text}.
+void api_refuse(struct api_call *call, const char *fmt, ...) PRINTF_LIKE(2, 3);
+// Begins a reply with an event of its own.
+struct buf *api_reply_event(struct api_call *call, const char *event);
+
+// ---- For the HTTP server ----
+
+// What each I/O loop has for its calls.
+struct api_loop;
+int api_loop_open(struct loop *loop, void *svc, void **ret_data, struct err *err) MUST_USE;
+void api_loop_close(void *api_loop);
+// POST below /api/v1/ (api-v1 section 1).
+void api_v1_handle(struct http_request *request, void *ctx);
+// The event names by their index in the HTTP figures, NULL behind the last; index 0 is everything
+// else.
+const char *api_event_name(unsigned index);
+
+#endif

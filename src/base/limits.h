@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Every limit that is not a setting, with its reason.
+#ifndef BASE_LIMITS_H
+#define BASE_LIMITS_H
+
+// The contract's limits for requests (api-v1 1.3).
+#define LIMIT_BODY_SIZE   (3 * 1024 * 1024)
+#define LIMIT_FORM_FIELDS 1000
+
+// Deeper JSON than this is nobody's parameters; the reader recurses.
+#define LIMIT_JSON_DEPTH 100
+// Levels of k[a][b]… in a form field.
+#define LIMIT_FORM_DEPTH 8
+
+// The contract's limit for reading a file as text, bytes (api-v1 3.10).
+#define LIMIT_TEXT_FILE_SIZE 10000000
+// Files read at once by one call (api-v1 3.10), and files named in one.
+#define LIMIT_TEXT_FILES_AT_ONCE 20
+#define LIMIT_TEXT_FILES         1000
+
+// What exec keeps of each stream when the caller sets no max_output, bytes: the hub's memory is
+// finite.
+#define LIMIT_EXEC_OUTPUT (16 * 1024 * 1024)
+// Longest time limit a caller can ask for, seconds (a day), and the arguments of one command.
+#define LIMIT_EXEC_SECONDS 86400
+#define LIMIT_EXEC_ARGS    4096
+
+// Account ids in one get_usernames.
+#define LIMIT_USERNAMES 10000
+
+// Columns of the contract (api-v1 2.4, 2.5, 2.6).
+#define LIMIT_EMAIL        254
+#define LIMIT_NAME         254
+#define LIMIT_PASSWORD_MIN 6
+#define LIMIT_PASSWORD_MAX 64
+#define LIMIT_TITLE        10000
+#define LIMIT_DESCRIPTION  100000
+
+// Keys whose accounts a loop remembers.
+#define LIMIT_KEY_CACHE 4096
+
+#endif

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+#include "svc/accounts.h"
+
+#include <ctype.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/text.h"
+#include "db/query.h"
+#include "svc/passwords.h"
+
+#define ACTIVE_INTERVAL_MS 120000
+
+int account_name_get(struct db_session *session, const struct uuid *account_id, struct arena *arena,
+                     struct account_name *ret_name, struct err *err)
+{
+    static const struct db_stmt find = {
+        "SELECT first_name, last_name FROM accounts WHERE account_id = $1"};
+    auto_rows struct db_rows *rows = NULL;
+    int rc = db_query_row(session, &find, DB_ARGS(DB_TEXT(account_id->text)), &rows, err);
+    if (rc != 1)
+        return rc;
+    const char *first = db_rows_text(rows, 0), *last = db_rows_text(rows, 1);
+    ret_name->first_name = first ? arena_strdup(arena, first) : NULL;
+    ret_name->last_name = last ? arena_strdup(arena, last) : NULL;
+    return 1;
+}
+
+// ---- Syntax of an address ----
+
+static bool is_atom_char(char c)
+{
+    return isalnum((unsigned char)c) || (c && strchr("!#$%&'*+-/=?^_`{|}~", c)) ||
+           (unsigned char)c >= 0x80;
+}
+
+// Dot-separated atoms, or a quoted string; returns where it ends, NULL if it is neither.
+static const char *skip_local_part(const char *p)
+{
+    if (*p == '"') {
+        for (p++; *p && *p != '"'; p++) {
+            if ((unsigned char)*p < ' ' || (*p == '\\' && (unsigned char)*++p < ' '))
+                return NULL;
+        }
+        return *p == '"' ? p + 1 : NULL;
+    }
+    for (;;) {
+        const char *start = p;
+        while (is_atom_char(*p))
+            p++;
+        if (p == start)
+            return NULL;
+        if (*p != '.')
+            return p;
+        p++;
+    }
+}
+
+static bool is_domain(const char *p)
+{
+    if (*p == '[') {
+        size_t len = strspn(p + 1, "0123456789abcdefABCDEF.:IPv");
+        return len && !strcmp(p + 1 + len, "]");
+    }
+    for (;;) {
+        const char *start = p;
+        while (isalnum((unsigned char)*p) || *p == '-' || (unsigned char)*p >= 0x80)
+            p++;
+        if (p == start || p[-1] == '-' || *start == '-')
+            return false;
+        if (!*p)
+            return true;
+        if (*p++ != '.')
+            return false;
+    }
+}
+
+bool email_address_valid(const char *email_address)
+{
+    const char *at = skip_local_part(email_address);
+    return at && *at == '@' && strlen(email_address) <= 254 && is_domain(at + 1);
+}
+
+// ---- Looking after accounts ----
+
+int account_find(struct db_session *session, const char *who, struct uuid *ret_account_id,
+                 struct err *err)
+{
+    static const struct db_stmt by_id = {"SELECT account_id FROM accounts WHERE account_id = $1"};
+    static const struct db_stmt by_email = {
+        "SELECT account_id FROM accounts WHERE email_address = $1"};
+    struct uuid id;
+    bool is_id = uuid_parse(who, strlen(who), &id);
+    auto_free char *lower = mem_strdup(is_id ? id.text : who);
+    text_lower(lower);
+    auto_rows struct db_rows *rows = NULL;
+    int rc = db_query_row(session, is_id ? &by_id : &by_email, DB_ARGS(DB_TEXT(lower)), &rows, err);
+    if (rc == 1)
+        uuid_parse(db_rows_text(rows, 0), db_rows_size(rows, 0), ret_account_id);
+    return rc == 1 ? 0 : rc ? rc : err_set(err, ERR_NOT_FOUND, "no account %s", who);
+}
+
+#define ACCOUNT_COLUMNS                                                                            \
+    "account_id, email_address, first_name, last_name, created, created_by, last_active, banned, " \
+    "deleted, \"groups\","                                                                         \
+    " email_address_before_delete, password_hash IS NOT NULL"
+
+static void member_text(struct buf *out, const char *name, struct db_rows *rows, int column)
+{
+    if (!db_rows_null(rows, column))
+        json_member_str(out, name, db_rows_text(rows, column));
+}
+
+static void member_time(struct buf *out, const char *name, struct db_rows *rows, int column)
+{
+    if (!db_rows_null(rows, column))
+        json_member_time(out, name, db_rows_int(rows, column));
+}
+
+static void account_write(struct db_rows *rows, struct buf *out)
+{
+    json_begin_object(out);
+    member_text(out, "account_id", rows, 0);
+    member_text(out, "email_address", rows, 1);
+    member_text(out, "first_name", rows, 2);
+    member_text(out, "last_name", rows, 3);
+    member_time(out, "created", rows, 4);
+    member_text(out, "created_by", rows, 5);
+    member_time(out, "last_active", rows, 6);
+    json_member_bool(out, "banned", db_rows_int(rows, 7));
+    json_member_bool(out, "deleted", db_rows_int(rows, 8));
+    json_key(out, "groups");
+    if (db_rows_null(rows, 9))
+        json_raw(out, "[]", 2);
+    else
+        json_raw(out, db_rows_text(rows, 9), db_rows_size(rows, 9));
+    member_text(out, "email_address_before_delete", rows, 10);
+    json_member_bool(out, "has_password", db_rows_int(rows, 11));
+    json_end_object(out);
+}
+
+int account_show(struct db_session *session, const struct uuid *account_id, struct buf *out,
+                 struct err *err)
+{
+    static const struct db_stmt find = {"SELECT " ACCOUNT_COLUMNS
+                                        " FROM accounts WHERE account_id = $1"};
+    auto_rows struct db_rows *rows = NULL;
+    int rc = db_query_row(session, &find, DB_ARGS(DB_TEXT(account_id->text)), &rows, err);
+    if (rc == 1)
+        account_write(rows, out);
+    return rc == 1 ? 0 : rc ? rc : err_set(err, ERR_NOT_FOUND, "no account %s", account_id->text);
+}
+
+int account_list(struct db_session *session, const char *search, struct buf *out, struct err *err)
+{
+    static const struct db_stmt list = {
+        "SELECT " ACCOUNT_COLUMNS " FROM accounts WHERE lower(coalesce(email_address, '') || ' ' ||"
+        " coalesce(first_name, '') || ' ' || coalesce(last_name, '')) LIKE $1 ESCAPE '\\'"
+        " ORDER BY created DESC, account_id LIMIT 1000"};
+    auto_buf struct buf pattern = {0};
+    buf_append_char(&pattern, '%');
+    for (const char *p = search ? search : ""; *p; p++) {
+        if (strchr("%_\\", *p))
+            buf_append_char(&pattern, '\\');
+        buf_append_char(&pattern, (char)tolower((unsigned char)*p));
+    }
+    buf_append_char(&pattern, '%');
+    auto_rows struct db_rows *rows = NULL;
+    int rc = db_query(session, &list, DB_ARGS(DB_TEXTN(pattern.data, pattern.size)), &rows, err);
+    if (rc)
+        return rc;
+    json_begin_array(out);
+    while ((rc = db_rows_next(rows, err)) == 1)
+        account_write(rows, out);
+    json_end_array(out);
+    return rc;
+}
+
+// Runs a change of one account; what callers may do changes with it.
+static int change(struct db_session *txn, const struct db_stmt *stmt, const struct uuid *account_id,
+                  struct db_value value, struct err *err)
+{
+    int64_t changed = 0;
+    int rc = db_exec(txn, stmt, DB_ARGS(DB_TEXT(account_id->text), value), &changed, err);
+    if (!rc && !changed)
+        return err_set(err, ERR_NOT_FOUND, "no account %s", account_id->text);
+    db_notify(txn, DB_TOPIC_ACCOUNTS);
+    return rc;
+}
+
+int account_ban(struct db_session *txn, const struct uuid *account_id, bool banned, struct err *err)
+{
+    static const struct db_stmt update = {"UPDATE accounts SET banned = $2 WHERE account_id = $1"};
+    return change(txn, &update, account_id, DB_INT(banned), err);
+}
+
+int account_delete(struct db_session *txn, const struct uuid *account_id, struct err *err)
+{
+    static const struct db_stmt update = {
+        "UPDATE accounts SET deleted = $2, passports = NULL, email_address = NULL,"
+        " email_address_before_delete = coalesce(email_address, email_address_before_delete)"
+        " WHERE account_id = $1"};
+    return change(txn, &update, account_id, DB_INT(1), err);
+}
+
+int account_password_set(struct db_session *txn, const struct uuid *account_id, const char *hash,
+                         struct err *err)
+{
+    static const struct db_stmt update = {
+        "UPDATE accounts SET password_hash = $2 WHERE account_id = $1"};
+    return change(txn, &update, account_id, DB_TEXT(hash), err);
+}
+
+// The account's groups without "admin", and with it if it is to be one.
+static void groups_with_admin(const char *groups, bool admin, struct buf *out)
+{
+    auto_json cJSON *list = groups ? cJSON_Parse(groups) : NULL;
+    json_begin_array(out);
+    for (const cJSON *item = list ? list->child : NULL; item; item = item->next) {
+        if (cJSON_IsString(item) && strcmp(item->valuestring, "admin"))
+            json_str(out, item->valuestring);
+    }
+    if (admin)
+        json_str(out, "admin");
+    json_end_array(out);
+}
+
+int account_admin(struct db_session *txn, const struct uuid *account_id, bool admin,
+                  struct err *err)
+{
+    static const struct db_stmt find = {"SELECT \"groups\" FROM accounts WHERE account_id = $1"};
+    static const struct db_stmt update = {
+        "UPDATE accounts SET \"groups\" = $2 WHERE account_id = $1"};
+    auto_buf struct buf groups = {0};
+    auto_rows struct db_rows *rows = NULL;
+    int rc = db_query_row(txn, &find, DB_ARGS(DB_TEXT(account_id->text)), &rows, err);
+    if (rc < 0)
+        return rc;
+    groups_with_admin(rc ? db_rows_text(rows, 0) : NULL, admin, &groups);
+    return change(txn, &update, account_id, DB_TEXTN(groups.data, groups.size), err);
+}
+
+static int write_active(struct db_session *txn, void *arg, struct err *err)
+{
+    static const struct db_stmt update = {
+        "UPDATE accounts SET last_active = $2 WHERE account_id = $1"};
+    const struct uuid *account_id = arg;
+    return db_exec(txn, &update, DB_ARGS(DB_TEXT(account_id->text), DB_INT(clock_now_ms())), NULL,
+                   err);
+}
+
+void account_mark_active(struct svc *svc, struct loop *loop, const struct uuid *account_id)
+{
+    if (throttle_pass(&svc->active, account_id->text, ACTIVE_INTERVAL_MS))
+        svc_write_later(svc, loop, write_active, account_id, sizeof *account_id);
+}

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Accounts: creating, finding, naming, banning, deleting.
+#ifndef SVC_ACCOUNTS_H
+#define SVC_ACCOUNTS_H
+
+#include "base/mem.h"
+#include "svc/keys.h"
+#include "svc/svc.h"
+
+// ---- Names (api-v1 3.1) ----
+
+struct account_name {
+    const char *first_name, *last_name; // NULL when not set; in the arena
+};
+// 1: found; 0: no such account; negative: an error.
+int account_name_get(struct db_session *session, const struct uuid *account_id, struct arena *arena,
+                     struct account_name *ret_name, struct err *err) MUST_USE;
+
+// ---- Creating (api-v1 3.2) ----
+
+// What is wrong with a new account: texts by field, NULL where nothing is.
+struct account_refusal {
+    const char *email_address, *password, *token;
+    char other[600];
+};
+bool account_refused(const struct account_refusal *refusal);
+
+struct account_create {
+    // in; NULL where not given. Strings are the caller's until `done`.
+    const char *first_name, *last_name, *email_address, *password, *token, *usage_intent;
+    const char *
+        created_by; // network address, NULL: the command line, which no limit or site rule holds up
+    bool get_api_key, admin, gold_caller;
+    struct loop *loop;
+    void (*done)(struct account_create *create);
+    // out
+    int rc; // 0: created or refused
+    struct err err;
+    struct account_refusal refusal;
+    struct uuid account_id;
+    char api_key[KEY_TEXT_SIZE]; // if asked for
+    // the service's
+    struct svc *svc;
+    char email[256], hash[128];
+    struct work work;
+    struct db_write write;
+};
+// Checks, hashes the password on a worker, and creates the account in one transaction. `session` is
+// for the cheap checks now.
+void account_create(struct svc *svc, struct db_session *session, struct account_create *create);
+// The same, waiting; for the command line.
+int account_create_now(struct svc *svc, struct account_create *create) MUST_USE;
+
+// True for an address that mail can be sent to by its syntax (api-v1 2.4).
+bool email_address_valid(const char *email_address);
+
+// ---- Looking after accounts ----
+
+// The account that an id or an email address names. ERR_NOT_FOUND.
+int account_find(struct db_session *session, const char *who, struct uuid *ret_account_id,
+                 struct err *err) MUST_USE;
+// Appends one JSON object with what an administrator may see of the account. ERR_NOT_FOUND.
+int account_show(struct db_session *session, const struct uuid *account_id, struct buf *out,
+                 struct err *err) MUST_USE;
+// Appends a JSON array of accounts whose address or names contain the text (NULL: all), newest
+// first, 1000 at most.
+int account_list(struct db_session *session, const char *search, struct buf *out,
+                 struct err *err) MUST_USE;
+
+// In a transaction. ERR_NOT_FOUND.
+int account_ban(struct db_session *txn, const struct uuid *account_id, bool banned,
+                struct err *err) MUST_USE;
+int account_admin(struct db_session *txn, const struct uuid *account_id, bool admin,
+                  struct err *err) MUST_USE;
+// Marks it deleted and frees its address (api-v1 3.3). Deleting twice changes nothing further.
+int account_delete(struct db_session *txn, const struct uuid *account_id, struct err *err) MUST_USE;
+int account_password_set(struct db_session *txn, const struct uuid *account_id, const char *hash,
+                         struct err *err) MUST_USE;
+
+// Notes that the account is in use, at most every 120 s (api-v1 1.8). On the thread of `loop`.
+void account_mark_active(struct svc *svc, struct loop *loop, const struct uuid *account_id);
+
+#endif

@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Joining equal requests (api-v1 4.7). Requests that differ in nothing but their stamp form a
+// group: one leads and runs, those with a stamp that is not greater share its result, the others
+// wait for the next run. A result is kept for a minute.
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/map.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "svc/exec.h"
+
+#define KEEP_US        (60 * UINT64_C(1000000))
+#define SWEEP_US       (5 * UINT64_C(1000000))    // old results are looked for this often
+#define KEEP_BYTES_MAX ((size_t)64 * 1024 * 1024) // of all kept results together
+
+struct aggregate {
+    struct buf key;
+    cJSON *stamp;                 // of the run under way or the last one
+    struct exec_request *leader;  // NULL when none runs
+    struct exec_request *sharing; // with the run under way
+    struct exec_request *waiting; // for the next
+    struct exec_result *result;   // of the last run, NULL if there is none or it is too old
+    int rc;
+    struct err err;
+    uint64_t finished_us;
+};
+
+struct aggregator {
+    pthread_mutex_t lock;
+    struct map groups;
+    size_t kept_bytes;
+    uint64_t swept_us;
+};
+
+struct aggregator *aggregator_new(void)
+{
+    struct aggregator *a = mem_zalloc(sizeof *a);
+    pthread_mutex_init(&a->lock, NULL);
+    return a;
+}
+
+static size_t result_size(const struct exec_result *result)
+{
+    return result ? result->error.size + result->output.size + result->error_output.size : 0;
+}
+
+static void forget_result(struct aggregator *a, struct aggregate *group)
+{
+    a->kept_bytes -= result_size(group->result);
+    exec_result_unref(group->result);
+    group->result = NULL;
+}
+
+static void group_free(struct aggregator *a, struct aggregate *group)
+{
+    forget_result(a, group);
+    cJSON_Delete(group->stamp);
+    buf_dispose(&group->key);
+    free(group);
+}
+
+void aggregator_free(struct aggregator *a)
+{
+    void *group;
+    for (size_t position = 0; map_next(&a->groups, &position, &group);)
+        group_free(a, group);
+    map_dispose(&a->groups);
+    pthread_mutex_destroy(&a->lock);
+    free(a);
+}
+
+// ---- Stamps ----
+
+static bool as_number(const cJSON *stamp, double *ret_value)
+{
+    if (cJSON_IsNumber(stamp))
+        *ret_value = stamp->valuedouble;
+    return cJSON_IsNumber(stamp) ||
+           (cJSON_IsString(stamp) && text_parse_double(stamp->valuestring, ret_value));
+}
+
+// Numbers by size, texts by their characters; objects are not greater only when their `value` is
+// equal.
+static bool stamp_at_most(const cJSON *a, const cJSON *b)
+{
+    double x, y;
+    if (cJSON_IsObject(a) || cJSON_IsObject(b))
+        return cJSON_Compare(json_get(a, "value"), json_get(b, "value"), true);
+    if (cJSON_IsString(a) && cJSON_IsString(b))
+        return strcmp(a->valuestring, b->valuestring) <= 0;
+    return as_number(a, &x) && as_number(b, &y) && x <= y;
+}
+
+// ---- Groups ----
+
+static void write_key(const struct exec_request *r, struct buf *key)
+{
+    json_begin_array(key);
+    json_str(key, r->project_id.text);
+    json_str(key, r->path);
+    json_str(key, r->command);
+    json_double(key, r->timeout_s);
+    json_double(key, r->max_output);
+    json_bool(key, r->bash);
+    json_bool(key, r->err_on_exit);
+    for (size_t i = 0; i < r->args_count; i++)
+        json_str(key, r->args[i]);
+    json_end_array(key);
+}
+
+static struct aggregate *group_get(struct aggregator *a, const struct exec_request *r)
+{
+    struct buf key = {0};
+    write_key(r, &key);
+    struct aggregate *group = map_get(&a->groups, key.data, key.size);
+    if (group) {
+        buf_dispose(&key);
+        return group;
+    }
+    group = mem_zalloc(sizeof *group);
+    group->key = key;
+    map_set(&a->groups, group->key.data, group->key.size, group);
+    return group;
+}
+
+static void drop_old(struct aggregator *a)
+{
+    uint64_t now = clock_monotonic_us();
+    void *entry;
+    if (now - a->swept_us < SWEEP_US && a->kept_bytes <= KEEP_BYTES_MAX)
+        return;
+    a->swept_us = now;
+    for (size_t position = 0; map_next(&a->groups, &position, &entry);) {
+        struct aggregate *group = entry;
+        bool old = now - group->finished_us > KEEP_US || a->kept_bytes > KEEP_BYTES_MAX;
+        if (!group->leader && old) {
+            map_remove(&a->groups, group->key.data, group->key.size);
+            group_free(a, group);
+        }
+    }
+}
+
+static void lead(struct aggregate *group, struct exec_request *r)
+{
+    group->leader = r;
+    r->group = group;
+    cJSON_Delete(group->stamp);
+    group->stamp = cJSON_Duplicate(r->aggregate, true);
+}
+
+static void push(struct exec_request **list, struct exec_request *r)
+{
+    r->next = *list;
+    *list = r;
+}
+
+// ---- Handing out ----
+
+static void take_outcome(const struct aggregate *group, struct exec_request *r)
+{
+    r->rc = group->rc;
+    r->err = group->err;
+    r->result = group->result;
+    if (r->result)
+        atomic_fetch_add(&r->result->refs, 1);
+}
+
+static void on_handed(struct loop_message *message)
+{
+    struct exec_request *r = CONTAINER(message, struct exec_request, message);
+    r->done(r);
+}
+
+static void hand_out(struct exec_request *list)
+{
+    for (struct exec_request *r = list, *next; r; r = next) {
+        next = r->next;
+        loop_post(r->loop, &r->message, on_handed);
+    }
+}
+
+enum decision { RUN, SHARE_DONE, LATER };
+
+static enum decision decide(struct aggregator *a, struct exec_request *r)
+{
+    struct aggregate *group = group_get(a, r);
+    if (group->leader) {
+        push(stamp_at_most(r->aggregate, group->stamp) ? &group->sharing : &group->waiting, r);
+        return LATER;
+    }
+    bool fresh = group->stamp && clock_monotonic_us() - group->finished_us < KEEP_US;
+    if (fresh && stamp_at_most(r->aggregate, group->stamp)) {
+        take_outcome(group, r);
+        return SHARE_DONE;
+    }
+    lead(group, r);
+    return RUN;
+}
+
+void aggregator_submit(struct aggregator *a, struct exec_request *r)
+{
+    pthread_mutex_lock(&a->lock);
+    enum decision decision = decide(a, r);
+    pthread_mutex_unlock(&a->lock);
+    if (decision == RUN)
+        exec_run_alone(r->svc, r);
+    else if (decision == SHARE_DONE)
+        r->done(r);
+}
+
+// The waiting request that no other's stamp is greater than becomes the leader; whose stamp is not
+// greater shares with it.
+static struct exec_request *next_leader(struct aggregate *group)
+{
+    struct exec_request *best = group->waiting, *rest = group->waiting;
+    for (struct exec_request *r = group->waiting; r; r = r->next) {
+        if (!stamp_at_most(r->aggregate, best->aggregate))
+            best = r;
+    }
+    group->waiting = NULL;
+    if (best)
+        lead(group, best);
+    for (struct exec_request *r = rest, *next; r; r = next) {
+        next = r->next;
+        if (r != best)
+            push(stamp_at_most(r->aggregate, group->stamp) ? &group->sharing : &group->waiting, r);
+    }
+    return best;
+}
+
+void aggregator_finished(struct aggregator *a, struct exec_request *leader)
+{
+    struct aggregate *group = leader->group;
+    pthread_mutex_lock(&a->lock);
+    forget_result(a, group);
+    group->rc = leader->rc;
+    group->err = leader->err;
+    group->result = leader->result;
+    if (group->result)
+        atomic_fetch_add(&group->result->refs, 1);
+    a->kept_bytes += result_size(group->result);
+    group->finished_us = clock_monotonic_us();
+    group->leader = NULL;
+    struct exec_request *sharing = group->sharing;
+    group->sharing = NULL;
+    for (struct exec_request *r = sharing; r; r = r->next)
+        take_outcome(group, r);
+    struct exec_request *next = next_leader(group);
+    drop_old(a);
+    pthread_mutex_unlock(&a->lock);
+    leader->group = NULL;
+    hand_out(sharing);
+    leader->done(leader);
+    if (next)
+        exec_run_alone(next->svc, next);
+}

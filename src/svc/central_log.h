@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// The log of what happened to accounts, kept in the database (api-v1 section 14), and the errors
+// that clients report (3.27).
+#ifndef SVC_CENTRAL_LOG_H
+#define SVC_CENTRAL_LOG_H
+
+#include "svc/svc.h"
+
+// In a transaction: one record with up to two named texts; a NULL text is left out.
+int central_log(struct db_session *txn, const char *event, const char *name1, const char *text1,
+                const char *name2, const char *text2, struct err *err) MUST_USE;
+
+struct client_error {
+    struct uuid id; // "": a fresh one
+    struct uuid account_id;
+    const char *error;
+};
+// In a transaction: a record that lives 30 days. An id that is taken is replaced by a fresh one.
+int client_error_log(struct db_session *txn, const struct client_error *error,
+                     struct err *err) MUST_USE;
+
+#endif

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Running a command in a project, with the rules of the contract (api-v1 section 4): when bash is
+// implied, how output is cut, what counts as an error and in which words, and how equal requests
+// are joined.
+#ifndef SVC_EXEC_H
+#define SVC_EXEC_H
+
+#include <stdatomic.h>
+
+#include "base/json.h"
+#include "runner/projects.h"
+#include "svc/svc.h"
+
+// Shared by all whose requests were joined; given back with exec_result_unref.
+struct exec_result {
+    atomic_uint refs;
+    bool failed; // then `error` says why, in the contract's words
+    struct buf error;
+    struct buf output, error_output; // valid UTF-8
+    int exit_code;
+};
+void exec_result_unref(struct exec_result *result);
+
+struct exec_request {
+    // in; strings are the caller's until `done`
+    struct uuid project_id;
+    const char *path; // working directory: "" or relative to the home, or absolute
+    const char *command;
+    const char *const *args;
+    size_t args_count;
+    double timeout_s;  // 0: no limit
+    double max_output; // characters of each stream; negative: no limit of the caller's
+    bool bash, err_on_exit;
+    const cJSON *aggregate; // NULL: runs on its own
+    struct loop *loop;
+    void (*done)(struct exec_request *request);
+    // out
+    int rc; // negative: it could not be run at all (wrong input, no start, the project went away)
+    struct err err;
+    struct exec_result *result; // if rc is 0; the caller's
+    // the service's
+    struct svc *svc;
+    struct exec_call exec;
+    struct buf script, directory;
+    struct aggregate *group;
+    struct exec_request *next;
+    struct loop_message message;
+};
+// Starts the project if needed. `done` runs on the thread of `loop`, perhaps before this returns.
+void exec_run(struct svc *svc, struct exec_request *request);
+void exec_request_dispose(struct exec_request *request);
+
+// For the aggregator: runs without joining.
+void exec_run_alone(struct svc *svc, struct exec_request *request);
+
+// ---- Joining equal requests (api-v1 4.7) ----
+
+struct aggregator *aggregator_new(void);
+void aggregator_free(struct aggregator *aggregator);
+// Runs the request, or has it share the run or the recent result of an equal one.
+void aggregator_submit(struct aggregator *aggregator, struct exec_request *request);
+// After the run of a request that leads a group: hands its outcome to the group.
+void aggregator_finished(struct aggregator *aggregator, struct exec_request *leader);
+
+#endif

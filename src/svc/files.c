@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+#include "svc/files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/limits.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "svc/project.h"
+
+#define READ_TIMEOUT_MS  60000 // api-v1 3.10
+#define WRITE_TIMEOUT_MS 10000 // api-v1 3.11
+#define RESOLVE_TRIES    32    // the kernel asks to try again when something is renamed meanwhile
+
+static int fail(struct text_file *f, const char *call, int error)
+{
+    snprintf(f->syscall, sizeof f->syscall, "%s", call);
+    return err_set_errno(&f->err, error == ENOSPC || error == EDQUOT ? ERR_NO_SPACE : ERR_INVALID,
+                         error, "%s, %s '%s'", err_errno_name(error), call, f->path);
+}
+
+static int too_large(struct text_file *f, uint64_t size)
+{
+    return err_set(&f->err, ERR_TOO_LARGE,
+                   "Attempt to open large file of size %.0fMB; the maximum allowed size is 10MB. "
+                   "Use vim, emacs, or"
+                   " pico from a terminal instead.",
+                   (double)size / 1e6);
+}
+
+// ---- In the home ----
+
+// Opens below the home. -EXDEV when the path leads out of it.
+static int open_beneath(int home, const char *path, int flags)
+{
+    struct open_how how = {.flags = (unsigned)flags | O_CLOEXEC,
+                           .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
+    for (int tries = 0; tries < RESOLVE_TRIES; tries++) {
+        long fd = syscall(SYS_openat2, home, *path ? path : ".", &how, sizeof how);
+        if (fd >= 0)
+            return (int)fd;
+        if (errno != EAGAIN && errno != EINTR)
+            return -errno;
+    }
+    return -EXDEV;
+}
+
+static int open_home(struct text_file *f)
+{
+    char home[PROJECT_HOME_SIZE];
+    project_home(&f->project_id, home);
+    int rc = project_home_ensure(&f->project_id);
+    int fd = rc ? rc : open(home, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    return fd >= 0 ? fd : fail(f, "open", rc ? -rc : errno);
+}
+
+// The path relative to the home, or NULL when it is absolute and elsewhere.
+static const char *relative_to_home(const struct text_file *f)
+{
+    if (f->path[0] != '/')
+        return f->path;
+    char home[PROJECT_HOME_SIZE];
+    project_home(&f->project_id, home);
+    size_t len = strlen(home);
+    if (strncmp(f->path + 1, home, len) || (f->path[1 + len] && f->path[1 + len] != '/'))
+        return NULL;
+    const char *rest = f->path + 1 + len;
+    return rest + strspn(rest, "/");
+}
+
+static int read_open_file(struct text_file *f, int fd)
+{
+    struct stat st;
+    if (fstat(fd, &st))
+        return fail(f, "stat", errno);
+    if (S_ISDIR(st.st_mode))
+        return fail(f, "read", EISDIR);
+    if (!S_ISREG(st.st_mode))
+        return fail(f, "read", EINVAL);
+    if (st.st_size > LIMIT_TEXT_FILE_SIZE)
+        return too_large(f, (uint64_t)st.st_size);
+    auto_buf struct buf raw = {0};
+    int rc = fd_read_all(fd, LIMIT_TEXT_FILE_SIZE, &raw);
+    if (rc)
+        return fail(f, "read", -rc);
+    if (raw.size > LIMIT_TEXT_FILE_SIZE) // it grew meanwhile
+        return too_large(f, raw.size);
+    utf8_append_lossy(&f->data, raw.data ? raw.data : "", raw.size);
+    return 0;
+}
+
+static int read_in_home(struct text_file *f, const char *path)
+{
+    auto_fd int home = open_home(f);
+    if (home < 0)
+        return home;
+    auto_fd int fd = open_beneath(home, path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+    f->outside = fd == -EXDEV;
+    if (f->outside)
+        return 0;
+    return fd >= 0 ? read_open_file(f, fd) : fail(f, fd == -ENOENT ? "stat" : "open", -fd);
+}
+
+// ---- Writing in the home ----
+
+// Opens the folder at path[0..size), made with all above it if it is missing. -EXDEV when it is
+// outside.
+static int open_folder(struct text_file *f, int home, const char *path, size_t size)
+{
+    auto_free char *whole = mem_strndup(path, size);
+    int fd = open_beneath(home, whole, O_RDONLY | O_DIRECTORY);
+    if (fd != -ENOENT)
+        return fd >= 0 || fd == -EXDEV ? fd : fail(f, fd == -ENOTDIR ? "mkdir" : "open", -fd);
+    while (size && path[size - 1] == '/')
+        size--;
+    size_t name = size;
+    while (name && path[name - 1] != '/')
+        name--;
+    auto_fd int parent = open_folder(f, home, path, name);
+    if (parent < 0)
+        return parent;
+    whole[size] = '\0';
+    if (mkdirat(parent, whole + name, 0700) && errno != EEXIST)
+        return fail(f, "mkdir", errno);
+    if (fsync(parent))
+        return fail(f, "fsync", errno);
+    fd = open_beneath(home, whole, O_RDONLY | O_DIRECTORY);
+    return fd >= 0 || fd == -EXDEV ? fd : fail(f, "open", -fd);
+}
+
+// The mode for the new content: that of the file it replaces, 0 for the default. Links are left to
+// the sandbox.
+static int check_target(struct text_file *f, int folder, const char *name, mode_t *ret_mode)
+{
+    struct stat st;
+    *ret_mode = 0;
+    if (fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW))
+        return errno == ENOENT ? 0 : fail(f, "open", errno);
+    if (S_ISLNK(st.st_mode)) {
+        f->outside = true;
+        return 0;
+    }
+    if (S_ISDIR(st.st_mode))
+        return fail(f, "open", EISDIR);
+    if (!S_ISREG(st.st_mode))
+        return fail(f, "open", ENXIO);
+    if (faccessat(folder, name, W_OK, AT_EACCESS))
+        return fail(f, "open", errno);
+    *ret_mode = st.st_mode & 07777;
+    return 0;
+}
+
+static int write_temporary(struct text_file *f, int fd, mode_t mode)
+{
+    if (mode && fchmod(fd, mode))
+        return fail(f, "chmod", errno);
+    int rc = fd_write_all(fd, f->content, f->content_size);
+    if (rc)
+        return fail(f, "write", -rc);
+    return fsync(fd) ? fail(f, "fsync", errno) : 0;
+}
+
+// Written whole under another name first, so that a reader, or a power cut, finds the old text or
+// the new one.
+static int replace(struct text_file *f, int folder, const char *name, mode_t mode)
+{
+    char temporary[] = ".cohub-0123456789abcdef";
+    token_random(temporary + 7, 16);
+    auto_fd int fd =
+        openat(folder, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
+    if (fd < 0)
+        return fail(f, "open", errno);
+    int rc = write_temporary(f, fd, mode);
+    if (!rc && renameat(folder, temporary, folder, name))
+        rc = fail(f, "open", errno);
+    if (rc)
+        unlinkat(folder, temporary, 0);
+    else if (fsync(folder))
+        rc = fail(f, "fsync", errno);
+    return rc;
+}
+
+static int write_in_home(struct text_file *f, const char *path)
+{
+    size_t size = strlen(path), folder_size = size;
+    while (folder_size && path[folder_size - 1] != '/')
+        folder_size--;
+    const char *name = path + folder_size;
+    if (!*name || !strcmp(name, ".") || !strcmp(name, ".."))
+        return fail(f, "open", EISDIR);
+    auto_fd int home = open_home(f);
+    if (home < 0)
+        return home;
+    auto_fd int folder = open_folder(f, home, path, folder_size);
+    f->outside = folder == -EXDEV;
+    if (folder < 0)
+        return f->outside ? 0 : folder;
+    mode_t mode;
+    int rc = check_target(f, folder, name, &mode);
+    return rc || f->outside ? rc : replace(f, folder, name, mode);
+}
+
+// ---- Both ways ----
+
+static void on_agent_done(struct project_call *call)
+{
+    struct text_file *f =
+        CONTAINER(CONTAINER(call, struct file_call, call), struct text_file, call);
+    f->rc = call->rc;
+    f->err = call->err;
+    if (f->rc && f->err.code == ERR_TOO_LARGE)
+        f->rc = too_large(f, f->call.size);
+    else if (f->rc && f->err.sys_errno)
+        f->rc = fail(f, f->call.syscall, f->err.sys_errno);
+    else if (f->rc == -ERR_TIMEOUT)
+        f->rc = err_set(&f->err, ERR_TIMEOUT, "Timed out after %d seconds.",
+                        (int)f->call.timeout_ms / 1000);
+    else if (!f->rc && !f->write)
+        utf8_append_lossy(&f->data, f->call.data.data ? f->call.data.data : "", f->call.data.size);
+    f->done(f);
+}
+
+static void ask_agent(struct text_file *f)
+{
+    f->call = (struct file_call){
+        .call = {.project_id = f->project_id, .loop = f->loop, .done = on_agent_done},
+        .write = f->write,
+        .path = f->full_path.data,
+        .content = f->content,
+        .content_size = f->content_size,
+        .size_max = LIMIT_TEXT_FILE_SIZE,
+        .timeout_ms = f->write ? WRITE_TIMEOUT_MS : READ_TIMEOUT_MS,
+    };
+    projects_file(f->svc->projects, &f->call);
+}
+
+static void run(struct work *work)
+{
+    struct text_file *f = CONTAINER(work, struct text_file, work);
+    const char *path = relative_to_home(f);
+    if (!path)
+        f->outside = true;
+    else
+        f->rc = f->write ? write_in_home(f, path) : read_in_home(f, path);
+}
+
+static void on_run(struct work *work)
+{
+    struct text_file *f = CONTAINER(work, struct text_file, work);
+    if (!f->rc && f->outside)
+        ask_agent(f);
+    else
+        f->done(f);
+}
+
+static void submit(struct svc *svc, struct text_file *f, bool write)
+{
+    f->svc = svc;
+    f->write = write;
+    f->rc = 0;
+    f->outside = false;
+    f->data = f->full_path = (struct buf){0};
+    f->call = (struct file_call){0};
+    if (f->path[0] != '/')
+        buf_printf(&f->full_path, "/projects/%s/", f->project_id.text);
+    buf_append_str(&f->full_path, f->path);
+    buf_cstr(&f->full_path);
+    work_submit(f->loop, &f->work, run, on_run);
+}
+
+void text_file_read(struct svc *svc, struct text_file *file)
+{
+    submit(svc, file, false);
+}
+
+void text_file_write(struct svc *svc, struct text_file *file)
+{
+    submit(svc, file, true);
+}
+
+void text_file_dispose(struct text_file *file)
+{
+    buf_dispose(&file->data);
+    buf_dispose(&file->full_path);
+    file_call_dispose(&file->call);
+}

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Passwords: argon2id by libsodium. Hashing takes tens of milliseconds and 64 MB; it belongs behind
+// svc.hashing.
+#ifndef SVC_PASSWORDS_H
+#define SVC_PASSWORDS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/err.h"
+
+#define PASSWORD_HASH_SIZE 128
+
+// NULL if the text may be a password (api-v1 2.5: 6 to 64 UTF-16 units), or what is wrong with it.
+const char *password_problem(const char *password);
+int password_hash(const char *password, char out[PASSWORD_HASH_SIZE], struct err *err) MUST_USE;
+bool password_verify(const char *hash, const char *password);
+
+#endif

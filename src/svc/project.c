@@ -1,0 +1,343 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+#include "svc/project.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "db/query.h"
+#include "svc/accounts.h"
+
+#define EDITED_INTERVAL_MS 30000
+#define TOUCH_INTERVAL_MS  60000
+
+// ---- Access ----
+
+static int admin_access(struct db_session *session, const struct uuid *project_id,
+                        enum project_access *ret_access, struct err *err)
+{
+    static const struct db_stmt find = {"SELECT 1 FROM projects WHERE project_id = $1"};
+    int64_t exists = 0;
+    int rc = db_query_int(session, &find, DB_ARGS(DB_TEXT(project_id->text)), &exists, err);
+    *ret_access = exists ? ACCESS_WRITE : ACCESS_NONE;
+    return rc;
+}
+
+int project_access_get(struct db_session *session, const struct caller *caller,
+                       const struct uuid *project_id, enum project_access *ret_access,
+                       struct err *err)
+{
+    static const struct db_stmt find = {
+        "SELECT \"group\" FROM project_users WHERE project_id = $1 AND account_id = $2"};
+    if (caller->admin)
+        return admin_access(session, project_id, ret_access, err);
+    auto_rows struct db_rows *rows = NULL;
+    int rc = db_query_row(session, &find,
+                          DB_ARGS(DB_TEXT(project_id->text), DB_TEXT(caller->account_id.text)),
+                          &rows, err);
+    if (rc < 0)
+        return rc;
+    const char *group = rc ? db_rows_text(rows, 0) : "";
+    *ret_access = !strcmp(group, "owner") || !strcmp(group, "collaborator") ? ACCESS_WRITE
+                  : !strcmp(group, "viewer")                                ? ACCESS_READ
+                                                                            : ACCESS_NONE;
+    return 0;
+}
+
+int project_gate(struct db_session *session, const struct caller *caller, const char *project_id,
+                 enum project_access need, struct uuid *ret_project_id, struct err *err)
+{
+    struct uuid id;
+    enum project_access access = ACCESS_NONE;
+    if (caller->anonymous)
+        return err_set(err, ERR_UNAUTHORIZED, "user must be signed in before accessing projects");
+    if (!uuid_parse(project_id, strlen(project_id), &id))
+        return err_set(err, ERR_INVALID,
+                       "Internal error determining user permission -- invalid project_id -- %.200s",
+                       project_id);
+    int rc = project_access_get(session, caller, &id, &access, err);
+    if (rc)
+        return rc;
+    if (access < need)
+        return err_set(err, ERR_FORBIDDEN, "User %s does not have %s access to project %s",
+                       caller->account_id.text, need == ACCESS_WRITE ? "write" : "read", id.text);
+    *ret_project_id = id;
+    return 0;
+}
+
+// ---- Times of last use ----
+
+struct touch {
+    struct uuid project_id;
+    struct uuid account_id; // "": only the project is marked
+};
+
+static int write_touch(struct db_session *txn, void *arg, struct err *err)
+{
+    static const struct db_stmt project = {
+        "UPDATE projects SET last_edited = $2 WHERE project_id = $1"};
+    static const struct db_stmt user = {
+        "UPDATE project_users SET last_active = $3 WHERE project_id = $1 AND account_id = $2"};
+    const struct touch *touch = arg;
+    struct db_value now = DB_INT(clock_now_ms());
+    int rc = db_exec(txn, &project, DB_ARGS(DB_TEXT(touch->project_id.text), now), NULL, err);
+    if (rc || !touch->account_id.text[0])
+        return rc;
+    return db_exec(txn, &user,
+                   DB_ARGS(DB_TEXT(touch->project_id.text), DB_TEXT(touch->account_id.text), now),
+                   NULL, err);
+}
+
+void project_mark_edited(struct svc *svc, struct loop *loop, const struct uuid *project_id)
+{
+    struct touch touch = {.project_id = *project_id};
+    if (throttle_pass(&svc->edited, project_id->text, EDITED_INTERVAL_MS))
+        svc_write_later(svc, loop, write_touch, &touch, sizeof touch);
+}
+
+static void on_background_start(struct project_call *call)
+{
+    if (call->rc)
+        log_err(LOG_WARNING, "background_start_failed", &call->err);
+    free(call);
+}
+
+static void start_in_background(struct svc *svc, struct loop *loop, const struct uuid *project_id)
+{
+    struct project_call *call = mem_zalloc(sizeof *call);
+    call->project_id = *project_id;
+    call->loop = loop;
+    call->done = on_background_start;
+    projects_start(svc->projects, call, 0);
+}
+
+void project_touch(struct svc *svc, struct loop *loop, const struct uuid *account_id,
+                   const struct uuid *project_id)
+{
+    struct touch touch = {.project_id = *project_id, .account_id = *account_id};
+    char pair[2 * UUID_LEN + 1];
+    memcpy(pair, account_id->text, UUID_LEN);
+    memcpy(pair + UUID_LEN, project_id->text, UUID_LEN + 1);
+    if (throttle_pass(&svc->touched, pair, TOUCH_INTERVAL_MS))
+        svc_write_later(svc, loop, write_touch, &touch, sizeof touch);
+    account_mark_active(svc, loop, account_id);
+    start_in_background(svc, loop, project_id);
+}
+
+// ---- Creating ----
+
+bool project_image_exists(const char *image)
+{
+    struct stat st;
+    if (!strcmp(image, "default"))
+        return true;
+    if (!*image || *image == '.' || strchr(image, '/') || strlen(image) > 100)
+        return false;
+    auto_free char *path = mem_printf("images/%s", image);
+    return !stat(path, &st) && S_ISDIR(st.st_mode);
+}
+
+// "a,b" into {"a":{},"b":{}}.
+static int read_licenses(const char *license, struct buf *out, struct err *err)
+{
+    json_begin_object(out);
+    for (const char *p = license ? license : ""; *p;) {
+        size_t size = strcspn(p, ",");
+        struct uuid id;
+        if (!uuid_parse(p, size, &id))
+            return err_set(err, ERR_INVALID, "license id \"%.*s\" is not a UUID",
+                           (int)(size < 100 ? size : 100), p);
+        if (!out->size || !memmem(out->data, out->size, id.text, UUID_LEN)) {
+            json_key(out, id.text);
+            json_raw(out, "{}", 2);
+        }
+        p += size + (p[size] == ',');
+    }
+    json_end_object(out);
+    return 0;
+}
+
+static int insert_project(struct db_session *txn, void *arg, struct err *err)
+{
+    static const struct db_stmt project = {
+        "INSERT INTO projects (project_id, title, description, compute_image, site_license, "
+        "created, last_edited,"
+        " state, state_time) VALUES ($1, $2, $3, $4, $5, $6, $6, 'opened', $6)"};
+    static const struct db_stmt owner = {
+        "INSERT INTO project_users (project_id, account_id, \"group\") VALUES ($1, $2, 'owner')"};
+    const struct project_create *create = arg;
+    int rc = db_exec(txn, &project,
+                     DB_ARGS(DB_TEXT(create->project_id.text),
+                             DB_TEXT(create->title ? create->title : ""),
+                             DB_TEXT(create->description ? create->description : ""),
+                             DB_TEXT(create->image ? create->image : "default"),
+                             DB_TEXTN(create->site_license.data, create->site_license.size),
+                             DB_INT(clock_now_ms())),
+                     NULL, err);
+    return rc ? rc
+              : db_exec(txn, &owner,
+                        DB_ARGS(DB_TEXT(create->project_id.text), DB_TEXT(create->account_id.text)),
+                        NULL, err);
+}
+
+static void on_inserted(struct db_write *write)
+{
+    struct project_create *create = write->arg;
+    create->rc = write->rc;
+    create->err = write->err;
+    if (!create->rc && create->start)
+        start_in_background(create->svc, create->loop, &create->project_id);
+    create->done(create);
+}
+
+static void make_home(struct work *work)
+{
+    struct project_create *create = CONTAINER(work, struct project_create, work);
+    int rc = project_home_ensure(&create->project_id);
+    if (rc)
+        create->rc = err_set_errno(&create->err, rc == -ENOSPC ? ERR_NO_SPACE : ERR_INTERNAL, -rc,
+                                   "the project's folder cannot be made: %s", strerror(-rc));
+}
+
+static void on_home_made(struct work *work)
+{
+    struct project_create *create = CONTAINER(work, struct project_create, work);
+    if (create->rc) {
+        create->done(create);
+        return;
+    }
+    create->write = (struct db_write){
+        .loop = create->loop, .fn = insert_project, .arg = create, .done = on_inserted};
+    db_write_async(create->svc->db, &create->write);
+}
+
+void project_create(struct svc *svc, struct project_create *create)
+{
+    create->svc = svc;
+    create->project_id = uuid_new();
+    create->site_license = (struct buf){0};
+    create->rc = read_licenses(create->license, &create->site_license, &create->err);
+    if (!create->rc && create->image && !project_image_exists(create->image))
+        create->rc =
+            err_set(&create->err, ERR_INVALID, "there is no image \"%.100s\"", create->image);
+    if (create->rc)
+        create->done(create);
+    else
+        work_submit(create->loop, &create->work, make_home, on_home_made);
+}
+
+void project_create_dispose(struct project_create *create)
+{
+    buf_dispose(&create->site_license);
+}
+
+// ---- For the running of projects ----
+
+static char **read_env(const char *json)
+{
+    auto_json cJSON *map = json ? cJSON_Parse(json) : NULL;
+    size_t count = 0;
+    char **env = mem_zalloc(((size_t)cJSON_GetArraySize(map) + 1) * sizeof *env);
+    for (const cJSON *item = map ? map->child : NULL; item; item = item->next) {
+        if (cJSON_IsString(item) && item->valuestring[0])
+            env[count++] = mem_printf("%s=%s", item->string, item->valuestring);
+    }
+    return env;
+}
+
+static int spec_read(struct db_session *session, const struct uuid *project_id,
+                     struct project_spec *ret_spec, struct err *err)
+{
+    static const struct db_stmt find = {
+        "SELECT compute_image, env, deleted FROM projects WHERE project_id = $1"};
+    auto_rows struct db_rows *rows = NULL;
+    int rc = db_query_row(session, &find, DB_ARGS(DB_TEXT(project_id->text)), &rows, err);
+    if (rc < 0)
+        return rc;
+    if (!rc || db_rows_int(rows, 2))
+        return err_set(err, ERR_NOT_FOUND, "project %s does not exist", project_id->text);
+    const char *image = db_rows_text(rows, 0);
+    bool named = image && strcmp(image, "default");
+    if (named && !project_image_exists(image))
+        return err_set(err, ERR_NOT_FOUND, "the project's image \"%.100s\" does not exist", image);
+    *ret_spec = (struct project_spec){.image = named ? mem_strdup(image) : NULL,
+                                      .env = read_env(db_rows_text(rows, 1))};
+    return 0;
+}
+
+int project_spec_load(void *ctx, const struct uuid *project_id, struct project_spec *ret_spec,
+                      struct err *err)
+{
+    struct svc *svc = ctx;
+    auto_session struct db_session *session = NULL;
+    int rc = db_session_open(svc->db, &session, err);
+    if (!rc)
+        rc = spec_read(session, project_id, ret_spec, err);
+    if (rc)
+        return rc;
+    int home = project_home_ensure(project_id);
+    if (!home)
+        return 0;
+    project_spec_dispose(ret_spec);
+    return err_set_errno(err, ERR_INTERNAL, -home, "the project's folder cannot be made: %s",
+                         strerror(-home));
+}
+
+struct state_change {
+    struct uuid project_id;
+    enum project_state state;
+    int64_t time_ms;
+    char error[200];
+};
+
+static int write_state(struct db_session *txn, void *arg, struct err *err)
+{
+    static const struct db_stmt update = {
+        "UPDATE projects SET state = $2, state_time = $3, state_error = $4,"
+        " last_started = CASE WHEN $2 = 'running' THEN $3 ELSE last_started END WHERE project_id = "
+        "$1"};
+    const struct state_change *change = arg;
+    return db_exec(txn, &update,
+                   DB_ARGS(DB_TEXT(change->project_id.text),
+                           DB_TEXT(project_state_name(change->state)), DB_INT(change->time_ms),
+                           DB_TEXT(change->error[0] ? change->error : NULL)),
+                   NULL, err);
+}
+
+void project_state_set(struct svc *svc, struct loop *loop, const struct uuid *project_id,
+                       enum project_state state, const char *error)
+{
+    struct state_change change = {
+        .project_id = *project_id, .state = state, .time_ms = clock_now_ms()};
+    if (error)
+        strncpy(change.error, error, sizeof change.error - 1);
+    svc_write_later(svc, loop, write_state, &change, sizeof change);
+}
+
+int project_active_ids(struct db_session *session, struct uuid **ret_ids, size_t *ret_count,
+                       struct err *err)
+{
+    static const struct db_stmt list = {"SELECT project_id FROM projects WHERE state <> 'opened'"};
+    auto_rows struct db_rows *rows = NULL;
+    auto_free struct uuid *ids = NULL;
+    size_t count = 0, room = 0;
+    int rc = db_query(session, &list, DB_NO_ARGS, &rows, err);
+    if (rc)
+        return rc;
+    while ((rc = db_rows_next(rows, err)) == 1) {
+        if (count == room) {
+            room = room ? 2 * room : 64;
+            ids = mem_realloc(ids, room * sizeof *ids);
+        }
+        if (uuid_parse(db_rows_text(rows, 0), db_rows_size(rows, 0), &ids[count]))
+            count++;
+    }
+    *ret_ids = TAKE_PTR(ids);
+    *ret_count = count;
+    return rc;
+}

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Projects as records: who may do what, creating, touching, listing, and what one is started with.
+// Running them is runner/projects.h.
+#ifndef SVC_PROJECT_H
+#define SVC_PROJECT_H
+
+#include "runner/projects.h"
+#include "svc/svc.h"
+
+enum project_access { ACCESS_NONE, ACCESS_READ, ACCESS_WRITE };
+
+// What the caller may do (api-v1 2.1): owners and collaborators write, viewers read, administrators
+// both if it exists.
+int project_access_get(struct db_session *session, const struct caller *caller,
+                       const struct uuid *project_id, enum project_access *ret_access,
+                       struct err *err) MUST_USE;
+// The project gate (api-v1 2.1). `project_id` is as sent; fails with the contract's texts.
+int project_gate(struct db_session *session, const struct caller *caller, const char *project_id,
+                 enum project_access need, struct uuid *ret_project_id, struct err *err) MUST_USE;
+// Notes that a project was edited, at most every 30 s (api-v1 2.1). On the thread of `loop`.
+void project_mark_edited(struct svc *svc, struct loop *loop, const struct uuid *project_id);
+
+// ---- Creating (api-v1 3.12) ----
+
+struct project_create {
+    // in; strings are the caller's until `done`
+    const char *title, *description; // NULL: ""
+    const char *image;               // NULL: the default
+    const char *license;             // ids separated by commas, NULL: none
+    bool start;                      // in the background, once it exists
+    struct uuid account_id;          // the owner
+    struct loop *loop;
+    void (*done)(struct project_create *create);
+    // out
+    int rc;
+    struct err err;
+    struct uuid project_id;
+    // the service's
+    struct svc *svc;
+    struct buf site_license;
+    struct work work;
+    struct db_write write;
+};
+// Makes the home and, in a transaction, the record; both are there when `done` is called.
+void project_create(struct svc *svc, struct project_create *create);
+void project_create_dispose(struct project_create *create);
+
+// The home of a project relative to the data folder.
+#define PROJECT_HOME_SIZE sizeof "projects/01234567-89ab-cdef-0123-456789abcdef"
+void project_home(const struct uuid *project_id, char out[PROJECT_HOME_SIZE]);
+// Makes the home if it is not there, 0700. 0 or a negative errno.
+int project_home_ensure(const struct uuid *project_id) MUST_USE;
+
+// True for an image that projects can be started with: "default", or a folder of images/.
+bool project_image_exists(const char *image);
+
+// ---- Touching (api-v1 3.35) ----
+
+// Notes the project and the account as active, at most every 60 s for a pair, and starts the
+// project in the background.
+void project_touch(struct svc *svc, struct loop *loop, const struct uuid *account_id,
+                   const struct uuid *project_id);
+
+// ---- Looking after projects ----
+
+// ERR_NOT_FOUND.
+int project_find(struct db_session *session, const char *project_id, struct uuid *ret_project_id,
+                 struct err *err) MUST_USE;
+int project_show(struct db_session *session, const struct uuid *project_id, struct buf *out,
+                 struct err *err) MUST_USE;
+struct project_filter {
+    const struct uuid *account_id; // NULL: of anybody
+    const char *state;             // NULL: any
+};
+int project_list(struct db_session *session, const struct project_filter *filter, struct buf *out,
+                 struct err *err) MUST_USE;
+// In a transaction.
+int project_delete(struct db_session *txn, const struct uuid *project_id, bool purge,
+                   struct err *err) MUST_USE;
+// Removes the home and all in it; nothing happens if there is none. Blocking.
+int project_home_remove(const struct uuid *project_id, struct err *err) MUST_USE;
+
+// ---- For the running of projects ----
+
+// projects_config.load: what the record says to start it with. A deleted project is not started.
+// `ctx` is the svc.
+int project_spec_load(void *ctx, const struct uuid *project_id, struct project_spec *ret_spec,
+                      struct err *err) MUST_USE;
+// Writes the state. Any thread with a loop.
+void project_state_set(struct svc *svc, struct loop *loop, const struct uuid *project_id,
+                       enum project_state state, const char *error);
+// The ids of projects whose record says that they are not stopped. *ret_ids is heap.
+int project_active_ids(struct db_session *session, struct uuid **ret_ids, size_t *ret_count,
+                       struct err *err) MUST_USE;
+
+#endif

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+#include "svc/svc.h"
+
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "svc/exec.h"
+
+int svc_init(struct svc *svc, struct db *db, const struct site *site, struct err *err)
+{
+    if (sodium_init() < 0)
+        return err_internal(err, "libsodium cannot be used");
+    *svc = (struct svc){.db = db, .site = *site};
+    int rc = secret_load(&svc->secret, err);
+    if (rc)
+        return rc;
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    work_gate_init(&svc->hashing, cores > 1 ? (unsigned)cores : 1);
+    throttle_init(&svc->edited);
+    throttle_init(&svc->touched);
+    throttle_init(&svc->active);
+    svc->aggregator = aggregator_new();
+    return 0;
+}
+
+void svc_dispose(struct svc *svc)
+{
+    aggregator_free(svc->aggregator);
+    throttle_dispose(&svc->edited);
+    throttle_dispose(&svc->touched);
+    throttle_dispose(&svc->active);
+    secret_dispose(&svc->secret);
+}
+
+static void on_written(struct db_write *write)
+{
+    if (write->rc)
+        log_err(LOG_WARNING, "write_failed", &write->err);
+    free(write);
+}
+
+void svc_write_later(struct svc *svc, struct loop *loop, db_txn_fn *fn, const void *arg,
+                     size_t arg_size)
+{
+    struct db_write *write = mem_zalloc(sizeof *write + arg_size);
+    memcpy(write + 1, arg, arg_size);
+    write->loop = loop;
+    write->fn = fn;
+    write->arg = write + 1;
+    write->done = on_written;
+    db_write_async(svc->db, write);
+}

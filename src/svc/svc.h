@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// What all services share: the store, the running projects, the site's settings. Services know no
+// HTTP; API calls, RPC methods, pages and the command line are their callers.
+#ifndef SVC_SVC_H
+#define SVC_SVC_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/uuid.h"
+#include "db/db.h"
+#include "loop/work.h"
+#include "svc/secret.h"
+#include "svc/throttle.h"
+
+struct projects;
+struct aggregator;
+
+// What the site's owner has set; strings outlive the services.
+struct site {
+    const char *name;
+    const char *url; // "" if not set
+    const char *help_email;
+    const char *sign_up;            // "open", "token" or "closed"
+    int64_t sign_ups_per_half_hour; // from one address
+};
+
+struct svc {
+    struct db *db;
+    struct projects *projects; // NULL where nothing can be run (most commands)
+    struct site site;
+    struct secret secret;
+    struct work_gate hashing; // a password hash takes 64 MB
+    struct throttle edited;   // projects marked as edited
+    struct throttle touched;  // account and project pairs
+    struct throttle active;   // accounts marked as active
+    struct aggregator *aggregator;
+};
+
+// Who calls. An anonymous caller has no account.
+struct caller {
+    struct uuid account_id; // "" if anonymous
+    bool anonymous;
+    bool admin;
+    bool gold; // may create more accounts
+};
+
+// Reads or makes secret.key in the working directory and sets up the rest. `projects` is set by the
+// caller afterwards.
+int svc_init(struct svc *svc, struct db *db, const struct site *site, struct err *err) MUST_USE;
+void svc_dispose(struct svc *svc);
+
+// A write whose outcome nobody waits for, such as a time of last use; a failure is logged. `arg` is
+// copied.
+void svc_write_later(struct svc *svc, struct loop *loop, db_txn_fn *fn, const void *arg,
+                     size_t arg_size);
+
+#endif
