@@ -21,8 +21,9 @@
 #include "loop/loop.h"
 #include "proto/frame.h"
 
-// Streams of one connection at once; queued bytes beyond which new requests are refused.
-#define AGENT_STREAMS_MAX 16384u
+// Streams of one connection at once (an agent has places for as many); queued bytes beyond which
+// new requests are refused.
+#define AGENT_STREAMS_MAX 4096u
 #define AGENT_QUEUE_MAX   (2u * FRAME_PAYLOAD_MAX)
 
 struct agent_conn;

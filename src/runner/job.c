@@ -132,12 +132,12 @@ static void append_text(struct buf *out, const char *text)
 }
 
 // False when it is larger than any frame; then not all of it was appended.
-static bool append_args(struct buf *out, const struct exec_call *exec)
+static bool append_args(struct buf *out, const char *const *args, size_t count)
 {
-    for (size_t i = 0; i < exec->args_count; i++) {
+    for (size_t i = 0; i < count; i++) {
         if (out->size > FRAME_PAYLOAD_MAX)
             return false;
-        append_text(out, exec->args[i]);
+        append_text(out, args[i]);
     }
     return true;
 }
@@ -145,15 +145,16 @@ static bool append_args(struct buf *out, const struct exec_call *exec)
 static int send_exec(struct job *job, struct agent_conn *conn, struct err *err)
 {
     const struct exec_call *exec = exec_of(job);
+    size_t args_count = exec->script ? 0 : exec->args_count;
     struct buf *out = agent_conn_begin(conn);
     struct frame_exec fixed = {.timeout_ms = exec->timeout_ms,
                                .cpu_seconds = exec->cpu_seconds,
                                .script = exec->script,
-                               .args_count = (uint32_t)exec->args_count};
+                               .args_count = (uint32_t)args_count};
     buf_append(out, &fixed, sizeof fixed);
     append_text(out, exec->path);
     append_text(out, exec->command);
-    if (!append_args(out, exec))
+    if (!append_args(out, exec->args, args_count))
         return err_set(err, ERR_TOO_LARGE, "the command is too long");
     return agent_conn_submit(conn, FRAME_EXEC, -1, &job->stream, err);
 }

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -309,13 +310,18 @@ static void greet_timeout(struct project *project)
 
 static void launch_answered(struct project *project, int sys_errno, const char *text)
 {
-    if (sys_errno && sys_errno != EEXIST) {
+    if (sys_errno == EAGAIN || sys_errno == EBUSY) {
+        // Another process is starting it.
+        enter(project, PHASE_LAUNCHING, RETRY_MS);
+        return;
+    }
+    if (sys_errno) {
         remember_failure(project, text, sys_errno);
         start_failed(project);
         return;
     }
     project->launches = 0;
-    project->owned = !sys_errno;
+    project->owned = strcmp(text, "running") != 0;
     project_greet(project);
 }
 
@@ -360,7 +366,7 @@ void project_add_job(struct project *project, struct job *job)
     bool is_stop = job->kind == JOB_STOP;
     if (!is_stop) {
         job->after_stop = !TAILQ_EMPTY(&project->stops) || project->phase > PHASE_RUNNING;
-        project->wanted |= !job->after_stop;
+        project->wanted |= project->phase < PHASE_RUNNING && !job->after_stop;
         project->wanted_again |= job->after_stop;
     }
     job_wait(job, project, is_stop ? &project->stops : &project->waiting);
@@ -551,7 +557,7 @@ static struct project *project_get(struct projects *projects, const struct uuid 
     return map_get(&projects->by_id, id->text, UUID_LEN);
 }
 
-static void on_reply(void *owner, const struct uuid *id, uint32_t seq, int sys_errno,
+static void on_reply(void *owner, const struct uuid *id, uint64_t seq, int sys_errno,
                      const char *text)
 {
     struct project *project = project_get(owner, id);

@@ -48,7 +48,7 @@ struct project {
     bool owned;              // the runner will tell when the sandbox is gone
     bool counted;            // in projects.running
     unsigned launches;
-    uint32_t seq; // of what the runner was asked and has not answered, or 0
+    uint64_t seq; // of what the runner was asked and has not answered, or 0
     struct agent_conn *conn;
     struct project_launch *launch; // while starting
     struct job_list waiting;       // for it to run

@@ -83,9 +83,9 @@ void projects_stop(struct projects *projects, struct project_call *call);
 struct exec_call {
     struct project_call call;
     // in
-    const char *path;    // working directory, absolute inside the sandbox
-    const char *command; // program, or text of a bash script
-    const char *const *args;
+    const char *path;        // working directory, absolute inside the sandbox
+    const char *command;     // program, or text of a bash script
+    const char *const *args; // of a program; a script has none
     size_t args_count;
     bool script;
     uint32_t timeout_ms; // of the command, 0: none. Counts from when it runs, not from the start of

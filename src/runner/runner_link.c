@@ -2,7 +2,6 @@
 #include "runner/runner_link.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -10,10 +9,6 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "proto/frame.h"
-
-// Texts of the runner are cut at this length; they end in the detail of an error.
-#define TEXT_MAX 400
 
 // A message that the socket did not take yet.
 struct packet {
@@ -54,7 +49,6 @@ void runner_link_dispose(struct runner_link *link)
 {
     if (link->channel)
         channel_close(TAKE_PTR(link->channel));
-    buf_dispose(&link->message);
 }
 
 bool runner_link_is_up(const struct runner_link *link)
@@ -89,98 +83,85 @@ static void channel_flush(struct runner_channel *channel)
     uv_poll_start(&channel->poll, UV_READABLE, on_poll);
 }
 
-static void channel_send(struct runner_channel *channel, const struct buf *message)
+static void channel_send(struct runner_channel *channel, const struct runner_request *request)
 {
-    if (!channel->first && packet_send(channel, message->data, message->size))
+    size_t size = RUNNER_REQUEST_SIZE(request->env_size);
+    if (!channel->first && packet_send(channel, request, size))
         return;
-    struct packet *packet = mem_alloc(sizeof *packet + message->size);
+    struct packet *packet = mem_alloc(sizeof *packet + size);
     packet->next = NULL;
-    packet->size = message->size;
-    memcpy(packet->bytes, message->data, message->size);
+    packet->size = size;
+    memcpy(packet->bytes, request, size);
     *channel->last = packet;
     channel->last = &packet->next;
     uv_poll_start(&channel->poll, UV_READABLE | UV_WRITABLE, on_poll);
 }
 
-static void message_append_text(struct buf *message, const char *text)
-{
-    size_t size = strlen(text);
-    uint8_t *out = (uint8_t *)buf_reserve(message, sizeof(uint32_t) + size);
-    message->size += frame_write_text(out, text, size);
-}
-
-static uint32_t message_begin(struct runner_link *link, enum runner_message_type type,
+static uint64_t request_begin(struct runner_link *link, enum runner_request_type type,
                               const struct uuid *project_id)
 {
-    if (!++link->seq)
-        link->seq = 1;
-    struct runner_header header = {.type = type, .seq = link->seq};
-    memcpy(header.project_id, project_id->text, sizeof header.project_id);
-    link->message.size = 0;
-    buf_append(&link->message, &header, sizeof header);
-    return link->seq;
+    struct runner_request *request = &link->request;
+    memset(request, 0, offsetof(struct runner_request, env));
+    request->type = type;
+    request->seq = ++link->seq;
+    memcpy(request->uuid, project_id->text, sizeof request->uuid);
+    return request->seq;
+}
+
+static bool request_set_image(struct runner_request *request, const char *image)
+{
+    size_t size = strlen(image) + 1;
+    if (size > sizeof request->image)
+        return false;
+    memcpy(request->image, image, size);
+    return true;
+}
+
+static bool request_add_env(struct runner_request *request, const char *entry)
+{
+    size_t size = strlen(entry) + 1;
+    if (size > sizeof request->env - request->env_size)
+        return false;
+    memcpy(request->env + request->env_size, entry, size);
+    request->env_size += (uint32_t)size;
+    return true;
 }
 
 int runner_link_start(struct runner_link *link, const struct uuid *project_id,
-                      const struct project_spec *spec, uint32_t *ret_seq, struct err *err)
+                      const struct project_spec *spec, uint64_t *ret_seq, struct err *err)
 {
-    struct runner_start start = {.network = spec->network};
-    while (spec->env && spec->env[start.env_count])
-        start.env_count++;
-    uint32_t seq = message_begin(link, RUNNER_START, project_id);
-    struct buf *message = &link->message;
-    buf_append(message, &start, sizeof start);
-    message_append_text(message, spec->image ? spec->image : "");
-    for (uint32_t i = 0; i < start.env_count; i++)
-        message_append_text(message, spec->env[i]);
-    if (message->size > RUNNER_MESSAGE_MAX)
-        return err_set(err, ERR_TOO_LARGE, "the project's environment is too large");
-    channel_send(link->channel, message);
+    uint64_t seq = request_begin(link, RUNNER_START, project_id);
+    link->request.network = spec->network;
+    if (spec->image && !request_set_image(&link->request, spec->image))
+        return err_set(err, ERR_TOO_LARGE, "the name of the project's image is too long");
+    for (char *const *env = spec->env; env && *env; env++) {
+        if (!request_add_env(&link->request, *env))
+            return err_set(err, ERR_TOO_LARGE, "the project's environment is too large");
+    }
+    channel_send(link->channel, &link->request);
     *ret_seq = seq;
     return 0;
 }
 
-void runner_link_kill(struct runner_link *link, const struct uuid *project_id, uint32_t *ret_seq)
+void runner_link_kill(struct runner_link *link, const struct uuid *project_id, uint64_t *ret_seq)
 {
-    *ret_seq = message_begin(link, RUNNER_KILL, project_id);
-    channel_send(link->channel, &link->message);
+    *ret_seq = request_begin(link, RUNNER_KILL, project_id);
+    channel_send(link->channel, &link->request);
 }
 
 // ---- In ----
 
-// The fixed part of a message, and its one text as a string.
-static bool read_body(const uint8_t *message, size_t size, int32_t *ret_number, char *text)
-{
-    size_t at = sizeof(struct runner_header), text_size;
-    const char *bytes;
-    if (size < at + sizeof *ret_number)
-        return false;
-    memcpy(ret_number, message + at, sizeof *ret_number);
-    at += sizeof *ret_number;
-    if (!frame_read_text(message, size, &at, &bytes, &text_size))
-        return false;
-    snprintf(text, TEXT_MAX, "%.*s", (int)(text_size < TEXT_MAX ? text_size : TEXT_MAX), bytes);
-    return true;
-}
-
 // False when the message is malformed.
-static bool take_message(struct runner_link *link, const uint8_t *message, size_t size)
+static bool take_message(const struct runner_link *link, struct runner_message *message)
 {
-    _Static_assert(sizeof(struct runner_reply) == sizeof(int32_t), "read_body reads both");
-    _Static_assert(sizeof(struct runner_exited) == sizeof(int32_t), "read_body reads both");
-    struct runner_header header;
     struct uuid project_id;
-    int32_t number;
-    char text[TEXT_MAX];
-    if (!read_body(message, size, &number, text))
+    if (!uuid_parse(message->uuid, UUID_LEN, &project_id))
         return false;
-    memcpy(&header, message, sizeof header);
-    if (!uuid_parse(header.project_id, sizeof header.project_id, &project_id))
-        return false;
-    if (header.type == RUNNER_REPLY)
-        link->ops->reply(link->owner, &project_id, header.seq, number, text);
-    else if (header.type == RUNNER_EXITED)
-        link->ops->exited(link->owner, &project_id, number, text);
+    message->text[sizeof message->text - 1] = '\0';
+    if (message->type == RUNNER_REPLY)
+        link->ops->reply(link->owner, &project_id, message->seq, message->value, message->text);
+    else if (message->type == RUNNER_EXITED)
+        link->ops->exited(link->owner, &project_id, message->value, message->text);
     else
         return false;
     return true;
@@ -202,13 +183,13 @@ static void on_poll(uv_poll_t *poll, int status, int events)
         channel_flush(channel);
     if (status >= 0 && !(events & UV_READABLE))
         return;
-    uint8_t message[RUNNER_MESSAGE_MAX];
-    ssize_t n = recv(channel->fd, message, sizeof message, MSG_DONTWAIT);
+    struct runner_message message;
+    ssize_t n = recv(channel->fd, &message, sizeof message, MSG_DONTWAIT);
     if (n < 0 && (errno == EINTR || errno == EAGAIN) && status >= 0)
         return;
     if (n <= 0)
         channel_ended(channel, n ? strerror(errno) : "end of file");
-    else if (!take_message(channel->link, message, (size_t)n))
+    else if (n != sizeof message || !take_message(channel->link, &message))
         channel_ended(channel, "a malformed message");
 }
 

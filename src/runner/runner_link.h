@@ -17,7 +17,7 @@ struct runner_channel;
 
 // Called on the loop's thread. Texts are borrowed and NUL-terminated.
 struct runner_link_ops {
-    void (*reply)(void *owner, const struct uuid *project_id, uint32_t seq, int sys_errno,
+    void (*reply)(void *owner, const struct uuid *project_id, uint64_t seq, int sys_errno,
                   const char *text);
     void (*exited)(void *owner, const struct uuid *project_id, int wait_status, const char *text);
     // The channel ended: no reply and no exit will come for what was sent on it.
@@ -29,8 +29,8 @@ struct runner_link {
     const struct runner_link_ops *ops;
     void *owner;
     struct runner_channel *channel; // NULL: down
-    uint32_t seq;
-    struct buf message; // the one being built
+    uint64_t seq;
+    struct runner_request request; // the one being built
 };
 
 void runner_link_init(struct runner_link *link, struct loop *loop,
@@ -41,10 +41,10 @@ void runner_link_dispose(struct runner_link *link);
 void runner_link_attach(struct runner_link *link, int fd);
 bool runner_link_is_up(const struct runner_link *link);
 
-// Sends a message whose reply will have the number *ret_seq, which is never 0. The link is up.
-// ERR_TOO_LARGE when the spec does not fit a message.
+// Sends a request whose reply will have the number *ret_seq, which is never 0. The link is up.
+// ERR_TOO_LARGE when the spec does not fit a request.
 int runner_link_start(struct runner_link *link, const struct uuid *project_id,
-                      const struct project_spec *spec, uint32_t *ret_seq, struct err *err) MUST_USE;
-void runner_link_kill(struct runner_link *link, const struct uuid *project_id, uint32_t *ret_seq);
+                      const struct project_spec *spec, uint64_t *ret_seq, struct err *err) MUST_USE;
+void runner_link_kill(struct runner_link *link, const struct uuid *project_id, uint64_t *ret_seq);
 
 #endif
