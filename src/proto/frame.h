@@ -75,5 +75,14 @@ struct frame_exit {
 // borrowed, without NUL.
 bool frame_read_text(const uint8_t *payload, size_t size, size_t *at, const char **ret_text,
                      size_t *ret_size);
+// Copies a fixed part (frame_exec, a u32, ...) out of a payload, as above.
+bool frame_read_struct(const uint8_t *payload, size_t size, size_t *at, void *out, size_t out_size);
+// Reads a header from sizeof(struct frame_header) bytes; false when it is malformed.
+bool frame_read_header(const uint8_t *bytes, struct frame_header *ret_header);
+
+// Writes a header, or a text field, to `out`; returns the bytes written: the size of the header, or
+// 4 + size.
+size_t frame_write_header(uint8_t *out, enum frame_type type, uint32_t stream, size_t payload_size);
+size_t frame_write_text(uint8_t *out, const char *text, size_t size);
 
 #endif

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// The agent: PID 1 of a project's sandbox. It carries out what hubs ask over its socket (commands,
+// files) and reaps every orphan.
+//
+//   main.c        the loop: socket, SIGCHLD, deadlines, shutdown
+//   conn.c        connections of hubs, frames in and out, bounded buffers
+//   exec.c        the streams: pipes, results, when the reply is due
+//   supervisor.c  the process per command that starts it and waits for it
+//   file.c        the process per file operation
+//   kill.c        ending whole process trees
+//
+// One thread. Everything lives in the tables of one struct agent in zeroed static memory, whose
+// pages cost nothing before they are used; what may be large (a frame that comes in, a long text of
+// what was executed) is mapped while it is needed. Each stream has a slot in shared memory, by
+// which its process tells its result.
+#ifndef AGENT_AGENT_H
+#define AGENT_AGENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "proto/frame.h"
+
+#define AGENT_CONN_MAX 16
+#define AGENT_EXEC_MAX 4096
+// Descriptors that came in and whose frame is not complete yet.
+#define AGENT_CONN_FDS_MAX 4
+// The text that says what was executed: longer ones are cut.
+#define AGENT_RAN_MAX    (32u * 1024)
+#define AGENT_RAN_INLINE 112
+// A connection's unsent bytes: the rest of one frame, as nothing is sent while there are any.
+#define AGENT_OUT_MAX    (sizeof(struct frame_header) + FRAME_OUTPUT_MAX)
+#define AGENT_SCRIPT_MAX 64
+
+enum agent_result {
+    RESULT_NONE,        // the process ended without telling
+    RESULT_WAITED,      // value: wait status of the command
+    RESULT_NOT_STARTED, // value: errno
+    RESULT_FILE_DONE,   // size
+    RESULT_FILE_FAILED, // value: errno, syscall, size
+};
+
+// Written by the stream's process, read by the agent once that process is gone.
+struct agent_slot {
+    uint32_t result;
+    int32_t value;
+    uint64_t size;
+    char syscall[16];
+};
+
+struct agent_conn {
+    int fd; // -1: free
+    uint8_t *in;
+    size_t in_size, in_capacity;
+    int fds[AGENT_CONN_FDS_MAX];
+    unsigned fds_count;
+    uint8_t *out;
+    size_t out_at, out_size;
+    struct exec *blocked_first, *blocked_last; // streams that wait until the socket takes more
+    bool ended;                                // to be closed once nobody uses it any more
+};
+
+enum exec_kind { EXEC_FREE, EXEC_COMMAND, EXEC_FILE_READ, EXEC_FILE_WRITE };
+
+struct exec {
+    uint8_t kind;
+    bool blocked;  // in conn's list
+    bool draining; // no more is awaited from the pipes than what they hold now
+    bool known;    // outcome and value are final
+    bool replied;
+    bool killing;
+    uint8_t kill_empty_passes;
+    bool kill_in_pass;
+    uint32_t kill_found;
+    uint32_t stream;
+    struct agent_conn *conn; // NULL: its hub is gone
+    pid_t pid;               // supervisor or file process, 0 once reaped
+    int stdin_fd;            // never written
+    int out_fd[2];           // -1: closed
+    uint32_t drain_left;     // bytes
+    uint64_t deadline_ms;    // UINT64_MAX: none
+    uint32_t heap_at;        // place in agent.heap, UINT32_MAX: none
+    uint32_t outcome;
+    int32_t value;
+    uint64_t size;
+    struct exec *next; // free list, or conn's blocked list
+    char *ran;         // ran_inline, or mapped
+    uint32_t ran_size;
+    bool script; // ran is "bash FILE"
+    char ran_inline[AGENT_RAN_INLINE];
+};
+
+struct kill_scan {
+    int dir;         // of /proc while a pass goes on, else -1
+    uint16_t *owner; // by pid: index + 1 of the exec whose tree it belongs to
+    uint32_t active; // execs with `killing`
+    uint32_t pause_ms;
+    uint64_t next_ms; // when the next pass starts
+    long dents_at, dents_size;
+    char dents[2048] __attribute__((aligned(8)));
+};
+
+struct agent {
+    int epoll_fd, listen_fd, signal_fd, proc_fd;
+    struct agent_conn conns[AGENT_CONN_MAX];
+    struct exec execs[AGENT_EXEC_MAX];
+    struct agent_slot *slots; // shared, one per exec
+    uint32_t execs_used;      // all behind were never used
+    struct exec *execs_free;
+    uint32_t heap[AGENT_EXEC_MAX]; // execs with a deadline, the earliest first
+    uint32_t heap_size;
+    uint32_t scripts; // counts, for file names
+    struct kill_scan scan;
+    uint64_t shutdown_ms; // 0: running; else when the grace ends
+    uint8_t scratch[AGENT_OUT_MAX];
+};
+
+// What an epoll event belongs to: kind in the high half, index (and stream of an exec) in the low.
+enum agent_event { EVENT_LISTEN, EVENT_SIGNAL, EVENT_CONN, EVENT_STDOUT, EVENT_STDERR };
+bool agent_watch(struct agent *a, int fd, uint32_t events, enum agent_event kind, uint32_t index);
+uint64_t agent_now_ms(void);
+void agent_begin_shutdown(struct agent *a, uint32_t grace_ms);
+
+// conn.c
+void conn_accept(struct agent *a);
+void conn_event(struct agent *a, struct agent_conn *conn, uint32_t events);
+// True when a frame can be sent now. The frame of `size` bytes lies in `bytes`, header included.
+bool conn_can_send(const struct agent_conn *conn);
+void conn_send(struct agent *a, struct agent_conn *conn, const uint8_t *bytes, size_t size);
+void conn_block(struct agent_conn *conn, struct exec *exec); // exec_service when it can send again
+
+// exec.c. False: the payload is malformed.
+// There is one more byte behind the payload.
+bool exec_command(struct agent *a, struct agent_conn *conn, uint32_t stream, uint8_t *payload,
+                  size_t size);
+// Takes content_fd (-1: none came).
+bool exec_file(struct agent *a, struct agent_conn *conn, uint32_t stream, const uint8_t *payload,
+               size_t size, int content_fd);
+void exec_kill(struct agent *a, struct agent_conn *conn, uint32_t stream);
+void exec_conn_ended(struct agent *a, struct agent_conn *conn);
+void exec_readable(struct agent *a, struct exec *exec, unsigned stream);
+void exec_service(struct agent *a, struct exec *exec); // goes on after having been blocked
+void exec_reaped(struct agent *a, pid_t pid, int status);
+void exec_deadlines(struct agent *a, uint64_t now_ms);
+uint64_t exec_next_deadline(const struct agent *a);
+
+// supervisor.c and file.c: the processes. `fds` are standard input, output and error.
+struct command_job {
+    uint8_t *payload; // of FRAME_EXEC, checked; one more byte behind it
+    size_t size;
+    char *script_path; // NULL: no script
+};
+_Noreturn void supervisor_run(struct agent_slot *slot, const struct command_job *job,
+                              const int fds[3]);
+_Noreturn void file_run_read(struct agent_slot *slot, const char *path, uint64_t size_max,
+                             int out_fd);
+_Noreturn void file_run_write(struct agent_slot *slot, const char *path, int content_fd);
+
+// kill.c
+void kill_begin(struct agent *a, struct exec *exec);
+void kill_end(struct agent *a, struct exec *exec);
+void kill_tick(struct agent *a, uint64_t now_ms);
+uint64_t kill_next_ms(const struct agent *a); // UINT64_MAX: nothing to do
+
+// text.c: decimal digits of `value` without NUL, and random letters; both return the end.
+char *text_put_number(char *out, uint64_t value);
+char *text_put_random(char *out, unsigned count);
+
+#endif

@@ -1,0 +1,667 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Streams: a command or a file operation that a hub asked for.
+//
+// Each has a process of its own (supervisor.c, file.c), the agent's ends of its pipes, a slot in
+// shared memory for its result and perhaps a deadline. The reply is due once the result is known
+// and both pipes are at their end, or when the deadline comes: then a command that still runs is
+// killed with all its descendants (kill.c), and one that has ended but left a process behind which
+// holds the pipes is reported as it ended.
+//
+// A stream whose hub is gone goes on; what it prints is read and dropped.
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "agent/agent.h"
+
+#define NO_PLACE UINT32_MAX
+// A pipe never holds more than this; what a process goes on writing behind it is not waited for.
+#define DRAIN_MAX (1024u * 1024)
+// When a killed tree does not go away (a process that waits for a disk), the reply does not wait.
+#define KILL_WAIT_MS 2000
+
+static uint32_t index_of(const struct agent *a, const struct exec *exec)
+{
+    return (uint32_t)(exec - a->execs);
+}
+
+static struct agent_slot *slot_of(struct agent *a, const struct exec *exec)
+{
+    return &a->slots[index_of(a, exec)];
+}
+
+// ---- Deadlines: a binary heap of indexes, the earliest first. ----
+
+static bool earlier(const struct agent *a, uint32_t x, uint32_t y)
+{
+    return a->execs[a->heap[x]].deadline_ms < a->execs[a->heap[y]].deadline_ms;
+}
+
+static void heap_swap(struct agent *a, uint32_t x, uint32_t y)
+{
+    const uint32_t index = a->heap[x];
+    a->heap[x] = a->heap[y];
+    a->heap[y] = index;
+    a->execs[a->heap[x]].heap_at = x;
+    a->execs[a->heap[y]].heap_at = y;
+}
+
+static void heap_settle(struct agent *a, uint32_t at)
+{
+    while (at > 0 && earlier(a, at, (at - 1) / 2)) {
+        heap_swap(a, at, (at - 1) / 2);
+        at = (at - 1) / 2;
+    }
+    for (;;) {
+        uint32_t first = at;
+        for (uint32_t child = 2 * at + 1; child <= 2 * at + 2; child++)
+            if (child < a->heap_size && earlier(a, child, first))
+                first = child;
+        if (first == at)
+            return;
+        heap_swap(a, at, first);
+        at = first;
+    }
+}
+
+static void deadline_clear(struct agent *a, struct exec *exec)
+{
+    const uint32_t at = exec->heap_at;
+    if (at == NO_PLACE)
+        return;
+    a->heap_size--;
+    if (at != a->heap_size) {
+        heap_swap(a, at, a->heap_size);
+        heap_settle(a, at);
+    }
+    exec->heap_at = NO_PLACE;
+}
+
+static void deadline_set(struct agent *a, struct exec *exec, uint32_t in_ms)
+{
+    deadline_clear(a, exec);
+    exec->deadline_ms = agent_now_ms() + in_ms;
+    exec->heap_at = a->heap_size;
+    a->heap[a->heap_size++] = index_of(a, exec);
+    heap_settle(a, exec->heap_at);
+}
+
+uint64_t exec_next_deadline(const struct agent *a)
+{
+    return a->heap_size ? a->execs[a->heap[0]].deadline_ms : UINT64_MAX;
+}
+
+// ---- The table. ----
+
+static struct exec *exec_new(struct agent *a, enum exec_kind kind, struct agent_conn *conn,
+                             uint32_t stream)
+{
+    struct exec *exec = a->execs_free;
+    if (exec)
+        a->execs_free = exec->next;
+    else if (a->execs_used < AGENT_EXEC_MAX)
+        exec = &a->execs[a->execs_used++];
+    else
+        return NULL;
+    *exec = (struct exec){.kind = (uint8_t)kind,
+                          .stream = stream,
+                          .conn = conn,
+                          .stdin_fd = -1,
+                          .out_fd = {-1, -1},
+                          .heap_at = NO_PLACE};
+    exec->ran = exec->ran_inline;
+    *slot_of(a, exec) = (struct agent_slot){.result = RESULT_NONE};
+    return exec;
+}
+
+static void close_end(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
+static void exec_free(struct agent *a, struct exec *exec)
+{
+    deadline_clear(a, exec);
+    close_end(&exec->stdin_fd);
+    close_end(&exec->out_fd[0]);
+    close_end(&exec->out_fd[1]);
+    if (exec->ran != exec->ran_inline)
+        munmap(exec->ran, AGENT_RAN_MAX);
+    exec->kind = EXEC_FREE;
+    exec->next = a->execs_free;
+    a->execs_free = exec;
+}
+
+static void finish(struct agent *a, struct exec *exec)
+{
+    if ((exec->replied || !exec->conn) && exec->known && !exec->pid && exec->out_fd[0] < 0 &&
+        exec->out_fd[1] < 0)
+        exec_free(a, exec);
+}
+
+// ---- Replies. ----
+
+static size_t build_exit(uint8_t *out, uint32_t stream, const struct frame_exit *exit,
+                         const char *text, size_t text_size)
+{
+    size_t at = frame_write_header(out, FRAME_EXIT, stream, sizeof *exit + 4 + text_size);
+    memcpy(out + at, exit, sizeof *exit);
+    at += sizeof *exit;
+    return at + frame_write_text(out + at, text, text_size);
+}
+
+static void remove_script(struct exec *exec)
+{
+    if (!exec->script)
+        return;
+    char path[AGENT_SCRIPT_MAX];
+    const size_t name_at = sizeof "bash " - 1;
+    memcpy(path, exec->ran + name_at, exec->ran_size - name_at);
+    path[exec->ran_size - name_at] = '\0';
+    unlink(path);
+    exec->script = false;
+}
+
+static void send_exit(struct agent *a, struct exec *exec)
+{
+    const struct frame_exit exit = {
+        .outcome = exec->outcome, .value = exec->value, .size = exec->size};
+    const bool failed_file = exec->outcome == EXEC_FILE_FAILED;
+    const char *text = failed_file ? slot_of(a, exec)->syscall : exec->ran;
+    const size_t text_size =
+        failed_file ? strnlen(text, sizeof slot_of(a, exec)->syscall) : exec->ran_size;
+    const size_t size = build_exit(a->scratch, exec->stream, &exit, text, text_size);
+    conn_send(a, exec->conn, a->scratch, size);
+    exec->replied = true;
+}
+
+static void reply_if_due(struct agent *a, struct exec *exec)
+{
+    if (!exec->known || exec->out_fd[0] >= 0 || exec->out_fd[1] >= 0)
+        return;
+    close_end(&exec->stdin_fd);
+    deadline_clear(a, exec);
+    remove_script(exec);
+    if (exec->conn && !exec->replied) {
+        if (!conn_can_send(exec->conn)) {
+            conn_block(exec->conn, exec);
+            return;
+        }
+        send_exit(a, exec);
+    }
+    finish(a, exec);
+}
+
+// For a stream that never came to be.
+static void refuse(struct agent *a, struct exec *exec, int error)
+{
+    exec->outcome = exec->kind == EXEC_COMMAND ? EXEC_NOT_STARTED : EXEC_FILE_FAILED;
+    exec->value = error;
+    exec->known = true;
+    memcpy(slot_of(a, exec)->syscall, "open", sizeof "open");
+    exec->script = false;
+    reply_if_due(a, exec);
+}
+
+// ---- Output. ----
+
+static void watch_output(struct agent *a, struct exec *exec, unsigned i)
+{
+    if (exec->out_fd[i] >= 0 && !agent_watch(a, exec->out_fd[i], EPOLLIN,
+                                             i ? EVENT_STDERR : EVENT_STDOUT, index_of(a, exec)))
+        close_end(&exec->out_fd[i]);
+}
+
+// Reads one piece and sends it. False: nothing more can be done at present.
+static bool forward(struct agent *a, struct exec *exec, unsigned i)
+{
+    const size_t header_size = sizeof(struct frame_header);
+    const ssize_t got = read(exec->out_fd[i], a->scratch + header_size, FRAME_OUTPUT_MAX);
+    if (got < 0 && errno == EINTR)
+        return true;
+    if (got < 0 && errno == EAGAIN && !exec->draining)
+        return false;
+    if (got <= 0 || (exec->draining && exec->drain_left < (size_t)got)) {
+        close_end(&exec->out_fd[i]);
+        return false;
+    }
+    if (exec->draining)
+        exec->drain_left -= (uint32_t)got;
+    if (exec->conn && !exec->replied) {
+        frame_write_header(a->scratch, i ? FRAME_STDERR : FRAME_STDOUT, exec->stream, (size_t)got);
+        conn_send(a, exec->conn, a->scratch, header_size + (size_t)got);
+    }
+    return true;
+}
+
+static bool can_forward(const struct exec *exec)
+{
+    return !exec->conn || exec->replied || conn_can_send(exec->conn);
+}
+
+void exec_readable(struct agent *a, struct exec *exec, unsigned i)
+{
+    if (exec->kind == EXEC_FREE || exec->out_fd[i] < 0)
+        return;
+    if (!can_forward(exec)) {
+        epoll_ctl(a->epoll_fd, EPOLL_CTL_DEL, exec->out_fd[i], NULL);
+        conn_block(exec->conn, exec);
+        return;
+    }
+    forward(a, exec, i);
+    reply_if_due(a, exec);
+}
+
+// Reads all that the pipes hold, as far as the connection takes it, and closes them.
+static void drain(struct agent *a, struct exec *exec)
+{
+    for (unsigned i = 0; i < 2; i++)
+        while (exec->out_fd[i] >= 0) {
+            if (!can_forward(exec)) {
+                conn_block(exec->conn, exec);
+                return;
+            }
+            forward(a, exec, i);
+        }
+    reply_if_due(a, exec);
+}
+
+static void begin_drain(struct agent *a, struct exec *exec)
+{
+    exec->draining = true;
+    exec->drain_left = DRAIN_MAX;
+    if (!exec->blocked)
+        drain(a, exec);
+}
+
+void exec_service(struct agent *a, struct exec *exec)
+{
+    if (exec->draining) {
+        drain(a, exec);
+        return;
+    }
+    for (unsigned i = 0; i < 2; i++)
+        watch_output(a, exec, i);
+    for (unsigned i = 0; i < 2 && exec->kind != EXEC_FREE; i++)
+        exec_readable(a, exec, i);
+    if (exec->kind != EXEC_FREE && !exec->blocked)
+        reply_if_due(a, exec);
+}
+
+// ---- Results. ----
+
+static void set_outcome(struct exec *exec, enum exec_outcome outcome, int value)
+{
+    if (exec->known)
+        return;
+    exec->outcome = outcome;
+    exec->value = value;
+    exec->known = true;
+}
+
+static void take_wait_status(struct exec *exec, int status)
+{
+    if (WIFSIGNALED(status))
+        set_outcome(exec, EXEC_SIGNALED, WTERMSIG(status));
+    else
+        set_outcome(exec, EXEC_EXITED, WEXITSTATUS(status));
+}
+
+static void take_result(struct agent *a, struct exec *exec, int own_status)
+{
+    const struct agent_slot *slot = slot_of(a, exec);
+    exec->size = slot->size;
+    switch ((enum agent_result)slot->result) {
+    case RESULT_WAITED:
+        take_wait_status(exec, slot->value);
+        return;
+    case RESULT_NOT_STARTED:
+        set_outcome(exec, EXEC_NOT_STARTED, slot->value);
+        return;
+    case RESULT_FILE_DONE:
+        set_outcome(exec, EXEC_EXITED, 0);
+        return;
+    case RESULT_FILE_FAILED:
+        set_outcome(exec, EXEC_FILE_FAILED, slot->value);
+        return;
+    case RESULT_NONE:
+        break;
+    }
+    // It was killed before it could tell.
+    if (exec->kind != EXEC_COMMAND) {
+        set_outcome(exec, EXEC_FILE_FAILED, ECANCELED);
+        memcpy(slot_of(a, exec)->syscall, "kill", sizeof "kill");
+    } else {
+        set_outcome(exec, EXEC_SIGNALED, WIFSIGNALED(own_status) ? WTERMSIG(own_status) : SIGKILL);
+    }
+}
+
+static struct exec *find_pid(struct agent *a, pid_t pid)
+{
+    for (uint32_t i = 0; i < a->execs_used; i++)
+        if (a->execs[i].pid == pid && a->execs[i].kind != EXEC_FREE)
+            return &a->execs[i];
+    return NULL;
+}
+
+void exec_reaped(struct agent *a, pid_t pid, int status)
+{
+    struct exec *exec = find_pid(a, pid);
+    if (!exec)
+        return;
+    exec->pid = 0;
+    const bool was_killed = exec->killing;
+    kill_end(a, exec);
+    take_result(a, exec, status);
+    if (was_killed || exec->outcome == EXEC_SIGNALED)
+        begin_drain(a, exec);
+    else
+        reply_if_due(a, exec);
+}
+
+static void deadline_passed(struct agent *a, struct exec *exec)
+{
+    deadline_clear(a, exec);
+    if (!exec->pid || exec->killing) {
+        // Ended, or does not go away: report what is known now.
+        set_outcome(exec, EXEC_TIMED_OUT, 0);
+        begin_drain(a, exec);
+        return;
+    }
+    set_outcome(exec, EXEC_TIMED_OUT, 0);
+    kill_begin(a, exec);
+    deadline_set(a, exec, KILL_WAIT_MS);
+}
+
+void exec_deadlines(struct agent *a, uint64_t now_ms)
+{
+    while (a->heap_size && a->execs[a->heap[0]].deadline_ms <= now_ms)
+        deadline_passed(a, &a->execs[a->heap[0]]);
+}
+
+// ---- Starting. ----
+
+struct exec_pipes {
+    int child[3]; // read end of standard input, write ends of output and error
+};
+
+static void pipes_close_child(struct exec_pipes *pipes)
+{
+    for (unsigned i = 0; i < 3; i++)
+        close_end(&pipes->child[i]);
+}
+
+// What fails leaves the ends that are open to exec_free and pipes_close_child.
+static bool pipes_open(struct exec *exec, struct exec_pipes *ret_pipes)
+{
+    int ends[2];
+    *ret_pipes = (struct exec_pipes){{-1, -1, -1}};
+    if (exec->kind == EXEC_COMMAND) {
+        if (pipe2(ends, O_CLOEXEC) < 0)
+            return false;
+        ret_pipes->child[0] = ends[0];
+        exec->stdin_fd = ends[1];
+    }
+    const unsigned outputs = exec->kind == EXEC_COMMAND ? 2 : exec->kind == EXEC_FILE_READ ? 1 : 0;
+    for (unsigned i = 0; i < outputs; i++) {
+        if (pipe2(ends, O_CLOEXEC) < 0)
+            return false;
+        exec->out_fd[i] = ends[0];
+        ret_pipes->child[i + 1] = ends[1];
+        // Only this end: the commands shall find ordinary pipes.
+        if (fcntl(ends[0], F_SETFL, O_NONBLOCK) < 0)
+            return false;
+    }
+    return true;
+}
+
+static void exec_abandon(struct agent *a, struct exec *exec, struct exec_pipes *pipes, int error)
+{
+    pipes_close_child(pipes);
+    close_end(&exec->out_fd[0]);
+    close_end(&exec->out_fd[1]);
+    refuse(a, exec, error);
+}
+
+static void exec_started(struct agent *a, struct exec *exec, struct exec_pipes *pipes,
+                         uint32_t timeout_ms)
+{
+    pipes_close_child(pipes);
+    for (unsigned i = 0; i < 2; i++)
+        watch_output(a, exec, i);
+    if (timeout_ms)
+        deadline_set(a, exec, timeout_ms);
+}
+
+// A stream when there is no place in the table.
+static void refuse_without_place(struct agent *a, struct agent_conn *conn, uint32_t stream,
+                                 enum exec_outcome outcome)
+{
+    // When even the reply does not fit, the hub sends faster than it reads.
+    if (!conn_can_send(conn)) {
+        conn->ended = true;
+        return;
+    }
+    const struct frame_exit exit = {.outcome = outcome, .value = EAGAIN};
+    const char *text = outcome == EXEC_FILE_FAILED ? "fork" : "";
+    const size_t size = build_exit(a->scratch, stream, &exit, text, strlen(text));
+    conn_send(a, conn, a->scratch, size);
+}
+
+// The text of what is executed; a long one gets a mapping of its own.
+static void ran_append(struct exec *exec, const char *text, size_t size)
+{
+    if (exec->ran == exec->ran_inline && exec->ran_size + size > AGENT_RAN_INLINE) {
+        void *large =
+            mmap(NULL, AGENT_RAN_MAX, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (large != MAP_FAILED)
+            exec->ran = memcpy(large, exec->ran_inline, exec->ran_size);
+    }
+    const size_t room =
+        (exec->ran == exec->ran_inline ? AGENT_RAN_INLINE : AGENT_RAN_MAX) - exec->ran_size;
+    size = size < room ? size : room;
+    memcpy(exec->ran + exec->ran_size, text, size);
+    exec->ran_size += (uint32_t)size;
+}
+
+// ran becomes "bash /tmp/f-PID-N-RANDOM".
+static void ran_script(struct agent *a, struct exec *exec)
+{
+    char text[AGENT_SCRIPT_MAX] = "bash /tmp/f-";
+    char *at = text + strlen(text);
+    at = text_put_number(at, (uint64_t)getpid());
+    *at++ = '-';
+    at = text_put_number(at, ++a->scripts);
+    *at++ = '-';
+    at = text_put_random(at, 12);
+    ran_append(exec, text, (size_t)(at - text));
+    exec->script = true;
+}
+
+// Walks the texts behind a frame_exec. `ran` (may be NULL) gets command and arguments.
+static bool check_texts(const struct frame_exec *frame, const uint8_t *payload, size_t size,
+                        struct exec *ran, bool *ret_has_nul)
+{
+    size_t at = sizeof *frame;
+    const char *text;
+    size_t text_size;
+    *ret_has_nul = false;
+    if (frame->args_count > size / sizeof(uint32_t))
+        return false;
+    for (uint32_t i = 0; i < frame->args_count + 2; i++) {
+        if (!frame_read_text(payload, size, &at, &text, &text_size))
+            return false;
+        const bool is_script = i == 1 && frame->script;
+        *ret_has_nul |= !is_script && memchr(text, 0, text_size) != NULL;
+        if (!ran || i == 0)
+            continue;
+        if (i > 1)
+            ran_append(ran, " ", 1);
+        ran_append(ran, text, text_size);
+    }
+    return at == size;
+}
+
+static void start_command(struct agent *a, struct exec *exec, const struct frame_exec *frame,
+                          uint8_t *payload, size_t size)
+{
+    struct exec_pipes pipes;
+    if (!pipes_open(exec, &pipes)) {
+        exec_abandon(a, exec, &pipes, errno);
+        return;
+    }
+    exec->pid = fork();
+    if (exec->pid == 0) {
+        char path[AGENT_SCRIPT_MAX] = "";
+        if (frame->script)
+            memcpy(path, exec->ran + 5, exec->ran_size - 5);
+        const struct command_job job = {payload, size, frame->script ? path : NULL};
+        supervisor_run(slot_of(a, exec), &job, pipes.child);
+    }
+    if (exec->pid < 0) {
+        const int error = errno;
+        exec->pid = 0;
+        exec_abandon(a, exec, &pipes, error);
+        return;
+    }
+    exec_started(a, exec, &pipes, frame->timeout_ms);
+}
+
+bool exec_command(struct agent *a, struct agent_conn *conn, uint32_t stream, uint8_t *payload,
+                  size_t size)
+{
+    struct frame_exec frame;
+    size_t at = 0;
+    bool has_nul;
+    if (!frame_read_struct(payload, size, &at, &frame, sizeof frame) || frame.script > 1 ||
+        (frame.script && frame.args_count) || !check_texts(&frame, payload, size, NULL, &has_nul))
+        return false;
+    struct exec *exec = exec_new(a, EXEC_COMMAND, conn, stream);
+    if (!exec) {
+        refuse_without_place(a, conn, stream, EXEC_NOT_STARTED);
+        return true;
+    }
+    if (frame.script)
+        ran_script(a, exec);
+    else if (!check_texts(&frame, payload, size, exec, &has_nul))
+        return false;
+    if (has_nul || a->shutdown_ms)
+        refuse(a, exec, has_nul ? EINVAL : ESHUTDOWN);
+    else
+        start_command(a, exec, &frame, payload, size);
+    return true;
+}
+
+// In the process of a file operation.
+static _Noreturn void run_file(struct agent *a, struct exec *exec, const struct frame_file *frame,
+                               const char *path, size_t path_size, int out_fd, int content_fd)
+{
+    static char path_text[PATH_MAX];
+    memcpy(path_text, path, path_size);
+    if (exec->kind == EXEC_FILE_READ)
+        file_run_read(slot_of(a, exec), path_text, frame->size_max, out_fd);
+    file_run_write(slot_of(a, exec), path_text, content_fd);
+}
+
+static void start_file(struct agent *a, struct exec *exec, const struct frame_file *frame,
+                       const char *path, size_t path_size, int content_fd)
+{
+    struct exec_pipes pipes;
+    if (!pipes_open(exec, &pipes)) {
+        exec_abandon(a, exec, &pipes, errno);
+        return;
+    }
+    exec->pid = fork();
+    if (exec->pid == 0)
+        run_file(a, exec, frame, path, path_size, pipes.child[1], content_fd);
+    if (exec->pid < 0) {
+        const int error = errno;
+        exec->pid = 0;
+        exec_abandon(a, exec, &pipes, error);
+        return;
+    }
+    exec_started(a, exec, &pipes, 0);
+}
+
+static int file_refusal(const struct agent *a, const char *path, size_t path_size)
+{
+    if (a->shutdown_ms)
+        return ESHUTDOWN;
+    if (path_size >= PATH_MAX)
+        return ENAMETOOLONG;
+    return path_size == 0 || path[0] != '/' || memchr(path, 0, path_size) ? EINVAL : 0;
+}
+
+bool exec_file(struct agent *a, struct agent_conn *conn, uint32_t stream, const uint8_t *payload,
+               size_t size, int content_fd)
+{
+    struct frame_file frame;
+    const char *path;
+    size_t path_size, at = 0;
+    const bool well_formed = frame_read_struct(payload, size, &at, &frame, sizeof frame) &&
+                             frame_read_text(payload, size, &at, &path, &path_size) && at == size &&
+                             frame.write <= 1 && (!frame.write || content_fd >= 0);
+    struct exec *exec = NULL;
+    if (well_formed)
+        exec = exec_new(a, frame.write ? EXEC_FILE_WRITE : EXEC_FILE_READ, conn, stream);
+    if (exec) {
+        const int refusal = file_refusal(a, path, path_size);
+        if (refusal)
+            refuse(a, exec, refusal);
+        else
+            start_file(a, exec, &frame, path, path_size, content_fd);
+    } else if (well_formed) {
+        refuse_without_place(a, conn, stream, EXEC_FILE_FAILED);
+    }
+    close_end(&content_fd);
+    return well_formed;
+}
+
+// ---- Ending. ----
+
+static void kill_stream(struct agent *a, struct exec *exec)
+{
+    if (!exec->pid) {
+        // Ended; something it left behind holds the pipes.
+        begin_drain(a, exec);
+    } else if (exec->kind == EXEC_FILE_READ) {
+        kill(exec->pid, SIGKILL);
+    } else if (exec->kind == EXEC_COMMAND && !exec->killing) {
+        set_outcome(exec, EXEC_SIGNALED, SIGKILL);
+        kill_begin(a, exec);
+        deadline_set(a, exec, KILL_WAIT_MS);
+    }
+}
+
+void exec_kill(struct agent *a, struct agent_conn *conn, uint32_t stream)
+{
+    for (uint32_t i = 0; i < a->execs_used; i++) {
+        struct exec *exec = &a->execs[i];
+        if (exec->kind != EXEC_FREE && exec->conn == conn && exec->stream == stream)
+            kill_stream(a, exec);
+    }
+}
+
+void exec_conn_ended(struct agent *a, struct agent_conn *conn)
+{
+    for (uint32_t i = 0; i < a->execs_used; i++) {
+        struct exec *exec = &a->execs[i];
+        if (exec->kind == EXEC_FREE || exec->conn != conn)
+            continue;
+        exec->conn = NULL;
+        if (exec->blocked) {
+            exec->blocked = false;
+            exec_service(a, exec);
+        }
+        if (exec->kind != EXEC_FREE)
+            finish(a, exec);
+    }
+}

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// The agent's loop. Started as PID 1 of a sandbox:  cohub-agent --listen-fd N
+//
+// N is a listening Unix stream socket. Every other descriptor but the standard three is closed, and
+// those are replaced by /dev/null, so that nothing of whoever started the sandbox is kept open.
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "agent/agent.h"
+
+#define EVENTS_MAX             64
+#define SHUTDOWN_GRACE_MAX_MS  60000
+#define SHUTDOWN_TERM_GRACE_MS 5000
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__clang__)
+// Leaks cannot be looked for in the processes of a PID namespace's init; nothing is allocated
+// anyway.
+const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+    return "detect_leaks=0";
+}
+#endif
+
+uint64_t agent_now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+bool agent_watch(struct agent *a, int fd, uint32_t events, enum agent_event kind, uint32_t index)
+{
+    struct epoll_event event = {.events = events, .data.u64 = (uint64_t)kind << 32 | index};
+    if (epoll_ctl(a->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0)
+        return true;
+    return errno == EEXIST && epoll_ctl(a->epoll_fd, EPOLL_CTL_MOD, fd, &event) == 0;
+}
+
+// True when processes are left.
+static bool reap(struct agent *a)
+{
+    for (;;) {
+        int status;
+        pid_t pid = waitpid(-1, &status, WNOHANG);
+        if (pid > 0)
+            exec_reaped(a, pid, status);
+        else if (pid == 0)
+            return true;
+        else if (errno != EINTR)
+            return false;
+    }
+}
+
+void agent_begin_shutdown(struct agent *a, uint32_t grace_ms)
+{
+    if (grace_ms > SHUTDOWN_GRACE_MAX_MS)
+        grace_ms = SHUTDOWN_GRACE_MAX_MS;
+    const uint64_t at = agent_now_ms() + grace_ms;
+    if (a->shutdown_ms && a->shutdown_ms <= at)
+        return;
+    a->shutdown_ms = at;
+    kill(-1, SIGTERM);
+    kill(-1, SIGCONT);
+}
+
+static void signals_read(struct agent *a)
+{
+    struct signalfd_siginfo info[8];
+    bool terminate = false;
+    ssize_t size;
+    while ((size = read(a->signal_fd, info, sizeof info)) > 0)
+        for (size_t i = 0; i < (size_t)size / sizeof info[0]; i++)
+            terminate |= info[i].ssi_signo == SIGTERM && info[i].ssi_pid == 0;
+    // Only a process outside the sandbox has no number in here.
+    if (terminate)
+        agent_begin_shutdown(a, SHUTDOWN_TERM_GRACE_MS);
+}
+
+static void dispatch(struct agent *a, const struct epoll_event *event, bool *ret_signals)
+{
+    const uint32_t index = (uint32_t)event->data.u64;
+    switch ((enum agent_event)(event->data.u64 >> 32)) {
+    case EVENT_LISTEN:
+        conn_accept(a);
+        break;
+    case EVENT_SIGNAL:
+        *ret_signals = true;
+        break;
+    case EVENT_CONN:
+        conn_event(a, &a->conns[index], event->events);
+        break;
+    case EVENT_STDOUT:
+        exec_readable(a, &a->execs[index], 0);
+        break;
+    case EVENT_STDERR:
+        exec_readable(a, &a->execs[index], 1);
+        break;
+    }
+}
+
+static int wait_ms(const struct agent *a)
+{
+    uint64_t next = exec_next_deadline(a);
+    const uint64_t kill_ms = kill_next_ms(a), now = agent_now_ms();
+    if (kill_ms < next)
+        next = kill_ms;
+    if (a->shutdown_ms && a->shutdown_ms < next)
+        next = a->shutdown_ms;
+    if (next <= now)
+        return 0;
+    return next - now > 3600000 ? 3600000 : (int)(next - now);
+}
+
+static void loop_once(struct agent *a)
+{
+    struct epoll_event events[EVENTS_MAX];
+    bool signals = false;
+    int count = epoll_wait(a->epoll_fd, events, EVENTS_MAX, wait_ms(a));
+    // What the pipes still hold is read before the end of the process behind them is seen.
+    for (int i = 0; i < count; i++)
+        dispatch(a, &events[i], &signals);
+    bool processes_left = true;
+    if (signals)
+        signals_read(a);
+    if (signals || a->shutdown_ms)
+        processes_left = reap(a);
+    const uint64_t now = agent_now_ms();
+    exec_deadlines(a, now);
+    kill_tick(a, now);
+    if (a->shutdown_ms && (!processes_left || now >= a->shutdown_ms)) {
+        kill(-1, SIGKILL);
+        _exit(0);
+    }
+}
+
+// Keeps only the socket, as the lowest descriptor behind the standard three.
+static bool take_descriptors(struct agent *a, int listen_fd)
+{
+    const int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (null_fd < 0)
+        return false;
+    for (int fd = 0; fd <= 2; fd++)
+        if (fd != listen_fd && dup2(null_fd, fd) < 0)
+            return false;
+    a->listen_fd = fcntl(listen_fd, F_DUPFD_CLOEXEC, 3);
+    if (a->listen_fd < 0)
+        return false;
+    const unsigned keep = (unsigned)a->listen_fd;
+    if (keep > 3)
+        close_range(3, keep - 1, 0);
+    close_range(keep + 1, ~0u, 0);
+    return fcntl(a->listen_fd, F_SETFL, O_NONBLOCK) == 0;
+}
+
+static bool set_up(struct agent *a, int listen_fd)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
+    // Commands run as the same user: they shall not trace this process or use its descriptors.
+    prctl(PR_SET_DUMPABLE, 0);
+    prctl(PR_SET_NAME, "cohub-agent");
+    umask(022);
+    if (!take_descriptors(a, listen_fd))
+        return false;
+    // All signals stay blocked, here and in the processes per stream: those that are sent to every
+    // process of the sandbox shall not cost the results.
+    sigset_t all;
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, NULL);
+    sigset_t handled;
+    sigemptyset(&handled);
+    sigaddset(&handled, SIGCHLD);
+    sigaddset(&handled, SIGTERM);
+    a->signal_fd = signalfd(-1, &handled, SFD_CLOEXEC | SFD_NONBLOCK);
+    a->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    a->proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    a->slots = mmap(NULL, sizeof(struct agent_slot) * AGENT_EXEC_MAX, PROT_READ | PROT_WRITE,
+                    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    a->scan.dir = -1;
+    for (unsigned i = 0; i < AGENT_CONN_MAX; i++)
+        a->conns[i].fd = -1;
+    return a->signal_fd >= 0 && a->epoll_fd >= 0 && a->proc_fd >= 0 && a->slots != MAP_FAILED &&
+           agent_watch(a, a->listen_fd, EPOLLIN, EVENT_LISTEN, 0) &&
+           agent_watch(a, a->signal_fd, EPOLLIN, EVENT_SIGNAL, 0);
+}
+
+// -1 when it is no number.
+static int fd_argument(const char *text)
+{
+    char *end;
+    errno = 0;
+    const long fd = strtol(text, &end, 10);
+    return errno || end == text || *end || fd < 0 || fd > 1000000 ? -1 : (int)fd;
+}
+
+static int fail(const char *message)
+{
+    ssize_t written = write(STDERR_FILENO, message, strlen(message));
+    (void)written;
+    return 1;
+}
+
+int main(int argc, char **argv)
+{
+    static struct agent agent;
+    const int listen_fd =
+        argc == 3 && strcmp(argv[1], "--listen-fd") == 0 ? fd_argument(argv[2]) : -1;
+    if (listen_fd < 0)
+        return fail("usage: cohub-agent --listen-fd N\n");
+    // It signals all processes it can: that must be those of its own sandbox only.
+    if (getpid() != 1)
+        return fail("cohub-agent: must be the first process of a PID namespace\n");
+    if (!set_up(&agent, listen_fd))
+        return fail("cohub-agent: cannot set up\n");
+    for (;;)
+        loop_once(&agent);
+}

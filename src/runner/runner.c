@@ -1,0 +1,518 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+#include "runner/runner.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/fsuid.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "runner/sandbox.h"
+
+#define LOCK_TRIES    100 // of 2 ms: the lock is held only while a sandbox is being started
+#define RUN_PATH_MAX  80
+#define AGENT_BACKLOG 16
+#define SMALL_FILE    4096
+// How much later than bubblewrap its first process may have been started, in clock ticks.
+#define INIT_DELAY_MAX 1000
+
+struct child {
+    pid_t pid;
+    struct uuid project_id;
+};
+
+struct runner {
+    int channel_fd, signal_fd;
+    struct sandbox_host host;
+    struct child *children;
+    size_t children_count, children_capacity;
+};
+
+// What /proc says of a process.
+struct process {
+    int parent;
+    uint64_t start_ticks;
+};
+
+static void run_path(const struct uuid *project_id, const char *name, char out[RUN_PATH_MAX])
+{
+    snprintf(out, RUN_PATH_MAX, "run/%s%s%s", project_id->text, *name ? "/" : "", name);
+}
+
+// ---- Small files. ----
+
+static bool read_small(const char *path, char out[SMALL_FILE])
+{
+    auto_fd int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    const ssize_t size = fd < 0 ? -1 : read(fd, out, SMALL_FILE - 1);
+    out[size > 0 ? size : 0] = '\0';
+    return size > 0;
+}
+
+static int open_run_file(const struct uuid *project_id, const char *name, int flags)
+{
+    char path[RUN_PATH_MAX];
+    run_path(project_id, name, path);
+    return open(path, flags | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+}
+
+static void remove_run_file(const struct uuid *project_id, const char *name)
+{
+    char path[RUN_PATH_MAX];
+    run_path(project_id, name, path);
+    unlink(path);
+}
+
+static bool read_process(pid_t pid, struct process *ret_process)
+{
+    char path[32], text[SMALL_FILE];
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    if (!read_small(path, text))
+        return false;
+    const char *at = strrchr(text, ')'); // the name may hold anything
+    char state;
+    unsigned long long ticks;
+    // Fields 3, 4 and 22.
+    if (!at || sscanf(at + 1,
+                      " %c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d "
+                      "%llu",
+                      &state, &ret_process->parent, &ticks) != 3)
+        return false;
+    ret_process->start_ticks = ticks;
+    return state != 'Z' && state != 'X';
+}
+
+// ---- Who runs in a project: run/UUID/pid and info. ----
+
+static void write_pid_file(const struct uuid *project_id, pid_t pid)
+{
+    struct process process;
+    char text[64];
+    auto_fd int fd = open_run_file(project_id, "pid", O_WRONLY | O_TRUNC);
+    if (fd < 0 || !read_process(pid, &process))
+        return;
+    const int size =
+        snprintf(text, sizeof text, "%d %llu\n", (int)pid, (unsigned long long)process.start_ticks);
+    if (fd_write_all(fd, text, (size_t)size) < 0)
+        remove_run_file(project_id, "pid");
+}
+
+static bool read_pid_file(const struct uuid *project_id, pid_t *ret_pid, uint64_t *ret_start)
+{
+    char path[RUN_PATH_MAX], text[SMALL_FILE];
+    int pid;
+    unsigned long long start;
+    run_path(project_id, "pid", path);
+    if (!read_small(path, text) || sscanf(text, "%d %llu", &pid, &start) != 2 || pid <= 1)
+        return false;
+    *ret_pid = pid;
+    *ret_start = start;
+    return true;
+}
+
+static bool read_info_file(const struct uuid *project_id, pid_t *ret_pid)
+{
+    static const char key[] = "\"child-pid\":";
+    char path[RUN_PATH_MAX], text[SMALL_FILE];
+    run_path(project_id, "info", path);
+    if (!read_small(path, text))
+        return false;
+    const char *at = strstr(text, key);
+    const long pid = at ? strtol(at + sizeof key - 1, NULL, 10) : 0;
+    if (pid <= 1 || pid > INT_MAX)
+        return false;
+    *ret_pid = (pid_t)pid;
+    return true;
+}
+
+// PID 1 of the sandbox as the host numbers it. It is bubblewrap's child; should bubblewrap be gone,
+// it was started right after it. Numbers that the system has given to others meanwhile are told by
+// the start time.
+static bool find_init(const struct uuid *project_id, pid_t *ret_init)
+{
+    pid_t bwrap, init;
+    uint64_t start;
+    struct process bwrap_process, init_process;
+    if (!read_pid_file(project_id, &bwrap, &start) || !read_info_file(project_id, &init) ||
+        !read_process(init, &init_process))
+        return false;
+    const bool bwrap_runs =
+        read_process(bwrap, &bwrap_process) && bwrap_process.start_ticks == start;
+    if (bwrap_runs
+            ? init_process.parent != bwrap
+            : init_process.start_ticks < start || init_process.start_ticks - start > INIT_DELAY_MAX)
+        return false;
+    *ret_init = init;
+    return true;
+}
+
+// bubblewrap itself, while it runs.
+static bool find_bwrap(const struct uuid *project_id, pid_t *ret_bwrap)
+{
+    uint64_t start;
+    struct process process;
+    return read_pid_file(project_id, ret_bwrap, &start) && read_process(*ret_bwrap, &process) &&
+           process.start_ticks == start;
+}
+
+// ---- Starting. ----
+
+static int make_folder(const char *path)
+{
+    return mkdir(path, 0700) < 0 && errno != EEXIST ? -errno : 0;
+}
+
+static int make_folders(const struct uuid *project_id)
+{
+    char home[RUN_PATH_MAX], run[RUN_PATH_MAX];
+    snprintf(home, sizeof home, "projects/%s", project_id->text);
+    run_path(project_id, "", run);
+    const char *const paths[] = {"projects", "run", home, run};
+    for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+        const int rc = make_folder(paths[i]);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+static int take_lock(const struct uuid *project_id, int *ret_fd)
+{
+    auto_fd int fd = open_run_file(project_id, "lock", O_RDWR);
+    if (fd < 0)
+        return -errno;
+    for (unsigned i = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; i++) {
+        if (errno != EWOULDBLOCK && errno != EINTR)
+            return -errno;
+        if (i == LOCK_TRIES)
+            return -EBUSY;
+        poll(NULL, 0, 2);
+    }
+    *ret_fd = TAKE_FD(fd);
+    return 0;
+}
+
+static struct sockaddr_un agent_address(const struct uuid *project_id)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    char path[RUN_PATH_MAX];
+    run_path(project_id, "agent.sock", path);
+    static_assert(sizeof path <= sizeof address.sun_path, "the path fits");
+    memcpy(address.sun_path, path, sizeof path);
+    return address;
+}
+
+static bool agent_answers(const struct uuid *project_id)
+{
+    const struct sockaddr_un address = agent_address(project_id);
+    auto_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return false;
+    // EAGAIN: somebody listens, who is busy.
+    return connect(fd, (const struct sockaddr *)&address, sizeof address) == 0 || errno == EAGAIN;
+}
+
+static int listen_for_agent(const struct uuid *project_id, int *ret_fd)
+{
+    const struct sockaddr_un address = agent_address(project_id);
+    unlink(address.sun_path);
+    auto_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || bind(fd, (const struct sockaddr *)&address, sizeof address) < 0 ||
+        listen(fd, AGENT_BACKLOG) < 0)
+        return -errno;
+    *ret_fd = TAKE_FD(fd);
+    return 0;
+}
+
+static void remember_child(struct runner *r, pid_t pid, const struct uuid *project_id)
+{
+    if (r->children_count == r->children_capacity) {
+        r->children_capacity = r->children_capacity ? r->children_capacity * 2 : 64;
+        r->children = mem_realloc(r->children, r->children_capacity * sizeof *r->children);
+    }
+    r->children[r->children_count++] = (struct child){pid, *project_id};
+}
+
+static int start_locked(struct runner *r, const struct runner_request *request,
+                        const struct uuid *project_id, struct err *err)
+{
+    auto_fd int listen_fd = -1;
+    pid_t pid;
+    const int rc = listen_for_agent(project_id, &listen_fd);
+    if (rc < 0)
+        return err_set_errno(err, ERR_INTERNAL, -rc, "cannot make the agent's socket");
+    auto_fd int log_fd = open_run_file(project_id, "log", O_RDWR | O_TRUNC | O_APPEND);
+    auto_fd int info_fd = open_run_file(project_id, "info", O_WRONLY | O_TRUNC);
+    if (log_fd < 0 || info_fd < 0)
+        return err_set_errno(err, ERR_INTERNAL, errno, "cannot write to the project's run folder");
+    const struct sandbox_spec spec = {.project_id = *project_id,
+                                      .image = request->image[0] ? request->image : NULL,
+                                      .network = request->network,
+                                      .env = request->env,
+                                      .env_size = request->env_size,
+                                      .listen_fd = listen_fd,
+                                      .info_fd = info_fd,
+                                      .log_fd = log_fd};
+    const int started = sandbox_start(&r->host, &spec, &pid, err);
+    if (started < 0) {
+        remove_run_file(project_id, "agent.sock");
+        return started;
+    }
+    remember_child(r, pid, project_id);
+    write_pid_file(project_id, pid);
+    return 0;
+}
+
+static int start(struct runner *r, const struct runner_request *request,
+                 const struct uuid *project_id, bool *ret_running, struct err *err)
+{
+    auto_fd int lock_fd = -1;
+    *ret_running = false;
+    int rc = make_folders(project_id);
+    if (rc < 0)
+        return err_set_errno(err, ERR_INTERNAL, -rc, "cannot make the project's folders");
+    rc = take_lock(project_id, &lock_fd);
+    if (rc < 0)
+        return err_set_errno(err, ERR_UNAVAILABLE, -rc, "cannot take the project's lock");
+    *ret_running = agent_answers(project_id);
+    return *ret_running ? 0 : start_locked(r, request, project_id, err);
+}
+
+// ---- Ending. ----
+
+// Signals with the rights of the sandboxes' user only: what run/UUID says comes from that user.
+static int kill_as_user(const struct sandbox_host *host, pid_t pid)
+{
+    if (!host->root)
+        return kill(pid, SIGKILL) < 0 ? -errno : 0;
+    if (setresuid(host->uid, host->uid, 0) < 0)
+        return -errno;
+    const int rc = kill(pid, SIGKILL) < 0 ? -errno : 0;
+    if (setresuid(0, 0, 0) < 0)
+        abort(); // must not go on as somebody else
+    setfsuid(host->uid);
+    return rc;
+}
+
+static int kill_sandbox(struct runner *r, const struct uuid *project_id)
+{
+    pid_t init, bwrap;
+    if (find_init(project_id, &init))
+        return kill_as_user(&r->host, init);
+    // It is only just being built: without bubblewrap nothing comes of it.
+    if (find_bwrap(project_id, &bwrap))
+        return kill_as_user(&r->host, bwrap);
+    return -ESRCH;
+}
+
+// ---- The channel. ----
+
+static bool send_message(struct runner *r, const struct runner_message *message)
+{
+    ssize_t sent;
+    do
+        sent = send(r->channel_fd, message, sizeof *message, MSG_NOSIGNAL);
+    while (sent < 0 && errno == EINTR);
+    return sent == (ssize_t)sizeof *message;
+}
+
+static bool reply(struct runner *r, const struct runner_request *request, int error,
+                  const char *text, const char *detail)
+{
+    struct runner_message message = {.type = RUNNER_REPLY, .value = error, .seq = request->seq};
+    memcpy(message.uuid, request->uuid, UUID_LEN);
+    snprintf(message.text, sizeof message.text, "%s%s%s", text, *detail ? ": " : "", detail);
+    return send_message(r, &message);
+}
+
+static bool handle_start(struct runner *r, const struct runner_request *request,
+                         const struct uuid *project_id)
+{
+    struct err err = {0};
+    bool running;
+    if (start(r, request, project_id, &running, &err) == 0)
+        return reply(r, request, 0, running ? "running" : "", "");
+    return reply(r, request, err.sys_errno ? err.sys_errno : EIO, err.message, err.detail);
+}
+
+static bool request_valid(const struct runner_request *request, size_t size,
+                          struct uuid *ret_project_id)
+{
+    if (size < RUNNER_REQUEST_SIZE(0) || request->env_size > RUNNER_ENV_MAX ||
+        size != RUNNER_REQUEST_SIZE(request->env_size))
+        return false;
+    if (request->network > 1 || request->image[RUNNER_IMAGE_MAX] || request->uuid[UUID_LEN] ||
+        !uuid_parse(request->uuid, UUID_LEN, ret_project_id))
+        return false;
+    // Folders have lower-case names.
+    return memcmp(request->uuid, ret_project_id->text, UUID_LEN) == 0 &&
+           (!request->image[0] || sandbox_image_valid(request->image)) &&
+           sandbox_env_valid(request->env, request->env_size);
+}
+
+static bool handle_request(struct runner *r, const struct runner_request *request, size_t size)
+{
+    struct uuid project_id;
+    if (!request_valid(request, size, &project_id)) {
+        const struct runner_request unknown = {
+            .seq = size >= offsetof(struct runner_request, uuid) ? request->seq : 0};
+        return reply(r, &unknown, EINVAL, "malformed request", "");
+    }
+    if (request->type == RUNNER_START)
+        return handle_start(r, request, &project_id);
+    if (request->type != RUNNER_KILL)
+        return reply(r, request, EINVAL, "unknown request", "");
+    const int rc = kill_sandbox(r, &project_id);
+    return reply(r, request, -rc, rc ? strerror(-rc) : "", "");
+}
+
+// False at the end of the channel.
+static bool read_request(struct runner *r)
+{
+    static struct runner_request request;
+    const ssize_t size = recv(r->channel_fd, &request, sizeof request, MSG_DONTWAIT | MSG_TRUNC);
+    if (size < 0)
+        return errno == EAGAIN || errno == EINTR;
+    if (size == 0)
+        return false;
+    const bool alive = handle_request(r, &request, (size_t)size);
+    explicit_bzero(request.env, sizeof request.env);
+    return alive;
+}
+
+// ---- Children that ended. ----
+
+static void read_log(const struct uuid *project_id, char *out, size_t size)
+{
+    char path[RUN_PATH_MAX], text[SMALL_FILE];
+    run_path(project_id, "log", path);
+    read_small(path, text);
+    size_t length = strlen(text);
+    while (length && text_is_space(text[length - 1]))
+        text[--length] = '\0';
+    snprintf(out, size, "%s", text);
+}
+
+// Removes what belongs to the sandbox, unless another one has been started meanwhile.
+static void clean_up(const struct uuid *project_id, pid_t pid)
+{
+    auto_fd int lock_fd = -1;
+    pid_t owner;
+    uint64_t start_ticks;
+    if (take_lock(project_id, &lock_fd) < 0)
+        return;
+    if (!read_pid_file(project_id, &owner, &start_ticks) || owner != pid ||
+        agent_answers(project_id))
+        return;
+    static const char *const names[] = {"agent.sock", "pid", "info", "log"};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        remove_run_file(project_id, names[i]);
+}
+
+static bool child_ended(struct runner *r, const struct child *child, int status)
+{
+    struct runner_message message = {.type = RUNNER_EXITED, .value = status};
+    memcpy(message.uuid, child->project_id.text, UUID_LEN);
+    if (status != 0)
+        read_log(&child->project_id, message.text, sizeof message.text);
+    clean_up(&child->project_id, child->pid);
+    return send_message(r, &message);
+}
+
+static bool forget_child(struct runner *r, pid_t pid, struct child *ret_child)
+{
+    for (size_t i = 0; i < r->children_count; i++) {
+        if (r->children[i].pid != pid)
+            continue;
+        *ret_child = r->children[i];
+        r->children[i] = r->children[--r->children_count];
+        return true;
+    }
+    return false;
+}
+
+static bool reap(struct runner *r)
+{
+    struct signalfd_siginfo info;
+    struct child child;
+    int status;
+    pid_t pid;
+    bool alive = true;
+    while (read(r->signal_fd, &info, sizeof info) > 0)
+        ;
+    while (alive && (pid = waitpid(-1, &status, WNOHANG)) > 0)
+        if (forget_child(r, pid, &child))
+            alive = child_ended(r, &child, status);
+    return alive;
+}
+
+// ---- The process. ----
+
+static int set_up(const struct runner_config *config, struct runner *r, struct err *err)
+{
+    const struct sandbox_host_config host = {.uid = config->uid,
+                                             .gid = config->gid,
+                                             .agent_path = config->agent_path,
+                                             .bwrap_path = config->bwrap_path};
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGCHLD);
+    // A terminal's interrupt is for the hub; the runner ends with its channel.
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGHUP);
+    sigprocmask(SIG_BLOCK, &signals, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    umask(077);
+    r->channel_fd = config->channel_fd;
+    r->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (r->signal_fd < 0 || fcntl(r->channel_fd, F_SETFD, FD_CLOEXEC) < 0)
+        return err_set_errno(err, ERR_INTERNAL, errno, "cannot set up the runner");
+    prctl(PR_SET_NAME, "cohub-runner");
+    return sandbox_host_open(&host, &r->host, err);
+}
+
+static void serve(struct runner *r)
+{
+    struct pollfd fds[] = {{.fd = r->channel_fd, .events = POLLIN},
+                           {.fd = r->signal_fd, .events = POLLIN}};
+    bool alive = true;
+    while (alive) {
+        if (poll(fds, ARRAY_LEN(fds), -1) < 0)
+            continue;
+        if (fds[1].revents)
+            alive = reap(r);
+        if (alive && fds[0].revents)
+            alive = read_request(r);
+    }
+}
+
+int runner_main(const struct runner_config *config)
+{
+    struct runner r = {.signal_fd = -1, .host = {.agent_fd = -1, .seccomp_fd = -1}};
+    struct err err = {0};
+    const int rc = set_up(config, &r, &err);
+    if (rc == 0)
+        serve(&r);
+    else
+        log_err(LOG_ERROR, "runner", &err);
+    sandbox_host_close(&r.host);
+    fd_close(&r.signal_fd);
+    free(r.children);
+    return rc;
+}
