@@ -16,7 +16,6 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/uuid.h"
-#include "loop/work.h"
 #include "svc/svc.h"
 
 struct api_call;
@@ -50,7 +49,7 @@ struct api_param {
                   // for a wrong one
     size_t offset;
     const char *text;         // what it means
-    const char *default_text; // as JSON, NULL if there is none
+    const char *default_text; // as JSON, NULL if there is none; a bool may be true by default
 };
 
 // A member of the reply besides `event` and `id`.
@@ -72,9 +71,8 @@ enum api_access {
 };
 
 enum api_run {
-    API_INLINE, // on the loop, or on a worker when the database is far: prepared reads at most
-    API_WORKER, // on a worker: files
-    API_ASYNC,  // on the loop; answers later by itself
+    API_INLINE, // has answered when the handler returns: prepared reads at most
+    API_ASYNC,  // answers later, on the same loop
 };
 
 struct api_endpoint {
@@ -115,9 +113,6 @@ struct api_call {
     const char *id_json; // the call's id, as JSON
     const void *params;
     struct buf reply;
-    int status;
-    bool on_worker;
-    struct work work;
 };
 
 // ---- Answering: exactly one of these, once a call ----

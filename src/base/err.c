@@ -10,12 +10,12 @@ static const struct {
     const char *name;
     int http_status;
 } err_codes[] = {
-    [ERR_INVALID] = {"invalid", 400},           [ERR_UNAUTHORIZED] = {"unauthorized", 400},
-    [ERR_FORBIDDEN] = {"forbidden", 403},       [ERR_NOT_FOUND] = {"not_found", 404},
-    [ERR_CONFLICT] = {"conflict", 409},         [ERR_TOO_LARGE] = {"too_large", 413},
-    [ERR_RATE_LIMITED] = {"rate_limited", 429}, [ERR_TIMEOUT] = {"timeout", 408},
-    [ERR_UNAVAILABLE] = {"unavailable", 503},   [ERR_NO_SPACE] = {"no_space", 507},
-    [ERR_INTERNAL] = {"internal", 500},
+    [ERR_INVALID] = {"invalid", 400},         [ERR_UNAUTHORIZED] = {"unauthorized", 400},
+    [ERR_FORBIDDEN] = {"forbidden", 403},     [ERR_NOT_FOUND] = {"not_found", 404},
+    [ERR_CONFLICT] = {"conflict", 409},       [ERR_TOO_LARGE] = {"too_large", 413},
+    [ERR_UNSUPPORTED] = {"unsupported", 415}, [ERR_RATE_LIMITED] = {"rate_limited", 429},
+    [ERR_TIMEOUT] = {"timeout", 408},         [ERR_UNAVAILABLE] = {"unavailable", 503},
+    [ERR_NO_SPACE] = {"no_space", 507},       [ERR_INTERNAL] = {"internal", 500},
 };
 
 static void set_message(struct err *err, enum err_code code, int sys_errno, const char *fmt,

@@ -17,6 +17,7 @@ enum err_code {
     ERR_NOT_FOUND,    // no such thing
     ERR_CONFLICT,     // exists already, or changed meanwhile
     ERR_TOO_LARGE,    // over a size limit
+    ERR_UNSUPPORTED,  // a form of input that is not understood
     ERR_RATE_LIMITED, // too often
     ERR_TIMEOUT,      // a deadline passed
     ERR_UNAVAILABLE,  // shutting down, out of capacity, a peer is gone

@@ -17,6 +17,8 @@
 // Files read at once by one call (api-v1 3.10), and files named in one.
 #define LIMIT_TEXT_FILES_AT_ONCE 20
 #define LIMIT_TEXT_FILES         1000
+// What they may have together, bytes: the reply is made in memory.
+#define LIMIT_TEXT_FILES_SIZE (64 * 1024 * 1024)
 
 // What exec keeps of each stream when the caller sets no max_output, bytes: the hub's memory is
 // finite.

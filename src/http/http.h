@@ -96,6 +96,8 @@ const char *http_request_client(struct http_request *request);
 const char *http_request_origin(struct http_request *request);
 const struct uuid *http_request_id(const struct http_request *request);
 struct arena *http_request_arena(struct http_request *request);
+// Has `release(what)` called when the request ends.
+void http_request_keep(struct http_request *request, void *what, void (*release)(void *what));
 void *http_request_loop_data(struct http_request *request);
 struct loop *http_request_loop(struct http_request *request);
 

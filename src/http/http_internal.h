@@ -87,6 +87,8 @@ struct http_request {
     struct MHD_Response *response;
     int status;
     size_t discarded;
+    void *kept; // for the handler, released with the request
+    void (*kept_release)(void *what);
     bool handed_over; // to the handler
     bool suspended;
     bool answered;  // by the handler

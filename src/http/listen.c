@@ -101,7 +101,7 @@ int listener_open(const char *address, unsigned loops, struct listener *ret_list
 {
     assert(loops && loops <= LISTENER_LOOPS_MAX);
     struct listener l = {0};
-    unsigned port;
+    unsigned port = 0;
     int rc = split_address(address, l.host, &port, err);
     if (rc)
         return rc;

@@ -142,6 +142,8 @@ static void request_free(struct http_request *r)
     memory_give_back(r);
     if (r->response)
         MHD_destroy_response(r->response);
+    if (r->kept)
+        r->kept_release(r->kept);
     buf_dispose(&r->body);
     arena_dispose(&r->arena);
     free(r);
@@ -421,6 +423,13 @@ const struct uuid *http_request_id(const struct http_request *r)
 struct arena *http_request_arena(struct http_request *r)
 {
     return &r->arena;
+}
+
+void http_request_keep(struct http_request *r, void *what, void (*release)(void *what))
+{
+    assert(!r->kept);
+    r->kept = what;
+    r->kept_release = release;
 }
 
 void *http_request_loop_data(struct http_request *r)

@@ -1,0 +1,326 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// From an HTTP request to an endpoint's handler: the checks of api-v1 1.4 in their order, the
+// caller, the parameters.
+#include <sodium.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/api.h"
+#include "api/key_cache.h"
+#include "api/params.h"
+#include "base/limits.h"
+#include "base/text.h"
+#include "http/http.h"
+
+struct api_entry {
+    const struct api_endpoint *endpoint;
+    unsigned index; // in the HTTP figures
+};
+
+struct api_loop {
+    struct loop *loop;
+    struct svc *svc;
+    struct db_session *session;
+    struct key_cache keys;
+    struct api_entry *entries;
+    struct map by_name;
+};
+
+// Names that exist in the protocol but not over HTTP (api-v1 1.4, 3.32, 3.33).
+static const char *const not_http[] = {
+    "metrics",
+    "start_metrics",
+    "sign_in",
+    "signed_in",
+    "sign_out",
+    "signed_out",
+    "pong",
+    "error",
+    "success",
+    "query_cancel",
+    "user_tracking",
+    "api_key",
+    "hello",
+    "cookies",
+    "webapp_error",
+    "sign_in_using_auth_token",
+    "send_verification_email",
+    "admin_reset_password",
+    "admin_ban_user",
+    "project_set_quotas",
+    "remove_all_upgrades",
+};
+
+// ---- A loop's state ----
+
+int api_loop_open(struct loop *loop, void *svc, void **ret_data, struct err *err)
+{
+    struct api_loop *l = mem_zalloc(sizeof *l);
+    l->loop = loop;
+    l->svc = svc;
+    int rc = db_session_open(l->svc->db, &l->session, err);
+    if (rc) {
+        free(l);
+        return rc;
+    }
+    size_t count = 0;
+    while (api_v1_endpoints[count])
+        count++;
+    l->entries = mem_alloc(count * sizeof *l->entries);
+    for (size_t i = 0; i < count; i++) {
+        const struct api_endpoint *endpoint = api_v1_endpoints[i];
+        l->entries[i] = (struct api_entry){.endpoint = endpoint, .index = (unsigned)i + 1};
+        map_set(&l->by_name, endpoint->name, strlen(endpoint->name), &l->entries[i]);
+    }
+    *ret_data = l;
+    return 0;
+}
+
+void api_loop_close(void *api_loop)
+{
+    struct api_loop *l = api_loop;
+    key_cache_dispose(&l->keys);
+    map_dispose(&l->by_name);
+    db_session_close(l->session);
+    free(l->entries);
+    free(l);
+}
+
+const char *api_event_name(unsigned index)
+{
+    unsigned count = 0;
+    while (api_v1_endpoints[count])
+        count++;
+    return index == 0 ? "other" : index <= count ? api_v1_endpoints[index - 1]->name : NULL;
+}
+
+// ---- Answering ----
+
+struct buf *api_reply_event(struct api_call *call, const char *event)
+{
+    json_begin_object(&call->reply);
+    json_member_str(&call->reply, "event", event);
+    json_key(&call->reply, "id");
+    json_raw(&call->reply, call->id_json, strlen(call->id_json));
+    return &call->reply;
+}
+
+struct buf *api_reply(struct api_call *call)
+{
+    return api_reply_event(call, call->endpoint->reply_event);
+}
+
+void api_send(struct api_call *call)
+{
+    json_end_object(&call->reply);
+    http_reply(call->request, 200, HTTP_JSON, &call->reply);
+}
+
+void api_error_strn(struct api_call *call, const char *text, size_t size)
+{
+    struct buf *out = api_reply_event(call, "error");
+    json_key(out, "error");
+    json_strn(out, text, size);
+    api_send(call);
+}
+
+void api_error(struct api_call *call, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    auto_free char *text = NULL;
+    int size = vasprintf(&text, fmt, args);
+    va_end(args);
+    assert(size >= 0);
+    api_error_strn(call, text, (size_t)size);
+}
+
+void api_fail(struct api_call *call, const struct err *err)
+{
+    http_request_set_error(call->request, err);
+    api_error(call, "%s", err->message);
+}
+
+static void refuse(struct http_request *request, int status, const char *text)
+{
+    struct buf out = {0};
+    struct err err;
+    err_set(&err, ERR_INVALID, "%s", text);
+    http_request_set_error(request, &err);
+    json_begin_object(&out);
+    json_member_str(&out, "error", text);
+    json_end_object(&out);
+    http_reply(request, status, HTTP_JSON, &out);
+}
+
+void api_refuse(struct api_call *call, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    auto_free char *text = NULL;
+    int size = vasprintf(&text, fmt, args);
+    va_end(args);
+    assert(size >= 0);
+    refuse(call->request, 400, text);
+}
+
+// ---- Credentials (api-v1 1.2) ----
+
+// "Basic base64(KEY:ANYTHING)" or "Bearer KEY" into the key, which is "" when blank. False when the
+// scheme is another; then *ret_key is its name.
+static bool read_authorization(const char *header, struct arena *arena, const char **ret_key)
+{
+    header += strspn(header, " \t");
+    size_t scheme = strcspn(header, " \t");
+    const char *word = header + scheme + strspn(header + scheme, " \t");
+    size_t size = strcspn(word, " \t");
+    if (scheme == 6 && !strncmp(header, "Bearer", 6)) {
+        *ret_key = arena_strndup(arena, word, size);
+        return true;
+    }
+    if (scheme != 5 || strncmp(header, "Basic", 5)) {
+        *ret_key = arena_strndup(arena, header, scheme);
+        return false;
+    }
+    char *key = arena_alloc(arena, size + 1);
+    size_t key_size = 0;
+    if (sodium_base642bin((unsigned char *)key, size, word, size, NULL, &key_size, NULL,
+                          sodium_base64_VARIANT_ORIGINAL))
+        sodium_base642bin((unsigned char *)key, size, word, size, NULL, &key_size, NULL,
+                          sodium_base64_VARIANT_ORIGINAL_NO_PADDING);
+    key[key_size] = '\0';
+    key[strcspn(key, ":")] = '\0';
+    *ret_key = key;
+    return true;
+}
+
+// Sets call->caller, or answers. True if the call may go on.
+static bool identify(struct api_call *call, struct api_loop *l, const char *key)
+{
+    const struct key_owner *owner;
+    struct err err;
+    if (!*key && call->endpoint->access == API_ANYONE) {
+        call->caller.anonymous = true;
+        return true;
+    }
+    if (key_cache_resolve(&l->keys, l->svc, l->session, key, &owner, &err)) {
+        api_fail(call, &err);
+        return false;
+    }
+    if (owner->status == KEY_BANNED) {
+        http_request_set_account(call->request, &owner->caller.account_id);
+        api_refuse(call, "User is BANNED.  If this is a mistake, please contact %s",
+                   l->svc->site.help_email);
+        return false;
+    }
+    // A key for one project is no key for an account's calls.
+    if (owner->status != KEY_VALID || owner->project_id.text[0]) {
+        api_refuse(call, "No account found. Is your API key wrong?");
+        return false;
+    }
+    call->caller = owner->caller;
+    http_request_set_account(call->request, &call->caller.account_id);
+    return true;
+}
+
+// ---- Dispatch (api-v1 1.4) ----
+
+static const char *event_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+static void refuse_unknown(struct http_request *request, const char *name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(not_http); i++) {
+        if (!strcmp(name, not_http[i])) {
+            refuse(request, 400,
+                   arena_printf(http_request_arena(request),
+                                "endpoint '%s' is not part of the HTTP API", name));
+            return;
+        }
+    }
+    refuse(request, 400,
+           arena_printf(http_request_arena(request), "unknown endpoint '%.200s'", name));
+}
+
+// The id to answer with: the caller's, whatever JSON value it is, or the request's own.
+static const char *id_json(struct http_request *request, const cJSON *body)
+{
+    const cJSON *id = json_get(body, "id");
+    if (!id || cJSON_IsNull(id))
+        return arena_printf(http_request_arena(request), "\"%s\"", http_request_id(request)->text);
+    auto_buf struct buf text = {0};
+    json_value(&text, id);
+    return arena_strndup(http_request_arena(request), text.data, text.size);
+}
+
+static struct api_call *call_new(struct http_request *request, struct api_loop *l,
+                                 const struct api_endpoint *endpoint, const cJSON *body)
+{
+    struct api_call *call = arena_zalloc(http_request_arena(request), sizeof *call);
+    call->endpoint = endpoint;
+    call->request = request;
+    call->svc = l->svc;
+    call->session = l->session;
+    call->loop = l->loop;
+    call->arena = http_request_arena(request);
+    call->id_json = id_json(request, body);
+    return call;
+}
+
+static void free_body(void *body)
+{
+    cJSON_Delete(body);
+}
+
+static void dispatch(struct http_request *request, struct api_loop *l,
+                     const struct api_endpoint *endpoint, const char *key)
+{
+    size_t size;
+    struct err err;
+    const char *text = http_request_body(request, &size);
+    cJSON *body = NULL;
+    int rc =
+        params_read_body(http_request_header(request, "Content-Type"), text, size, &body, &err);
+    if (rc) {
+        refuse(request, err_http_status(err.code), err.message);
+        return;
+    }
+    if (body)
+        http_request_keep(request, body, free_body);
+    void *params;
+    rc = params_fill(endpoint, body, http_request_arena(request), &params, &err);
+    if (rc) {
+        refuse(request, 400, err.message);
+        return;
+    }
+    struct api_call *call = call_new(request, l, endpoint, body);
+    call->params = params;
+    if (identify(call, l, key))
+        endpoint->handler(call, params);
+}
+
+void api_v1_handle(struct http_request *request, void *ctx UNUSED)
+{
+    struct api_loop *l = http_request_loop_data(request);
+    const char *name = event_of(http_request_path(request)), *key;
+    const struct api_entry *entry = map_get(&l->by_name, name, strlen(name));
+    http_request_set_event(request, entry ? entry->endpoint->name : "unknown",
+                           entry ? entry->index : 0);
+    const char *authorization = http_request_header(request, "Authorization");
+    if (!authorization) {
+        refuse(request, 400, "You must provide authentication via an API key.");
+    } else if (!read_authorization(authorization, http_request_arena(request), &key)) {
+        refuse(
+            request, 400,
+            arena_printf(http_request_arena(request), "Unknown authorization type '%.100s'", key));
+    } else if (!entry) {
+        refuse_unknown(request, name);
+    } else {
+        dispatch(request, l, entry->endpoint, key);
+    }
+}

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// The keys that a loop has resolved lately. An entry counts only as long as no account or key has
+// changed anywhere since (db_epoch), so a key that is revoked or an account that is banned stops at
+// its next call.
+#ifndef API_KEY_CACHE_H
+#define API_KEY_CACHE_H
+
+#include "svc/keys.h"
+
+struct key_cache {
+    struct map entries;
+    uint64_t epoch;
+};
+
+void key_cache_dispose(struct key_cache *cache);
+// As key_resolve, from memory if it can. *ret_owner is borrowed until the next call.
+int key_cache_resolve(struct key_cache *cache, struct svc *svc, struct db_session *session,
+                      const char *key, const struct key_owner **ret_owner,
+                      struct err *err) MUST_USE;
+
+#endif

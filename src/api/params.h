@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// From a request's body to an endpoint's typed parameters (api-v1 1.3 to 1.5).
+#ifndef API_PARAMS_H
+#define API_PARAMS_H
+
+#include "api/api.h"
+
+// Reads the body as its content type (NULL: none) says. *ret_body is an object, or NULL for no
+// parameters; the caller owns it. ERR_INVALID with what is wrong, ERR_TOO_LARGE for too many
+// fields.
+int params_read_body(const char *content_type, const char *text, size_t size, cJSON **ret_body,
+                     struct err *err) MUST_USE;
+
+// Checks names and types against the endpoint and fills a zeroed struct of endpoint->params_size
+// bytes in the arena. Texts borrow from `body`. ERR_INVALID with the contract's text (1.4).
+int params_fill(const struct api_endpoint *endpoint, const cJSON *body, struct arena *arena,
+                void **ret_params, struct err *err) MUST_USE;
+
+// What the contract counts as true (1.3): not false, 0, null, and not the texts "", "false", "0",
+// "no", "off".
+bool params_truth(const cJSON *value);
+
+#endif

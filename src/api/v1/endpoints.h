@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// The endpoints of API v1 that the registry lists.
+#ifndef API_V1_ENDPOINTS_H
+#define API_V1_ENDPOINTS_H
+
+#include "api/api.h"
+
+extern const struct api_endpoint v1_get_usernames, v1_create_account, v1_user_auth;    // accounts.c
+extern const struct api_endpoint v1_project_exec, v1_create_project, v1_touch_project; // projects.c
+extern const struct api_endpoint v1_read_text_file_from_project,
+    v1_write_text_file_to_project;                             // files.c
+extern const struct api_endpoint v1_ping, v1_log_client_error; // system.c
+
+// In every example: what the tests and the reference page put the real values for.
+#define EXAMPLE_KEY     "sk_abcdefQWERTY090900000000"
+#define EXAMPLE_HOST    "https://cocalc.com"
+#define EXAMPLE_PROJECT "e49e86aa-192f-410b-8269-4b89fd934fba"
+#define CURL            " curl -u " EXAMPLE_KEY ": \\\n"
+#define CURL_JSON       CURL " -H 'Content-Type: application/json' \\\n"
+#define URL(event)      " " EXAMPLE_HOST "/api/v1/" event
+
+#endif
