@@ -282,18 +282,28 @@ static void launch_timeout(struct project *project)
     project_kill(project);
 }
 
+// The sandbox is not the one that was asked for, but another process's, and may just be coming up
+// or going down.
+static bool other_on_its_way(const struct project *project)
+{
+    return !project->owned && !project->ended;
+}
+
 // The sandbox is there: its socket listens, or did until just now.
 static void project_greet(struct project *project)
 {
     int rc = agent_conn_open(&project->projects->io, &project->id, project, &project->conn);
     if (!rc) {
         enter(project, PHASE_GREETING, time_left_ms(project));
-    } else if ((rc == -EAGAIN || !project->owned) && !deadline_passed(project)) {
-        // Its queue is full; or another process's sandbox, which may be on its way up or down.
+    } else if ((rc == -EAGAIN || other_on_its_way(project)) && !deadline_passed(project)) {
         enter(project, rc == -EAGAIN ? PHASE_GREETING : PHASE_LAUNCHING, RETRY_MS);
-    } else {
+    } else if (project->owned) {
         remember_failure(project, "connect", -rc);
         enter(project, PHASE_FAILING, REAP_TIMEOUT_MS);
+    } else {
+        if (!project->ended)
+            remember_failure(project, "connect", -rc);
+        start_failed(project);
     }
 }
 
@@ -321,6 +331,7 @@ static void launch_answered(struct project *project, int sys_errno, const char *
         return;
     }
     project->launches = 0;
+    project->ended = false;
     project->owned = strcmp(text, "running") != 0;
     project_greet(project);
 }
@@ -501,13 +512,14 @@ static void on_timer(uv_timer_t *timer)
 // The connection ended before the agent had said anything.
 static void greeting_lost(struct project *project)
 {
-    remember_failure(project, "the sandbox ended before its agent was ready", 0);
+    if (!project->ended)
+        remember_failure(project, "the sandbox ended before its agent was ready", 0);
     if (project->owned)
         enter(project, PHASE_FAILING, REAP_TIMEOUT_MS);
-    else if (deadline_passed(project))
-        start_failed(project);
-    else // it was another one, on its way down
+    else if (other_on_its_way(project) && !deadline_passed(project))
         enter(project, PHASE_LAUNCHING, RETRY_MS);
+    else
+        start_failed(project);
 }
 
 static void on_closed(void *owner, const char *violation)
@@ -552,16 +564,27 @@ const struct agent_conn_ops project_conn_ops = {.hello = on_hello,
                                                 .lost = on_lost,
                                                 .closed = on_closed};
 
-static struct project *project_get(struct projects *projects, const struct uuid *id)
+static struct project *project_get(const struct projects *projects, const struct uuid *id)
 {
     return map_get(&projects->by_id, id->text, UUID_LEN);
+}
+
+static struct project *find_asker(const struct projects *projects, uint64_t seq)
+{
+    size_t position = 0;
+    for (void *value; map_next(&projects->by_id, &position, &value);) {
+        struct project *project = value;
+        if (project->seq == seq)
+            return project;
+    }
+    return NULL;
 }
 
 static void on_reply(void *owner, const struct uuid *id, uint64_t seq, int sys_errno,
                      const char *text)
 {
-    struct project *project = project_get(owner, id);
-    if (!project || project->seq != seq)
+    struct project *project = id ? project_get(owner, id) : find_asker(owner, seq);
+    if (!project || !seq || project->seq != seq)
         return;
     project->seq = 0;
     if (project->phase == PHASE_LAUNCHING)
@@ -570,17 +593,26 @@ static void on_reply(void *owner, const struct uuid *id, uint64_t seq, int sys_e
         kill_answered(project, sys_errno, text);
 }
 
+static void remember_end(struct project *project, int wait_status, const char *text)
+{
+    project->ended = true;
+    remember_failure(project, text, 0);
+    if (!*text)
+        err_detail(&project->launch->err, "the sandbox ended with wait status %d", wait_status);
+}
+
+// It may be the one before that has ended, if that took long. So a connection that is there counts
+// more: the end of this sandbox will be seen by it.
 static void on_exited(void *owner, const struct uuid *id, int wait_status, const char *text)
 {
     struct project *project = project_get(owner, id);
     if (!project || !project->owned)
         return;
     project->owned = false;
-    if (project->phase == PHASE_GREETING || project->phase == PHASE_FAILING) {
-        disconnect(project);
-        remember_failure(project, text, 0);
-        if (!*text)
-            err_detail(&project->launch->err, "the sandbox ended with wait status %d", wait_status);
+    if (project->phase == PHASE_GREETING) {
+        remember_end(project, wait_status, text);
+    } else if (project->phase == PHASE_FAILING) {
+        remember_end(project, wait_status, text);
         start_failed(project);
     } else if (project->phase == PHASE_REAPING) {
         project_settle(project);

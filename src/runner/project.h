@@ -46,6 +46,7 @@ struct project {
     bool wanted_again;       // as `wanted`, once it has stopped
     bool adopting;           // is one of the probes of projects_adopt
     bool owned;              // the runner will tell when the sandbox is gone
+    bool ended;              // while GREETING: the runner has told its end
     bool counted;            // in projects.running
     unsigned launches;
     uint64_t seq; // of what the runner was asked and has not answered, or 0

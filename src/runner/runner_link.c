@@ -155,12 +155,12 @@ void runner_link_kill(struct runner_link *link, const struct uuid *project_id, u
 static bool take_message(const struct runner_link *link, struct runner_message *message)
 {
     struct uuid project_id;
-    if (!uuid_parse(message->uuid, UUID_LEN, &project_id))
-        return false;
+    bool has_id = uuid_parse(message->uuid, UUID_LEN, &project_id);
     message->text[sizeof message->text - 1] = '\0';
     if (message->type == RUNNER_REPLY)
-        link->ops->reply(link->owner, &project_id, message->seq, message->value, message->text);
-    else if (message->type == RUNNER_EXITED)
+        link->ops->reply(link->owner, has_id ? &project_id : NULL, message->seq, message->value,
+                         message->text);
+    else if (message->type == RUNNER_EXITED && has_id)
         link->ops->exited(link->owner, &project_id, message->value, message->text);
     else
         return false;

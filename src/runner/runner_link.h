@@ -17,6 +17,7 @@ struct runner_channel;
 
 // Called on the loop's thread. Texts are borrowed and NUL-terminated.
 struct runner_link_ops {
+    // `project_id` is NULL when the runner found the request malformed.
     void (*reply)(void *owner, const struct uuid *project_id, uint64_t seq, int sys_errno,
                   const char *text);
     void (*exited)(void *owner, const struct uuid *project_id, int wait_status, const char *text);

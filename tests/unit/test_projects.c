@@ -580,6 +580,14 @@ static void test_runner_refuses(void **state)
     expect_asked(RUNNER_START, &id, &asked);
     answer(&asked, &id, ENOMEM, "no cgroup");
     expect_start_failed(&exec, &id, "ENOMEM: no cgroup");
+
+    // A request that it finds malformed it answers without a name.
+    struct test_exec again = exec_of(&id);
+    projects_exec(t.projects, &again.exec);
+    expect_asked(RUNNER_START, &id, &asked);
+    struct uuid nobody = {""};
+    answer(&asked, &nobody, EINVAL, "malformed request");
+    expect_start_failed(&again, &id, "EINVAL: malformed request");
 }
 
 // `listens`: the sandbox ends after the connection was made, or before.
@@ -635,6 +643,27 @@ static void test_agent_never_answers(void **state)
     expect_asked(RUNNER_START, &id, &asked);
     answer(&asked, &id, EPERM, "");
     expect_start_failed(&again, &id, "EPERM");
+}
+
+// The end of the sandbox before this one, told late, does not end this one's start.
+static void test_late_end_of_another(void **state)
+{
+    (void)state;
+    struct uuid id = uuid_new();
+    struct test_exec exec = exec_of(&id);
+    projects_exec(t.projects, &exec.exec);
+    struct runner_request asked;
+    expect_asked(RUNNER_START, &id, &asked);
+    struct agent agent = {.listener = agent_listen(&id)};
+    answer(&asked, &id, 0, "");
+    agent.conn = agent_accept(agent.listener);
+    tell(RUNNER_EXITED, 0, &id, 9, "");
+    send_hello(agent.conn);
+    serve_one(agent.conn);
+    wait_done(&exec.done);
+    assert_int_equal(exec.exec.call.rc, 0);
+    exec_call_dispose(&exec.exec);
+    agent_end(&agent);
 }
 
 // Another process on the same data folder has started it meanwhile.
@@ -1360,6 +1389,7 @@ int main(void)
         TEST(test_runner_refuses),
         TEST(test_sandbox_ends_before_hello),
         TEST(test_agent_never_answers),
+        TEST(test_late_end_of_another),
         TEST(test_started_by_another),
         TEST(test_agent_dies_in_exec),
         TEST(test_exit_before_death),
