@@ -25,7 +25,7 @@
     "PRAGMA foreign_keys=ON; PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY;"                   \
     "PRAGMA journal_size_limit=8388608;"
 static const char reader_settings[] =
-    SETTINGS "PRAGMA cache_size=-512; PRAGMA query_only=ON";
+    SETTINGS "PRAGMA cache_size=-512; PRAGMA mmap_size=8388608; PRAGMA query_only=ON";
 static const char writer_settings[] = SETTINGS "PRAGMA cache_size=-2048";
 
 // ---- Sessions ----

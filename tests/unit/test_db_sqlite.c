@@ -9,6 +9,7 @@
 #include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -339,12 +340,27 @@ static void disk_full_at_the_first_start_is_reported_and_survived(void **state U
     skip_or_fail(run_child(full_at_open_child));
 }
 
-// Holds the writer while others queue up behind it.
-static int wait_for_queue(struct db_session *txn UNUSED, void *arg, struct err *err UNUSED)
+// Holds the writer until so many writes wait (itself included), so that they become one group.
+struct hold {
+    struct db *db;
+    uint64_t queue;
+    atomic_bool entered;
+};
+
+static int hold_writer(struct db_session *txn UNUSED, void *arg, struct err *err UNUSED)
 {
-    while (db_stats_get(arg).queue < 4)
+    struct hold *hold = arg;
+    hold->entered = true;
+    while (db_stats_get(hold->db).queue < hold->queue)
         sched_yield();
     return 0;
+}
+
+static void hold_start(struct hold *hold, struct db_write *write)
+{
+    db_write_async(hold->db, write);
+    while (!hold->entered)
+        sched_yield();
 }
 
 static void stop_loop(struct db_write *write)
@@ -356,7 +372,14 @@ static void ignore(struct db_write *write UNUSED)
 {
 }
 
-// A group whose second write makes SQLite undo everything: the others must be there afterwards.
+static int put_and_notify(struct db_session *txn, void *arg, struct err *err)
+{
+    db_notify(txn, DB_TOPIC_SETTINGS);
+    return put(txn, arg, err);
+}
+
+// A group with a write that makes SQLite undo everything: the others must be there afterwards, and
+// their notices given once.
 static int undone_group_child(db_txn_fn *culprit)
 {
     if (enter_small_disk())
@@ -366,18 +389,21 @@ static int undone_group_child(db_txn_fn *culprit)
     struct loop loop;
     EXPECT(!db_open("sqlite:hub.sqlite3", &db, &err));
     EXPECT(!loop_init(&loop, &err));
+    uint64_t epoch = db_epoch(db, DB_TOPIC_SETTINGS);
+    struct hold hold = {.db = db, .queue = 4};
+    struct db_write first = {.loop = &loop, .fn = hold_writer, .arg = &hold, .done = ignore};
+    hold_start(&hold, &first);
     struct db_write writes[] = {
-        {.loop = &loop, .fn = wait_for_queue, .arg = db, .done = ignore},
-        {.loop = &loop, .fn = put, .arg = (char[]){"first"}, .done = ignore},
+        {.loop = &loop, .fn = put_and_notify, .arg = (char[]){"first"}, .done = ignore},
         {.loop = &loop, .fn = culprit, .done = ignore},
         {.loop = &loop, .fn = put, .arg = (char[]){"last"}, .done = stop_loop},
     };
     for (size_t i = 0; i < ARRAY_LEN(writes); i++)
         db_write_async(db, &writes[i]);
     loop_run(&loop);
-    EXPECT(!writes[0].rc && !writes[1].rc && !writes[3].rc);
-    EXPECT(writes[2].rc == -ERR_NO_SPACE && writes[2].err.code == ERR_NO_SPACE);
-    EXPECT(count(db) == 2);
+    EXPECT(!writes[0].rc && !writes[2].rc);
+    EXPECT(writes[1].rc == -ERR_NO_SPACE && writes[1].err.code == ERR_NO_SPACE);
+    EXPECT(count(db) == 2 && db_epoch(db, DB_TOPIC_SETTINGS) == epoch + 1);
     loop_dispose(&loop);
     db_close(db);
     return 0;
@@ -401,6 +427,48 @@ static void group_that_is_undone_loses_only_the_culprit(void **state UNUSED)
 static void write_that_hides_the_full_disk_still_fails(void **state UNUSED)
 {
     skip_or_fail(run_child(undone_in_silence_child));
+}
+
+enum { BIG_WRITES = 10 };
+
+// A group that fits the memory, but not the disk: each of its writes succeeds until the commit.
+static int failed_commit_child(void)
+{
+    if (enter_small_disk())
+        return NO_NAMESPACE;
+    struct err err;
+    struct db *db;
+    struct loop loop;
+    EXPECT(!db_open("sqlite:hub.sqlite3", &db, &err));
+    int ballast = open("ballast", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    EXPECT(!posix_fallocate(ballast, 0, 2200 << 10));
+    EXPECT(!loop_init(&loop, &err));
+    struct hold hold = {.db = db, .queue = 1 + BIG_WRITES};
+    struct db_write first = {.loop = &loop, .fn = hold_writer, .arg = &hold, .done = ignore};
+    hold_start(&hold, &first);
+    struct db_write writes[BIG_WRITES];
+    char names[BIG_WRITES][8];
+    for (int i = 0; i < BIG_WRITES; i++) {
+        snprintf(names[i], sizeof names[i], "%d", i);
+        bool is_last = i == BIG_WRITES - 1;
+        writes[i] = (struct db_write){
+            .loop = &loop, .fn = put_big, .arg = names[i], .done = is_last ? stop_loop : ignore};
+        db_write_async(db, &writes[i]);
+    }
+    loop_run(&loop);
+    for (int i = 0; i < BIG_WRITES; i++)
+        EXPECT(writes[i].rc == -ERR_NO_SPACE && writes[i].err.code == ERR_NO_SPACE);
+    EXPECT(count(db) == 0);
+    EXPECT(!ftruncate(ballast, 0));
+    EXPECT(!db_write(db, put_big, names[0], &err) && count(db) == 1);
+    loop_dispose(&loop);
+    db_close(db);
+    return 0;
+}
+
+static void failed_commit_fails_its_whole_group(void **state UNUSED)
+{
+    skip_or_fail(run_child(failed_commit_child));
 }
 
 // ---- Paths ----
@@ -452,6 +520,7 @@ int main(void)
         TEST(disk_full_at_the_first_start_is_reported_and_survived),
         TEST(group_that_is_undone_loses_only_the_culprit),
         TEST(write_that_hides_the_full_disk_still_fails),
+        TEST(failed_commit_fails_its_whole_group),
         TEST(folders_above_need_not_be_readable),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
