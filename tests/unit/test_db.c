@@ -495,26 +495,32 @@ static void failing_writes_leave_the_others_of_their_group(void **state)
     }
 }
 
+// More than fit into one group.
+enum { MANY_WRITES = 600 };
+
 static void close_waits_for_queued_writes(void **state)
 {
     struct fixture *f = *state;
     struct err err;
     struct loop loop;
     assert_int_equal(loop_init(&loop, &err), 0);
-    struct db_write writes[WRITES];
-    struct setting settings[WRITES];
-    char names[WRITES][8];
-    for (int i = 0; i < WRITES; i++) {
-        snprintf(names[i], sizeof names[i], "%d", i);
-        settings[i] = (struct setting){names[i], "v", 0};
-        writes[i] =
-            (struct db_write){.loop = &loop, .fn = put, .arg = &settings[i], .done = ignore};
-        db_write_async(f->db, &writes[i]);
+    struct {
+        struct db_write write;
+        struct setting setting;
+        char name[8];
+    } *many = mem_zalloc(MANY_WRITES * sizeof *many);
+    for (int i = 0; i < MANY_WRITES; i++) {
+        snprintf(many[i].name, sizeof many[i].name, "%d", i);
+        many[i].setting = (struct setting){many[i].name, "v", 0};
+        many[i].write =
+            (struct db_write){.loop = &loop, .fn = put, .arg = &many[i].setting, .done = ignore};
+        db_write_async(f->db, &many[i].write);
     }
     close_db(f);
     open_db(f);
-    assert_int_equal(count(f->session), WRITES);
+    assert_int_equal(count(f->session), MANY_WRITES);
     loop_dispose(&loop);
+    free(many);
 }
 
 // ---- Processes ----
