@@ -201,6 +201,10 @@ static void on_adopt(struct loop_message *message)
 {
     struct adoption *adoption = CONTAINER(message, struct adoption, message);
     struct projects *projects = adoption->projects;
+    if (projects->closing) {
+        free(adoption);
+        return;
+    }
     *projects->adoptions_last = adoption;
     projects->adoptions_last = &adoption->next;
     uv_idle_start(&projects->adopt_idle, on_adopt_turn);
@@ -224,8 +228,9 @@ size_t projects_running(const struct projects *projects)
 bool project_is_running(const struct uuid *project_id)
 {
     auto_fd int fd = -1;
-    if (agent_socket_connect(project_id, &fd))
-        return false;
+    int rc = agent_socket_connect(project_id, &fd);
+    if (rc)
+        return rc == -EAGAIN; // somebody listens, who is busy
     struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
     uint8_t head[sizeof(struct frame_header)];
     struct frame_header header;
@@ -246,7 +251,10 @@ static void on_replaced(struct loop_message *message)
 {
     struct replacement *replacement = CONTAINER(message, struct replacement, message);
     struct projects *projects = replacement->projects;
-    runner_link_attach(&projects->runner, replacement->fd);
+    if (projects->closing)
+        fd_close(&replacement->fd);
+    else
+        runner_link_attach(&projects->runner, replacement->fd);
     free(replacement);
     if (!runner_link_is_up(&projects->runner))
         return;

@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -39,6 +40,8 @@ static struct fixture {
     struct loop loop; // on which calls are answered
     int runner;       // the runner's end of the channel
     int load_rc;
+    bool load_waits; // for `gate`, once it has posted `loading`
+    sem_t loading, gate;
     uint32_t start_timeout_ms;
     pthread_mutex_t lock;
     pthread_cond_t news;
@@ -53,6 +56,10 @@ static int on_load(void *ctx, const struct uuid *id, struct project_spec *ret_sp
 {
     (void)ctx;
     (void)id;
+    if (t.load_waits) {
+        sem_post(&t.loading);
+        sem_wait(&t.gate);
+    }
     if (t.load_rc)
         return err_set(err, ERR_NOT_FOUND, "no such project");
     ret_spec->image = mem_strdup("stretch");
@@ -148,6 +155,8 @@ static int setup(void **state)
     t = (struct fixture){.runner = -1, .start_timeout_ms = 60000};
     pthread_mutex_init(&t.lock, NULL);
     pthread_cond_init(&t.news, NULL);
+    sem_init(&t.loading, 0, 0);
+    sem_init(&t.gate, 0, 0);
     char folder[] = "/tmp/test-projects-XXXXXX";
     if (!mkdtemp(folder) || chdir(folder) || mkdir("run", 0700))
         return -1;
@@ -979,6 +988,46 @@ static void test_bad_greetings(void **state)
     }
 }
 
+// Frames that are right but for a few bytes, and bytes that are no frames at all. Whatever they
+// mean, the call ends with the connection, and nothing is read that is not there.
+static void send_nonsense(int conn, uint32_t stream, unsigned seed)
+{
+    uint8_t bytes[400];
+    srandom(seed);
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (uint8_t)random();
+    if (seed % 4) {
+        struct frame_exit end = {.outcome = EXEC_EXITED};
+        size_t at = frame_write_header(bytes, FRAME_STDOUT, stream, 50) + 50;
+        at += frame_write_header(bytes + at, FRAME_STDERR, stream, 20) + 20;
+        at += frame_write_header(bytes + at, FRAME_EXIT, stream, sizeof end + 4 + 30);
+        memcpy(bytes + at, &end, sizeof end);
+        frame_write_text(bytes + at + sizeof end, "0123456789012345678901234567890", 30);
+        for (unsigned i = 0; i < seed % 4; i++)
+            bytes[(size_t)random() % (at + sizeof end + 4)] ^= (uint8_t)(1u << random() % 8);
+    }
+    send_all(conn, bytes, sizeof bytes);
+}
+
+static void test_nonsense(void **state)
+{
+    (void)state;
+    for (unsigned seed = 0; seed < 400; seed++) {
+        struct uuid id = uuid_new();
+        struct agent agent = {.listener = agent_listen(&id)};
+        struct test_exec exec = exec_of(&id);
+        projects_exec(t.projects, &exec.exec);
+        agent.conn = agent_accept(agent.listener);
+        send_hello(agent.conn);
+        uint32_t stream = expect_frame(agent.conn, FRAME_EXEC);
+        send_nonsense(agent.conn, stream, seed);
+        agent_end(&agent);
+        wait_done(&exec.done);
+        assert_true(exec.exec.call.rc == 0 || exec.exec.call.rc == -ERR_UNAVAILABLE);
+        exec_call_dispose(&exec.exec);
+    }
+}
+
 // ---- Stopping ----
 
 static void test_stop(void **state)
@@ -1218,6 +1267,29 @@ static void test_close_with_calls(void **state)
     agent_end(&other);
 }
 
+static void *close_thread(void *data)
+{
+    projects_close(data);
+    return NULL;
+}
+
+// The worker that finds out about a project has not come back when the thread is to end.
+static void test_close_while_loading(void **state)
+{
+    (void)state;
+    struct uuid id = uuid_new();
+    struct test_exec exec = exec_of(&id);
+    t.load_waits = true;
+    projects_exec(t.projects, &exec.exec);
+    sem_wait(&t.loading);
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, close_thread, TAKE_PTR(t.projects)), 0);
+    wait_done(&exec.done);
+    expect_failure(&exec.exec.call, ERR_UNAVAILABLE, "the server is shutting down");
+    sem_post(&t.gate);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+}
+
 static void test_runner_replaced_in_start(void **state)
 {
     (void)state;
@@ -1400,6 +1472,7 @@ int main(void)
         TEST(test_agent_reads_nothing),
         TEST(test_violations),
         TEST(test_bad_greetings),
+        TEST(test_nonsense),
         TEST(test_stop),
         TEST(test_stop_while_starting),
         TEST(test_stop_of_stopped),
@@ -1409,6 +1482,7 @@ int main(void)
         TEST(test_file_larger_than_allowed),
         TEST(test_file_timeout),
         TEST(test_close_with_calls),
+        TEST(test_close_while_loading),
         TEST(test_runner_replaced_in_start),
         TEST(test_runner_dies_over_and_over),
         TEST(test_runner_replaced_while_running),
