@@ -62,7 +62,13 @@ struct agent_conn {
     bool ended;                                // to be closed once nobody uses it any more
 };
 
-enum exec_kind { EXEC_FREE, EXEC_COMMAND, EXEC_FILE_READ, EXEC_FILE_WRITE };
+enum exec_kind {
+    EXEC_FREE,
+    EXEC_SPARE, // a supervisor that waits for its command
+    EXEC_COMMAND,
+    EXEC_FILE_READ,
+    EXEC_FILE_WRITE,
+};
 
 struct exec {
     uint8_t kind;
@@ -109,6 +115,9 @@ struct agent {
     struct agent_slot *slots; // shared, one per exec
     uint32_t execs_used;      // all behind were never used
     struct exec *execs_free;
+    struct exec *spare; // NULL: none
+    int spare_job_fd;   // where it reads its command
+    bool spare_wanted;
     uint32_t heap[AGENT_EXEC_MAX]; // execs with a deadline, the earliest first
     uint32_t heap_size;
     uint32_t scripts; // counts, for file names
@@ -143,6 +152,8 @@ void exec_conn_ended(struct agent *a, struct agent_conn *conn);
 void exec_readable(struct agent *a, struct exec *exec, unsigned stream);
 void exec_service(struct agent *a, struct exec *exec); // goes on after having been blocked
 void exec_reaped(struct agent *a, pid_t pid, int status);
+void exec_spare_make(struct agent *a); // if one is wanted
+void exec_spare_end(struct agent *a);
 void exec_deadlines(struct agent *a, uint64_t now_ms);
 uint64_t exec_next_deadline(const struct agent *a);
 
@@ -154,6 +165,10 @@ struct command_job {
 };
 _Noreturn void supervisor_run(struct agent_slot *slot, const struct command_job *job,
                               const int fds[3]);
+// As above, with the job that supervisor_give has written to the other end of job_fd.
+_Noreturn void supervisor_run_spare(struct agent_slot *slot, int job_fd, const int fds[3]);
+#define SUPERVISOR_GIVE_MAX (32u * 1024) // bytes of a payload that can be given
+bool supervisor_give(int fd, const struct command_job *job);
 _Noreturn void file_run_read(struct agent_slot *slot, const char *path, uint64_t size_max,
                              int out_fd);
 _Noreturn void file_run_write(struct agent_slot *slot, const char *path, int content_fd);

@@ -22,7 +22,8 @@
 
 #define NO_PLACE UINT32_MAX
 // A pipe never holds more than this; what a process goes on writing behind it is not waited for.
-#define DRAIN_MAX (1024u * 1024)
+#define DRAIN_MAX     (1024u * 1024)
+#define SCRIPT_PREFIX "bash " // ahead of a script's path in `ran`
 // When a killed tree does not go away (a process that waits for a disk), the reply does not wait.
 #define KILL_WAIT_MS 2000
 
@@ -147,6 +148,54 @@ static void finish(struct agent *a, struct exec *exec)
         exec_free(a, exec);
 }
 
+// ---- Results. ----
+
+static void set_outcome(struct exec *exec, enum exec_outcome outcome, int value)
+{
+    if (exec->known)
+        return;
+    exec->outcome = outcome;
+    exec->value = value;
+    exec->known = true;
+}
+
+static void take_wait_status(struct exec *exec, int status)
+{
+    if (WIFSIGNALED(status))
+        set_outcome(exec, EXEC_SIGNALED, WTERMSIG(status));
+    else
+        set_outcome(exec, EXEC_EXITED, WEXITSTATUS(status));
+}
+
+static void take_result(struct agent *a, struct exec *exec, int own_status)
+{
+    const struct agent_slot *slot = slot_of(a, exec);
+    exec->size = slot->size;
+    switch ((enum agent_result)slot->result) {
+    case RESULT_WAITED:
+        take_wait_status(exec, slot->value);
+        return;
+    case RESULT_NOT_STARTED:
+        set_outcome(exec, EXEC_NOT_STARTED, slot->value);
+        return;
+    case RESULT_FILE_DONE:
+        set_outcome(exec, EXEC_EXITED, 0);
+        return;
+    case RESULT_FILE_FAILED:
+        set_outcome(exec, EXEC_FILE_FAILED, slot->value);
+        return;
+    case RESULT_NONE:
+        break;
+    }
+    // It was killed before it could tell.
+    if (exec->kind != EXEC_COMMAND) {
+        set_outcome(exec, EXEC_FILE_FAILED, ECANCELED);
+        memcpy(slot_of(a, exec)->syscall, "kill", sizeof "kill");
+    } else {
+        set_outcome(exec, EXEC_SIGNALED, WIFSIGNALED(own_status) ? WTERMSIG(own_status) : SIGKILL);
+    }
+}
+
 // ---- Replies. ----
 
 static size_t build_exit(uint8_t *out, uint32_t stream, const struct frame_exit *exit,
@@ -163,7 +212,7 @@ static void remove_script(struct exec *exec)
     if (!exec->script)
         return;
     char path[AGENT_SCRIPT_MAX];
-    const size_t name_at = sizeof "bash " - 1;
+    const size_t name_at = sizeof SCRIPT_PREFIX - 1;
     memcpy(path, exec->ran + name_at, exec->ran_size - name_at);
     path[exec->ran_size - name_at] = '\0';
     unlink(path);
@@ -185,7 +234,12 @@ static void send_exit(struct agent *a, struct exec *exec)
 
 static void reply_if_due(struct agent *a, struct exec *exec)
 {
-    if (!exec->known || exec->out_fd[0] >= 0 || exec->out_fd[1] >= 0)
+    if (exec->out_fd[0] >= 0 || exec->out_fd[1] >= 0)
+        return;
+    // Its process may have told already, though it has not been reaped.
+    if (!exec->known && slot_of(a, exec)->result != RESULT_NONE)
+        take_result(a, exec, 0);
+    if (!exec->known)
         return;
     close_end(&exec->stdin_fd);
     deadline_clear(a, exec);
@@ -296,53 +350,7 @@ void exec_service(struct agent *a, struct exec *exec)
         reply_if_due(a, exec);
 }
 
-// ---- Results. ----
-
-static void set_outcome(struct exec *exec, enum exec_outcome outcome, int value)
-{
-    if (exec->known)
-        return;
-    exec->outcome = outcome;
-    exec->value = value;
-    exec->known = true;
-}
-
-static void take_wait_status(struct exec *exec, int status)
-{
-    if (WIFSIGNALED(status))
-        set_outcome(exec, EXEC_SIGNALED, WTERMSIG(status));
-    else
-        set_outcome(exec, EXEC_EXITED, WEXITSTATUS(status));
-}
-
-static void take_result(struct agent *a, struct exec *exec, int own_status)
-{
-    const struct agent_slot *slot = slot_of(a, exec);
-    exec->size = slot->size;
-    switch ((enum agent_result)slot->result) {
-    case RESULT_WAITED:
-        take_wait_status(exec, slot->value);
-        return;
-    case RESULT_NOT_STARTED:
-        set_outcome(exec, EXEC_NOT_STARTED, slot->value);
-        return;
-    case RESULT_FILE_DONE:
-        set_outcome(exec, EXEC_EXITED, 0);
-        return;
-    case RESULT_FILE_FAILED:
-        set_outcome(exec, EXEC_FILE_FAILED, slot->value);
-        return;
-    case RESULT_NONE:
-        break;
-    }
-    // It was killed before it could tell.
-    if (exec->kind != EXEC_COMMAND) {
-        set_outcome(exec, EXEC_FILE_FAILED, ECANCELED);
-        memcpy(slot_of(a, exec)->syscall, "kill", sizeof "kill");
-    } else {
-        set_outcome(exec, EXEC_SIGNALED, WIFSIGNALED(own_status) ? WTERMSIG(own_status) : SIGKILL);
-    }
-}
+// ---- Ends of processes and deadlines. ----
 
 static struct exec *find_pid(struct agent *a, pid_t pid)
 {
@@ -358,6 +366,12 @@ void exec_reaped(struct agent *a, pid_t pid, int status)
     if (!exec)
         return;
     exec->pid = 0;
+    if (exec->kind == EXEC_SPARE) {
+        if (exec == a->spare)
+            exec_spare_end(a);
+        exec_free(a, exec);
+        return;
+    }
     const bool was_killed = exec->killing;
     kill_end(a, exec);
     take_result(a, exec, status);
@@ -404,13 +418,14 @@ static bool pipes_open(struct exec *exec, struct exec_pipes *ret_pipes)
 {
     int ends[2];
     *ret_pipes = (struct exec_pipes){{-1, -1, -1}};
-    if (exec->kind == EXEC_COMMAND) {
+    const bool command = exec->kind == EXEC_COMMAND || exec->kind == EXEC_SPARE;
+    if (command) {
         if (pipe2(ends, O_CLOEXEC) < 0)
             return false;
         ret_pipes->child[0] = ends[0];
         exec->stdin_fd = ends[1];
     }
-    const unsigned outputs = exec->kind == EXEC_COMMAND ? 2 : exec->kind == EXEC_FILE_READ ? 1 : 0;
+    const unsigned outputs = command ? 2 : exec->kind == EXEC_FILE_READ ? 1 : 0;
     for (unsigned i = 0; i < outputs; i++) {
         if (pipe2(ends, O_CLOEXEC) < 0)
             return false;
@@ -431,10 +446,8 @@ static void exec_abandon(struct agent *a, struct exec *exec, struct exec_pipes *
     refuse(a, exec, error);
 }
 
-static void exec_started(struct agent *a, struct exec *exec, struct exec_pipes *pipes,
-                         uint32_t timeout_ms)
+static void exec_started(struct agent *a, struct exec *exec, uint32_t timeout_ms)
 {
-    pipes_close_child(pipes);
     for (unsigned i = 0; i < 2; i++)
         watch_output(a, exec, i);
     if (timeout_ms)
@@ -472,18 +485,16 @@ static void ran_append(struct exec *exec, const char *text, size_t size)
     exec->ran_size += (uint32_t)size;
 }
 
-// ran becomes "bash /tmp/f-PID-N-RANDOM".
-static void ran_script(struct agent *a, struct exec *exec)
+// "/tmp/f-PID-N-RANDOM"
+static void name_script(struct agent *a, char out[AGENT_SCRIPT_MAX])
 {
-    char text[AGENT_SCRIPT_MAX] = "bash /tmp/f-";
-    char *at = text + strlen(text);
-    at = text_put_number(at, (uint64_t)getpid());
-    *at++ = '-';
-    at = text_put_number(at, ++a->scripts);
-    *at++ = '-';
-    at = text_put_random(at, 12);
-    ran_append(exec, text, (size_t)(at - text));
-    exec->script = true;
+    static const char prefix[] = "/tmp/f-";
+    memcpy(out, prefix, sizeof prefix - 1);
+    out = text_put_number(out + sizeof prefix - 1, (uint64_t)getpid());
+    *out++ = '-';
+    out = text_put_number(out, ++a->scripts);
+    *out++ = '-';
+    *text_put_random(out, 12) = '\0';
 }
 
 // Walks the texts behind a frame_exec. `ran` (may be NULL) gets command and arguments.
@@ -510,29 +521,116 @@ static bool check_texts(const struct frame_exec *frame, const uint8_t *payload, 
     return at == size;
 }
 
-static void start_command(struct agent *a, struct exec *exec, const struct frame_exec *frame,
-                          uint8_t *payload, size_t size)
+// ---- The spare supervisor. ----
+
+void exec_spare_make(struct agent *a)
+{
+    struct exec_pipes pipes = {{-1, -1, -1}};
+    int job[2];
+    if (!a->spare_wanted || a->spare || a->shutdown_ms)
+        return;
+    a->spare_wanted = false;
+    struct exec *exec = exec_new(a, EXEC_SPARE, NULL, 0);
+    if (!exec)
+        return;
+    if (!pipes_open(exec, &pipes) || pipe2(job, O_CLOEXEC) < 0) {
+        pipes_close_child(&pipes);
+        exec_free(a, exec);
+        return;
+    }
+    exec->pid = fork();
+    if (exec->pid == 0)
+        supervisor_run_spare(slot_of(a, exec), job[0], pipes.child);
+    close(job[0]);
+    pipes_close_child(&pipes);
+    if (exec->pid < 0) {
+        close(job[1]);
+        exec_free(a, exec);
+        return;
+    }
+    a->spare = exec;
+    a->spare_job_fd = job[1];
+}
+
+// Its process ends when it finds that no command comes.
+void exec_spare_end(struct agent *a)
+{
+    if (!a->spare)
+        return;
+    close(a->spare_job_fd);
+    a->spare = NULL;
+}
+
+// Gives the job to it. NULL: there is none, or the job is too large for it, or it has been killed.
+static struct exec *spare_take(struct agent *a, const struct command_job *job)
+{
+    struct exec *exec = a->spare;
+    if (!exec || job->size > SUPERVISOR_GIVE_MAX)
+        return NULL;
+    const bool given = supervisor_give(a->spare_job_fd, job);
+    exec_spare_end(a);
+    return given ? exec : NULL;
+}
+
+// ---- Commands. ----
+
+// False: no process; the stream is refused.
+static bool start_supervisor(struct agent *a, struct exec *exec, const struct command_job *job)
 {
     struct exec_pipes pipes;
     if (!pipes_open(exec, &pipes)) {
         exec_abandon(a, exec, &pipes, errno);
-        return;
+        return false;
     }
     exec->pid = fork();
-    if (exec->pid == 0) {
-        char path[AGENT_SCRIPT_MAX] = "";
-        if (frame->script)
-            memcpy(path, exec->ran + 5, exec->ran_size - 5);
-        const struct command_job job = {payload, size, frame->script ? path : NULL};
-        supervisor_run(slot_of(a, exec), &job, pipes.child);
-    }
+    if (exec->pid == 0)
+        supervisor_run(slot_of(a, exec), job, pipes.child);
     if (exec->pid < 0) {
         const int error = errno;
         exec->pid = 0;
         exec_abandon(a, exec, &pipes, error);
+        return false;
+    }
+    pipes_close_child(&pipes);
+    return true;
+}
+
+static void exec_describe(struct exec *exec, const struct frame_exec *frame,
+                          const struct command_job *job)
+{
+    bool has_nul;
+    if (!job->script_path) {
+        check_texts(frame, job->payload, job->size, exec, &has_nul);
         return;
     }
-    exec_started(a, exec, &pipes, frame->timeout_ms);
+    ran_append(exec, SCRIPT_PREFIX, sizeof SCRIPT_PREFIX - 1);
+    ran_append(exec, job->script_path, strlen(job->script_path));
+    exec->script = true;
+}
+
+static void command_start(struct agent *a, struct agent_conn *conn, uint32_t stream,
+                          const struct frame_exec *frame, const struct command_job *job,
+                          int refusal)
+{
+    struct exec *exec = refusal ? NULL : spare_take(a, job);
+    const bool started = exec != NULL;
+    if (started) {
+        exec->kind = EXEC_COMMAND;
+        exec->conn = conn;
+        exec->stream = stream;
+    } else {
+        exec = exec_new(a, EXEC_COMMAND, conn, stream);
+    }
+    if (!exec) {
+        refuse_without_place(a, conn, stream, EXEC_NOT_STARTED);
+        return;
+    }
+    exec_describe(exec, frame, job);
+    a->spare_wanted = true;
+    if (refusal)
+        refuse(a, exec, refusal);
+    else if (started || start_supervisor(a, exec, job))
+        exec_started(a, exec, frame->timeout_ms);
 }
 
 bool exec_command(struct agent *a, struct agent_conn *conn, uint32_t stream, uint8_t *payload,
@@ -541,24 +639,19 @@ bool exec_command(struct agent *a, struct agent_conn *conn, uint32_t stream, uin
     struct frame_exec frame;
     size_t at = 0;
     bool has_nul;
+    char script_path[AGENT_SCRIPT_MAX];
     if (!frame_read_struct(payload, size, &at, &frame, sizeof frame) || frame.script > 1 ||
         (frame.script && frame.args_count) || !check_texts(&frame, payload, size, NULL, &has_nul))
         return false;
-    struct exec *exec = exec_new(a, EXEC_COMMAND, conn, stream);
-    if (!exec) {
-        refuse_without_place(a, conn, stream, EXEC_NOT_STARTED);
-        return true;
-    }
     if (frame.script)
-        ran_script(a, exec);
-    else if (!check_texts(&frame, payload, size, exec, &has_nul))
-        return false;
-    if (has_nul || a->shutdown_ms)
-        refuse(a, exec, has_nul ? EINVAL : ESHUTDOWN);
-    else
-        start_command(a, exec, &frame, payload, size);
+        name_script(a, script_path);
+    const struct command_job job = {payload, size, frame.script ? script_path : NULL};
+    const int refusal = has_nul ? EINVAL : a->shutdown_ms ? ESHUTDOWN : 0;
+    command_start(a, conn, stream, &frame, &job, refusal);
     return true;
 }
+
+// ---- Files. ----
 
 // In the process of a file operation.
 static _Noreturn void run_file(struct agent *a, struct exec *exec, const struct frame_file *frame,
@@ -588,7 +681,8 @@ static void start_file(struct agent *a, struct exec *exec, const struct frame_fi
         exec_abandon(a, exec, &pipes, error);
         return;
     }
-    exec_started(a, exec, &pipes, 0);
+    pipes_close_child(&pipes);
+    exec_started(a, exec, 0);
 }
 
 static int file_refusal(const struct agent *a, const char *path, size_t path_size)

@@ -17,12 +17,14 @@
 #include "agent/agent.h"
 
 #define LINKS_MAX 40 // as the kernel's
+#define DATA_FD   3  // the pipe that a file is read into, or the content to write
 
 static _Noreturn void end_failed(struct agent_slot *slot, const char *syscall_name, int error)
 {
     strncpy(slot->syscall, syscall_name, sizeof slot->syscall - 1);
     slot->value = error;
     slot->result = RESULT_FILE_FAILED;
+    close(DATA_FD); // at the end of the pipe the agent finds the result
     _exit(0);
 }
 
@@ -30,13 +32,14 @@ static _Noreturn void end_done(struct agent_slot *slot, uint64_t size)
 {
     slot->size = size;
     slot->result = RESULT_FILE_DONE;
+    close(DATA_FD);
     _exit(0);
 }
 
 static void keep_only(int fd)
 {
-    dup2(fd, 3);
-    close_range(4, ~0u, 0);
+    dup2(fd, DATA_FD);
+    close_range(DATA_FD + 1, ~0u, 0);
 }
 
 static int type_error(const struct stat *info)
@@ -90,7 +93,7 @@ _Noreturn void file_run_read(struct agent_slot *slot, const char *path, uint64_t
         slot->size = size;
         if (size > size_max)
             end_failed(slot, "read", EFBIG);
-        write_piece(slot, 3, piece, (size_t)got);
+        write_piece(slot, DATA_FD, piece, (size_t)got);
     }
 }
 
@@ -115,8 +118,14 @@ static void make_parents(struct agent_slot *slot, char *path)
         return;
     for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
         *slash = '\0';
-        if (mkdir(path, 0700) < 0 && errno != EEXIST)
-            end_failed(slot, "mkdir", errno);
+        if (mkdir(path, 0700) < 0) {
+            // A folder that may not be written is told as such also where it exists.
+            const int error = errno;
+            if (stat(path, &info) < 0)
+                end_failed(slot, "mkdir", error);
+            if (!S_ISDIR(info.st_mode))
+                end_failed(slot, "mkdir", ENOTDIR);
+        }
         *slash = '/';
     }
 }
@@ -209,7 +218,7 @@ _Noreturn void file_run_write(struct agent_slot *slot, const char *path, int con
     const int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0)
         end_failed(slot, "open", errno);
-    const char *failed = fill(fd, 3, mode, &size);
+    const char *failed = fill(fd, DATA_FD, mode, &size);
     if (!failed && rename(temporary, target) < 0)
         failed = "rename";
     if (failed) {
