@@ -181,11 +181,11 @@ int http_server_start(const struct http_config *config, struct http_server **ret
         if (rc)
             return rc; // the process ends: nothing has run yet
     }
+    *ret_server = server;
     for (unsigned i = 0; i < config->loops; i++) {
         int rc = pthread_create(&server->loops[i].thread, NULL, run_loop, &server->loops[i]);
         assert(rc == 0);
     }
-    *ret_server = server;
     return 0;
 }
 

@@ -15,13 +15,17 @@ static struct loop_message *take_messages(struct loop *loop)
     return first;
 }
 
-static void on_wake(uv_async_t *wake)
+static void run_messages(struct loop *loop)
 {
-    struct loop *loop = CONTAINER(wake, struct loop, wake);
     for (struct loop_message *m = take_messages(loop), *next; m; m = next) {
         next = m->next;
         m->fn(m);
     }
+}
+
+static void on_wake(uv_async_t *wake)
+{
+    run_messages(CONTAINER(wake, struct loop, wake));
 }
 
 int loop_init(struct loop *loop, struct err *err)
@@ -71,6 +75,7 @@ static void close_handle(uv_handle_t *handle, void *data UNUSED)
 
 void loop_dispose(struct loop *loop)
 {
+    run_messages(loop);
     uv_walk(&loop->uv, close_handle, NULL);
     uv_run(&loop->uv, UV_RUN_DEFAULT);
     int rc = uv_loop_close(&loop->uv);

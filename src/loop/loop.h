@@ -33,7 +33,8 @@ int loop_init(struct loop *loop, struct err *err) MUST_USE;
 void loop_run(struct loop *loop);
 // From any thread: makes loop_run return after the messages posted before it.
 void loop_stop(struct loop *loop);
-// After loop_run: closes what is left open. The memory is the caller's.
+// After loop_run: runs the messages that are left and closes what is open. The memory is the
+// caller's.
 void loop_dispose(struct loop *loop);
 
 // From any thread: `fn(message)` will run on the loop's thread, in the order of posting.

@@ -250,8 +250,8 @@ static int write_active(struct db_session *txn, void *arg, struct err *err)
                    err);
 }
 
-void account_mark_active(struct svc *svc, struct loop *loop, const struct uuid *account_id)
+void account_mark_active(struct svc *svc, const struct uuid *account_id)
 {
     if (throttle_pass(&svc->active, account_id->text, ACTIVE_INTERVAL_MS))
-        svc_write_later(svc, loop, write_active, account_id, sizeof *account_id);
+        svc_write_later(svc, write_active, account_id, sizeof *account_id);
 }

@@ -77,7 +77,7 @@ int account_delete(struct db_session *txn, const struct uuid *account_id, struct
 int account_password_set(struct db_session *txn, const struct uuid *account_id, const char *hash,
                          struct err *err) MUST_USE;
 
-// Notes that the account is in use, at most every 120 s (api-v1 1.8). On the thread of `loop`.
-void account_mark_active(struct svc *svc, struct loop *loop, const struct uuid *account_id);
+// Notes that the account is in use, at most every 120 s (api-v1 1.8).
+void account_mark_active(struct svc *svc, const struct uuid *account_id);
 
 #endif

@@ -93,11 +93,11 @@ static int write_touch(struct db_session *txn, void *arg, struct err *err)
                    NULL, err);
 }
 
-void project_mark_edited(struct svc *svc, struct loop *loop, const struct uuid *project_id)
+void project_mark_edited(struct svc *svc, const struct uuid *project_id)
 {
     struct touch touch = {.project_id = *project_id};
     if (throttle_pass(&svc->edited, project_id->text, EDITED_INTERVAL_MS))
-        svc_write_later(svc, loop, write_touch, &touch, sizeof touch);
+        svc_write_later(svc, write_touch, &touch, sizeof touch);
 }
 
 static void on_background_start(struct project_call *call)
@@ -107,26 +107,25 @@ static void on_background_start(struct project_call *call)
     free(call);
 }
 
-static void start_in_background(struct svc *svc, struct loop *loop, const struct uuid *project_id)
+static void start_in_background(struct svc *svc, const struct uuid *project_id)
 {
     struct project_call *call = mem_zalloc(sizeof *call);
     call->project_id = *project_id;
-    call->loop = loop;
+    call->loop = svc->loop;
     call->done = on_background_start;
     projects_start(svc->projects, call, 0);
 }
 
-void project_touch(struct svc *svc, struct loop *loop, const struct uuid *account_id,
-                   const struct uuid *project_id)
+void project_touch(struct svc *svc, const struct uuid *account_id, const struct uuid *project_id)
 {
     struct touch touch = {.project_id = *project_id, .account_id = *account_id};
     char pair[2 * UUID_LEN + 1];
     memcpy(pair, account_id->text, UUID_LEN);
     memcpy(pair + UUID_LEN, project_id->text, UUID_LEN + 1);
     if (throttle_pass(&svc->touched, pair, TOUCH_INTERVAL_MS))
-        svc_write_later(svc, loop, write_touch, &touch, sizeof touch);
-    account_mark_active(svc, loop, account_id);
-    start_in_background(svc, loop, project_id);
+        svc_write_later(svc, write_touch, &touch, sizeof touch);
+    account_mark_active(svc, account_id);
+    start_in_background(svc, project_id);
 }
 
 // ---- Creating ----
@@ -191,7 +190,7 @@ static void on_inserted(struct db_write *write)
     create->rc = write->rc;
     create->err = write->err;
     if (!create->rc && create->start)
-        start_in_background(create->svc, create->loop, &create->project_id);
+        start_in_background(create->svc, &create->project_id);
     create->done(create);
 }
 
@@ -309,14 +308,14 @@ static int write_state(struct db_session *txn, void *arg, struct err *err)
                    NULL, err);
 }
 
-void project_state_set(struct svc *svc, struct loop *loop, const struct uuid *project_id,
-                       enum project_state state, const char *error)
+void project_state_set(struct svc *svc, const struct uuid *project_id, enum project_state state,
+                       const char *error)
 {
     struct state_change change = {
         .project_id = *project_id, .state = state, .time_ms = clock_now_ms()};
     if (error)
         strncpy(change.error, error, sizeof change.error - 1);
-    svc_write_later(svc, loop, write_state, &change, sizeof change);
+    svc_write_later(svc, write_state, &change, sizeof change);
 }
 
 int project_active_ids(struct db_session *session, struct uuid **ret_ids, size_t *ret_count,

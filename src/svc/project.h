@@ -17,8 +17,8 @@ int project_access_get(struct db_session *session, const struct caller *caller,
 // The project gate (api-v1 2.1). `project_id` is as sent; fails with the contract's texts.
 int project_gate(struct db_session *session, const struct caller *caller, const char *project_id,
                  enum project_access need, struct uuid *ret_project_id, struct err *err) MUST_USE;
-// Notes that a project was edited, at most every 30 s (api-v1 2.1). On the thread of `loop`.
-void project_mark_edited(struct svc *svc, struct loop *loop, const struct uuid *project_id);
+// Notes that a project was edited, at most every 30 s (api-v1 2.1).
+void project_mark_edited(struct svc *svc, const struct uuid *project_id);
 
 // ---- Creating (api-v1 3.12) ----
 
@@ -58,8 +58,7 @@ bool project_image_exists(const char *image);
 
 // Notes the project and the account as active, at most every 60 s for a pair, and starts the
 // project in the background.
-void project_touch(struct svc *svc, struct loop *loop, const struct uuid *account_id,
-                   const struct uuid *project_id);
+void project_touch(struct svc *svc, const struct uuid *account_id, const struct uuid *project_id);
 
 // ---- Looking after projects ----
 
@@ -86,9 +85,9 @@ int project_home_remove(const struct uuid *project_id, struct err *err) MUST_USE
 // `ctx` is the svc.
 int project_spec_load(void *ctx, const struct uuid *project_id, struct project_spec *ret_spec,
                       struct err *err) MUST_USE;
-// Writes the state. Any thread with a loop.
-void project_state_set(struct svc *svc, struct loop *loop, const struct uuid *project_id,
-                       enum project_state state, const char *error);
+// Writes the state. Any thread.
+void project_state_set(struct svc *svc, const struct uuid *project_id, enum project_state state,
+                       const char *error);
 // The ids of projects whose record says that they are not stopped. *ret_ids is heap.
 int project_active_ids(struct db_session *session, struct uuid **ret_ids, size_t *ret_count,
                        struct err *err) MUST_USE;

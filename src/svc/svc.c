@@ -43,12 +43,11 @@ static void on_written(struct db_write *write)
     free(write);
 }
 
-void svc_write_later(struct svc *svc, struct loop *loop, db_txn_fn *fn, const void *arg,
-                     size_t arg_size)
+void svc_write_later(struct svc *svc, db_txn_fn *fn, const void *arg, size_t arg_size)
 {
     struct db_write *write = mem_zalloc(sizeof *write + arg_size);
     memcpy(write + 1, arg, arg_size);
-    write->loop = loop;
+    write->loop = svc->loop;
     write->fn = fn;
     write->arg = write + 1;
     write->done = on_written;

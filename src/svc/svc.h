@@ -28,6 +28,7 @@ struct site {
 struct svc {
     struct db *db;
     struct projects *projects; // NULL where nothing can be run (most commands)
+    struct loop *loop; // for what nobody waits for; outlives the store. NULL where there is none
     struct site site;
     struct secret secret;
     struct work_gate hashing; // a password hash takes 64 MB
@@ -51,8 +52,7 @@ int svc_init(struct svc *svc, struct db *db, const struct site *site, struct err
 void svc_dispose(struct svc *svc);
 
 // A write whose outcome nobody waits for, such as a time of last use; a failure is logged. `arg` is
-// copied.
-void svc_write_later(struct svc *svc, struct loop *loop, db_txn_fn *fn, const void *arg,
-                     size_t arg_size);
+// copied. Any thread.
+void svc_write_later(struct svc *svc, db_txn_fn *fn, const void *arg, size_t arg_size);
 
 #endif

@@ -217,7 +217,7 @@ static void handle_read(struct api_call *call, const void *params)
             api_fail(call, &err);
             return;
         }
-        project_mark_edited(call->svc, call->loop, &ids[i]);
+        project_mark_edited(call->svc, &ids[i]);
     }
     if (!p->project_id.is_list) {
         text_file_read(call->svc, &file_op_new(call, &ids[0], p->path.items[0])->file);
@@ -291,7 +291,7 @@ static void handle_write(struct api_call *call, const void *params)
         api_fail(call, &err);
         return;
     }
-    project_mark_edited(call->svc, call->loop, &id);
+    project_mark_edited(call->svc, &id);
     struct file_op *op = file_op_new(call, &id, p->path);
     op->file.content = p->content;
     op->file.content_size = strlen(p->content);

@@ -94,7 +94,7 @@ static void handle_create_project(struct api_call *call, const void *params)
         .loop = call->loop,
         .done = on_project_created,
     };
-    account_mark_active(call->svc, call->loop, &call->caller.account_id);
+    account_mark_active(call->svc, &call->caller.account_id);
     project_create(call->svc, &op->create);
 }
 
@@ -146,7 +146,7 @@ static void handle_touch_project(struct api_call *call, const void *params)
     } else if (access != ACCESS_WRITE) {
         api_error(call, "unable to touch project %s -- must have write access", project_id);
     } else {
-        project_touch(call->svc, call->loop, &call->caller.account_id, &id);
+        project_touch(call->svc, &call->caller.account_id, &id);
         api_reply(call);
         api_send(call);
     }
@@ -321,7 +321,7 @@ static void handle_project_exec(struct api_call *call, const void *params)
         api_fail(call, &err);
         return;
     }
-    project_mark_edited(call->svc, call->loop, &op->request.project_id);
+    project_mark_edited(call->svc, &op->request.project_id);
     exec_run(call->svc, &op->request);
 }
 

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// cohub api
+#include <stdio.h>
+#include <string.h>
+
+#include "api/docs.h"
+#include "cli/cli.h"
+
+int cli_api(struct cli *cli)
+{
+    auto_buf struct buf out = {0};
+    const char *format = cli_get(cli, "format"), *url = config_text(&cli->config, CONFIG_SITE_URL);
+    if (!format || !strcmp(format, "api.json")) {
+        docs_api_json(&out);
+    } else if (!strcmp(format, "openapi")) {
+        docs_openapi(&out, *url ? url : "http://localhost:5000");
+    } else if (!strcmp(format, "markdown")) {
+        docs_markdown(&out);
+    } else {
+        fprintf(stderr, "cohub api: --format is api.json, openapi or markdown, not %s\n", format);
+        return CLI_USAGE;
+    }
+    while (out.size && out.data[out.size - 1] == '\n')
+        out.size--;
+    return cli_print(&out);
+}

@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "cli/cli.h"
+
+static const struct cli_option account_create_options[] = {
+    {"email", true, "address to sign in with"},
+    {"first-name", true, "given name"},
+    {"last-name", true, "family name"},
+    {"password-file", true,
+     "file whose first line is the password; - is standard input; default: one is made up"},
+    {"no-password", false, "an account that cannot sign in with a password"},
+    {"admin", false, "an administrator"},
+    {0},
+};
+static const struct cli_option account_list_options[] = {
+    {"search", true, "part of an address or name"}, {0}};
+static const struct cli_option account_password_options[] = {
+    {"password-file", true,
+     "file whose first line is the password; - is standard input; default: one is made up"},
+    {0}};
+static const struct cli_option key_create_options[] = {
+    {"project", true, "a key for this project only"},
+    {"name", true, "what it is for"},
+    {"expires", true, "time (2027-01-31, 2027-01-31T12:00:00Z) or from now (30d, 12h)"},
+    {0},
+};
+static const struct cli_option project_list_options[] = {
+    {"account", true, "projects of this account only"},
+    {"state", true, "opened, starting, running or stopping"},
+    {0}};
+static const struct cli_option project_delete_options[] = {
+    {"purge", false, "remove its record and its files for good"}, {0}};
+static const struct cli_option serve_options[] = {
+    {"print-config", false, "print every setting and where it came from"}, {0}};
+static const struct cli_option api_options[] = {
+    {"format", true, "api.json (default), openapi or markdown"}, {0}};
+
+static int cli_version(struct cli *cli UNUSED)
+{
+    auto_buf struct buf out = {0};
+    buf_append_str(&out, "{\"version\":\"" COHUB_VERSION "\"}");
+    return cli_print(&out);
+}
+
+static const struct cli_command commands[] = {
+    {"serve", "", 0, 0, "run the hub", serve_options, cli_serve},
+    {"account create", "", 0, 0, "make an account and an API key for it", account_create_options,
+     cli_account_create},
+    {"account list", "", 0, 0, "list accounts", account_list_options, cli_account_list},
+    {"account show", "WHO", 1, 1, "show an account", NULL, cli_account_show},
+    {"account ban", "WHO", 1, 1, "refuse an account everything", NULL, cli_account_ban},
+    {"account unban", "WHO", 1, 1, "lift the ban", NULL, cli_account_unban},
+    {"account admin", "WHO on|off", 2, 2, "make an account an administrator, or not", NULL,
+     cli_account_admin},
+    {"account delete", "WHO", 1, 1, "delete an account", NULL, cli_account_delete},
+    {"account password", "WHO", 1, 1, "set an account's password", account_password_options,
+     cli_account_password},
+    {"key create", "WHO", 1, 1, "make an API key, shown once", key_create_options, cli_key_create},
+    {"key list", "WHO", 1, 1, "list an account's API keys", NULL, cli_key_list},
+    {"key delete", "KEY_ID", 1, 1, "delete an API key", NULL, cli_key_delete},
+    {"project list", "", 0, 0, "list projects", project_list_options, cli_project_list},
+    {"project show", "ID", 1, 1, "show a project", NULL, cli_project_show},
+    {"project start", "ID", 1, 1, "start a project", NULL, cli_project_start},
+    {"project stop", "ID", 1, 1, "stop a project", NULL, cli_project_stop},
+    {"project delete", "ID", 1, 1, "stop and delete a project", project_delete_options,
+     cli_project_delete},
+    {"api", "", 0, 0, "describe the interface", api_options, cli_api},
+    {"doctor", "", 0, 0, "tell what this host can and cannot do", NULL, cli_doctor},
+    {"version", "", 0, 0, "tell the version", NULL, cli_version},
+};
+
+static const struct cli_option common_options[] = {
+    {"data", true, "data folder; default $COHUB_DATA, else ./data"},
+    {"config", true, "configuration file; default cohub.conf in the data folder"},
+    {"database", true, "sqlite:PATH; default hub.sqlite3 in the data folder"},
+    {"help", false, "this text"},
+    {0},
+};
+
+// ---- Help ----
+
+static void print_options(const struct cli_option *options)
+{
+    for (; options && options->name; options++)
+        printf("  --%-18s %s\n", options->name, options->text);
+}
+
+static int help_all(FILE *out)
+{
+    fputs("usage: cohub COMMAND [options]\n\n", out);
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+        char line[64];
+        snprintf(line, sizeof line, "%s %s", commands[i].name, commands[i].words);
+        fprintf(out, "  %-26s %s\n", line, commands[i].text);
+    }
+    fputs("\ncohub COMMAND --help tells the options of a command. WHO is an account id or an email "
+          "address.\n",
+          out);
+    return out == stdout ? CLI_OK : CLI_USAGE;
+}
+
+static int help_command(const struct cli_command *command)
+{
+    printf("usage: cohub %s%s%s [options]\n\n%s\n\n", command->name, *command->words ? " " : "",
+           command->words, command->text);
+    print_options(command->options);
+    if (command->run == cli_serve) {
+        auto_buf struct buf options = {0};
+        config_print_options(&options);
+        fputs(buf_cstr(&options), stdout);
+    }
+    print_options(common_options);
+    return CLI_OK;
+}
+
+static int usage(const struct cli_command *command, const char *what, const char *which)
+{
+    fprintf(stderr, "cohub %s: %s%s; see cohub %s --help\n", command->name, what, which,
+            command->name);
+    return CLI_USAGE;
+}
+
+// ---- Options ----
+
+const char *cli_get(const struct cli *cli, const char *option)
+{
+    for (int i = 0; i < cli->options_count; i++) {
+        if (!strcmp(cli->options[i].name, option))
+            return cli->options[i].value;
+    }
+    return NULL;
+}
+
+static const struct cli_option *find_option(const struct cli_option *options, const char *name,
+                                            size_t len)
+{
+    for (; options && options->name; options++) {
+        if (strlen(options->name) == len && !strncmp(options->name, name, len))
+            return options;
+    }
+    return NULL;
+}
+
+// One option at argv[*at]; moves on to the last word used.
+static int read_option(struct cli *cli, int argc, char **argv, int *at)
+{
+    const char *name = argv[*at] + 2;
+    size_t len = strcspn(name, "=");
+    const struct cli_option *option = find_option(cli->command->options, name, len);
+    if (!option)
+        option = find_option(common_options, name, len);
+    bool is_setting = !option && cli->command->run == cli_serve;
+    if (!option && !is_setting)
+        return usage(cli->command, "unknown option ", argv[*at]);
+    const char *value = name[len] == '=' ? name + len + 1 : NULL;
+    bool wants_value = is_setting || option->has_value;
+    if (wants_value && !value) {
+        if (*at + 1 >= argc)
+            return usage(cli->command, "a value is missing for ", argv[*at]);
+        value = argv[++*at];
+    } else if (!wants_value && value) {
+        return usage(cli->command, "no value belongs to ", argv[*at]);
+    }
+    if (is_setting || !strcmp(option->name, "database")) {
+        struct err err;
+        auto_free char *key = mem_strndup(name, len);
+        return config_set_option(&cli->config, key, value, &err)
+                   ? usage(cli->command, err.message, "")
+                   : CLI_OK;
+    }
+    if (cli->options_count == CLI_OPTIONS_MAX)
+        return usage(cli->command, "too many options", "");
+    cli->options[cli->options_count].name = option->name;
+    cli->options[cli->options_count++].value = value ? value : "";
+    return CLI_OK;
+}
+
+static int read_words(struct cli *cli, int argc, char **argv)
+{
+    bool options = true;
+    for (int i = 0; i < argc; i++) {
+        int rc = CLI_OK;
+        if (options && !strcmp(argv[i], "--"))
+            options = false;
+        else if (options && !strncmp(argv[i], "--", 2))
+            rc = read_option(cli, argc, argv, &i);
+        else if (cli->words_count < cli->command->words_max)
+            cli->words[cli->words_count++] = argv[i];
+        else
+            return usage(cli->command, "unexpected ", argv[i]);
+        if (rc)
+            return rc;
+    }
+    if (!cli_get(cli, "help") && cli->words_count < cli->command->words_min)
+        return usage(cli->command, "missing ", cli->command->words);
+    return CLI_OK;
+}
+
+// ---- Configuration ----
+
+// File, then environment; the options were read first and are laid over both.
+static int read_config(struct cli *cli, struct err *err)
+{
+    const char *file = cli_get(cli, "config");
+    auto_free char *in_data = mem_printf("%s/cohub.conf", cli->data);
+    struct config options = cli->config;
+    config_init(&cli->config);
+    int rc = config_read_file(&cli->config, file ? file : in_data, err);
+    if (rc == -ERR_NOT_FOUND && !file)
+        rc = 0;
+    if (!rc)
+        rc = config_read_environment(&cli->config, err);
+    for (int key = 0; key < CONFIG_KEYS; key++) {
+        if (options.values[key].source == CONFIG_OPTION) {
+            free(cli->config.values[key].text);
+            cli->config.values[key] = options.values[key];
+        } else {
+            free(options.values[key].text);
+        }
+    }
+    return rc;
+}
+
+static const struct cli_command *find_command(int argc, char **argv, int *ret_words)
+{
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+        const char *name = commands[i].name, *space = strchr(name, ' ');
+        size_t first = space ? (size_t)(space - name) : strlen(name);
+        if (argc < 1 || strlen(argv[0]) != first || strncmp(argv[0], name, first))
+            continue;
+        if (space && (argc < 2 || strcmp(argv[1], space + 1)))
+            continue;
+        *ret_words = space ? 2 : 1;
+        return &commands[i];
+    }
+    return NULL;
+}
+
+static int run(struct cli *cli)
+{
+    struct err err;
+    const char *data = cli_get(cli, "data");
+    if (cli_get(cli, "help"))
+        return help_command(cli->command);
+    cli->data = data ? data : getenv("COHUB_DATA") ? getenv("COHUB_DATA") : "data";
+    if (read_config(cli, &err))
+        return cli_fail(&err);
+    enum log_level level;
+    if (!log_level_parse(config_text(&cli->config, CONFIG_LOG_LEVEL), &level))
+        level = LOG_INFO;
+    log_init(level, !strcmp(config_text(&cli->config, CONFIG_LOG_FORMAT), "json"));
+    return cli->command->run(cli);
+}
+
+int main(int argc, char **argv)
+{
+    static struct cli cli;
+    int words = 0;
+    if (argc == 2 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "help")))
+        return help_all(stdout);
+    cli.command = find_command(argc - 1, argv + 1, &words);
+    if (!cli.command)
+        return help_all(stderr);
+    config_init(&cli.config);
+    int rc = read_words(&cli, argc - 1 - words, argv + 1 + words);
+    if (!rc)
+        rc = run(&cli);
+    config_dispose(&cli.config);
+    return rc;
+}

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// cohub serve
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/mem.h"
+#include "cli/cli.h"
+#include "server/serve.h"
+
+#define PEM_SIZE_MAX ((size_t)1024 * 1024)
+
+static int read_pem(const char *path, char **ret_text, struct err *err)
+{
+    auto_buf struct buf text = {0};
+    auto_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int rc = fd < 0 ? -errno : fd_read_all(fd, PEM_SIZE_MAX, &text);
+    if (rc)
+        return err_set_errno(err, ERR_INVALID, -rc, "%s: %s", path, strerror(-rc));
+    buf_cstr(&text);
+    *ret_text = buf_take(&text, &(size_t){0});
+    return 0;
+}
+
+static int read_tls(struct serve *serve, struct err *err)
+{
+    const char *cert = config_text(serve->config, CONFIG_HTTP_TLS_CERT);
+    const char *key = config_text(serve->config, CONFIG_HTTP_TLS_KEY);
+    if (!*cert && !*key)
+        return 0;
+    if (!*cert || !*key)
+        return err_set(err, ERR_INVALID, "TLS needs both a certificate and a key");
+    int rc = read_pem(cert, &serve->tls_cert_pem, err);
+    return rc ? rc : read_pem(key, &serve->tls_key_pem, err);
+}
+
+static int open_listeners(struct serve *serve, struct err *err)
+{
+    auto_free char *addresses = mem_strdup(config_text(serve->config, CONFIG_HTTP_LISTEN));
+    char *save = NULL;
+    for (char *word = strtok_r(addresses, " ,", &save); word; word = strtok_r(NULL, " ,", &save)) {
+        if (serve->listeners_count == SERVE_LISTENERS_MAX)
+            return err_set(err, ERR_INVALID, "more than %d listeners", SERVE_LISTENERS_MAX);
+        int rc = listener_open(word, serve->loops, &serve->listeners[serve->listeners_count], err);
+        if (rc)
+            return rc;
+        serve->listeners_count++;
+    }
+    return serve->listeners_count ? 0 : err_set(err, ERR_INVALID, "nothing to listen on");
+}
+
+static int check_base_path(const struct config *config, struct err *err)
+{
+    const char *base = config_text(config, CONFIG_HTTP_BASE_PATH);
+    size_t len = strlen(base);
+    if (len && (base[0] != '/' || base[len - 1] == '/'))
+        return err_set(err, ERR_INVALID, "base path \"%s\" must begin with / and not end with it",
+                       base);
+    return 0;
+}
+
+static unsigned count_loops(const struct config *config)
+{
+    int64_t loops = config_int(config, CONFIG_HTTP_LOOPS);
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    if (!loops)
+        loops = cores > 0 ? cores : 1;
+    return loops > LISTENER_LOOPS_MAX ? LISTENER_LOOPS_MAX : (unsigned)loops;
+}
+
+int cli_serve(struct cli *cli)
+{
+    static struct serve serve;
+    struct err err;
+    serve.config = &cli->config;
+    serve.loops = count_loops(&cli->config);
+    if (cli_get(cli, "print-config")) {
+        auto_buf struct buf out = {0};
+        config_print(&cli->config, &out);
+        return cli_print(&out);
+    }
+    auto_free char *agent = cli_agent_path();
+    serve.agent_path = agent;
+    if (!agent) {
+        err_set(&err, ERR_INTERNAL, "cohub-agent is not beside this program");
+        return cli_fail(&err);
+    }
+    cli_settle_database(cli);
+    if (check_base_path(&cli->config, &err) || read_tls(&serve, &err) ||
+        data_enter(cli->data, true, config_text(&cli->config, CONFIG_SERVER_USER), &serve.owner,
+                   &err) ||
+        open_listeners(&serve, &err))
+        return cli_fail(&err);
+    return serve_run(&serve);
+}

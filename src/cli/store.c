@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// What the commands share.
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/text.h"
+#include "cli/cli.h"
+
+int cli_fail(const struct err *err)
+{
+    fprintf(stderr, "cohub: %s%s%s\n", err->message, err->detail[0] ? ": " : "", err->detail);
+    return CLI_FAILED;
+}
+
+int cli_print(struct buf *json)
+{
+    buf_append_char(json, '\n');
+    bool written = fwrite(json->data, 1, json->size, stdout) == json->size && !fflush(stdout);
+    return written ? CLI_OK : CLI_FAILED;
+}
+
+void cli_settle_database(struct cli *cli)
+{
+    char cwd[PATH_MAX];
+    struct err err;
+    const char *url = config_text(&cli->config, CONFIG_DATABASE_URL);
+    if (url[0] && (!text_has_prefix(url, "sqlite:") || url[7] == '/' || !getcwd(cwd, sizeof cwd)))
+        return;
+    auto_free char *settled =
+        url[0] ? mem_printf("sqlite:%s/%s", cwd, url + 7) : mem_strdup("sqlite:hub.sqlite3");
+    int rc = config_set_option(&cli->config, "database", settled, &err);
+    assert(rc == 0);
+}
+
+char *cli_agent_path(void)
+{
+    // Side by side; as in a build folder; as installed.
+    static const char *const places[] = {"cohub-agent", "../agent/cohub-agent",
+                                         "../libexec/cohub/cohub-agent"};
+    char self[PATH_MAX];
+    ssize_t size = readlink("/proc/self/exe", self, sizeof self - 1);
+    if (size <= 0)
+        return NULL;
+    self[size] = '\0';
+    *strrchr(self, '/') = '\0';
+    for (size_t i = 0; i < ARRAY_LEN(places); i++) {
+        char *path = mem_printf("%s/%s", self, places[i]);
+        if (!access(path, X_OK))
+            return path;
+        free(path);
+    }
+    return NULL;
+}
+
+int cli_store_enter(struct cli *cli, bool create, struct cli_store *store, struct err *err)
+{
+    *store = (struct cli_store){0};
+    cli_settle_database(cli);
+    return data_enter(cli->data, create, config_text(&cli->config, CONFIG_SERVER_USER),
+                      &store->owner, err);
+}
+
+int cli_store_begin(struct cli *cli, struct cli_store *store, struct err *err)
+{
+    const struct config *c = &cli->config;
+    struct site site = {.name = config_text(c, CONFIG_SITE_NAME),
+                        .url = config_text(c, CONFIG_SITE_URL),
+                        .help_email = config_text(c, CONFIG_SITE_HELP_EMAIL),
+                        .sign_up = config_text(c, CONFIG_SITE_SIGN_UP)};
+    int rc = data_drop_privileges(&store->owner, err);
+    if (!rc)
+        rc = data_make_folders(err);
+    if (!rc)
+        rc = db_open(config_text(c, CONFIG_DATABASE_URL), &store->db, err);
+    if (!rc)
+        rc = db_session_open(store->db, &store->session, err);
+    return rc ? rc : svc_init(&store->svc, store->db, &site, err);
+}
+
+int cli_store_open(struct cli *cli, bool create, struct cli_store *ret_store, struct err *err)
+{
+    int rc = cli_store_enter(cli, create, ret_store, err);
+    return rc ? rc : cli_store_begin(cli, ret_store, err);
+}
+
+void cli_store_close(struct cli_store *store)
+{
+    svc_dispose(&store->svc);
+    db_session_close(store->session);
+    db_close(store->db);
+}

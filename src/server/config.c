@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+#include "server/config.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <ini.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/limits.h"
+#include "base/mem.h"
+#include "base/text.h"
+
+enum value_type { VALUE_TEXT, VALUE_INT, VALUE_CHOICE, VALUE_LIST };
+
+struct key_description {
+    const char *section, *name;
+    enum value_type type;
+    int64_t min, max;     // VALUE_INT
+    const char *choices;  // VALUE_CHOICE: words with spaces between
+    const char *fallback; // the default
+    const char *option;   // NULL: none
+    const char *text;
+};
+
+#define BODY_SIZE_DEFAULT "3145728"
+_Static_assert(LIMIT_BODY_SIZE == 3145728, "the contract's limit is the default");
+
+static const struct key_description keys[CONFIG_KEYS] = {
+    [CONFIG_HTTP_LISTEN] = {"http", "listen", VALUE_LIST, .fallback = "127.0.0.1:5000",
+                            .option = "listen",
+                            .text =
+                                "HOST:PORT to serve on; may be repeated; port 0 picks a free one"},
+    [CONFIG_HTTP_BASE_PATH] = {"http", "base_path", VALUE_TEXT, .fallback = "",
+                               .option = "base-path",
+                               .text = "path below which everything is served, such as /cohub"},
+    [CONFIG_HTTP_TLS_CERT] = {"http", "tls_cert", VALUE_TEXT, .fallback = "", .option = "tls-cert",
+                              .text = "certificate chain (PEM file): serve HTTPS"},
+    [CONFIG_HTTP_TLS_KEY] = {"http", "tls_key", VALUE_TEXT, .fallback = "", .option = "tls-key",
+                             .text = "private key of the certificate (PEM file)"},
+    [CONFIG_HTTP_TRUSTED_PROXIES] =
+        {"http", "trusted_proxies", VALUE_TEXT, .fallback = "127.0.0.1, ::1",
+         .text = "addresses and networks whose X-Forwarded-For is believed"},
+    [CONFIG_HTTP_LOOPS] = {"http", "loops", VALUE_INT, 0, 64, .fallback = "0",
+                           .text = "I/O loops; 0: as many as processors"},
+    [CONFIG_HTTP_CONNECTIONS_MAX] = {"http", "connections_max", VALUE_INT, 16, 1000000,
+                                     .fallback = "20000", .text = "connections at once"},
+    [CONFIG_HTTP_BODY_SIZE_MAX] = {"http", "body_size_max", VALUE_INT, 1024, 1 << 30,
+                                   .fallback = BODY_SIZE_DEFAULT,
+                                   .text = "bytes of a request's body"},
+    [CONFIG_HTTP_MEMORY_MAX] = {"http", "memory_max", VALUE_INT, 1 << 20, INT64_C(1) << 40,
+                                .fallback = "536870912",
+                                .text = "bytes of all bodies and unsent replies together"},
+    [CONFIG_HTTP_HEADER_TIMEOUT] = {"http", "header_timeout", VALUE_INT, 1, 3600, .fallback = "30",
+                                    .text = "seconds for a request's header"},
+    [CONFIG_HTTP_BODY_TIMEOUT] = {"http", "body_timeout", VALUE_INT, 1, 3600, .fallback = "60",
+                                  .text = "seconds for a request's body"},
+    [CONFIG_HTTP_REPLY_TIMEOUT] = {"http", "reply_timeout", VALUE_INT, 1, 86400, .fallback = "120",
+                                   .text = "seconds for a client to read a reply"},
+    [CONFIG_HTTP_IDLE_TIMEOUT] = {"http", "idle_timeout", VALUE_INT, 1, 86400, .fallback = "75",
+                                  .text = "seconds for which a connection without traffic is kept"},
+    [CONFIG_DATABASE_URL] = {"database", "url", VALUE_TEXT, .fallback = "", .option = "database",
+                             .text = "sqlite:PATH; default: hub.sqlite3 in the data folder"},
+    [CONFIG_LOG_LEVEL] = {"log", "level", VALUE_CHOICE, .choices = "debug info warning error",
+                          .fallback = "info", .option = "log-level",
+                          .text = "debug, info, warning or error"},
+    [CONFIG_LOG_FORMAT] = {"log", "format", VALUE_CHOICE, .choices = "text json",
+                           .fallback = "text", .option = "log-format", .text = "text or json"},
+    [CONFIG_PROJECTS_START_TIMEOUT] =
+        {"projects", "start_timeout", VALUE_INT, 1, 3600, .fallback = "60",
+         .text = "seconds after which a project that does not start has failed to"},
+    [CONFIG_SERVER_USER] =
+        {"server", "user", VALUE_TEXT, .fallback = "cohub", .option = "user",
+         .text = "when started as root: whom a new data folder belongs to, and the server runs as"},
+    [CONFIG_SERVER_WORKERS] = {"server", "workers", VALUE_INT, 1, 512, .fallback = "32",
+                               .text = "threads for files and passwords"},
+    [CONFIG_LIMITS_SIGN_UPS_PER_HALF_HOUR] =
+        {"limits", "sign_ups_per_half_hour", VALUE_INT, 0, 1000000, .fallback = "150",
+         .text = "accounts made from one address within 30 minutes"},
+    [CONFIG_SITE_NAME] = {"site", "name", VALUE_TEXT, .fallback = "cohub",
+                          .text = "what the site is called"},
+    [CONFIG_SITE_URL] = {"site", "url", VALUE_TEXT, .fallback = "",
+                         .text = "where people find the site"},
+    [CONFIG_SITE_HELP_EMAIL] = {"site", "help_email", VALUE_TEXT, .fallback = "help@localhost",
+                                .text = "address that people are told to write to"},
+    [CONFIG_SITE_SIGN_UP] =
+        {"site", "sign_up", VALUE_CHOICE, .choices = "open token closed", .fallback = "open",
+         .text = "who may make accounts: open, token (with a registration token) or closed"},
+};
+
+static const char *const source_names[] = {"default", "file", "environment", "option"};
+
+void config_init(struct config *config)
+{
+    for (size_t i = 0; i < CONFIG_KEYS; i++) {
+        config->values[i].text = mem_strdup(keys[i].fallback);
+        config->values[i].source = CONFIG_DEFAULT;
+    }
+}
+
+void config_dispose(struct config *config)
+{
+    for (size_t i = 0; i < CONFIG_KEYS; i++)
+        free(config->values[i].text);
+}
+
+// ---- Setting ----
+
+static bool is_choice(const char *choices, const char *value)
+{
+    size_t len = strlen(value);
+    for (const char *p = choices; len && *p;) {
+        size_t word = strcspn(p, " ");
+        if (word == len && !strncmp(p, value, len))
+            return true;
+        p += word + (p[word] == ' ');
+    }
+    return false;
+}
+
+static int check(const struct key_description *key, const char *value, struct err *err)
+{
+    int64_t number;
+    if (key->type == VALUE_INT && !text_parse_int64(value, key->min, key->max, &number))
+        return err_set(err, ERR_INVALID,
+                       "%s.%s is \"%s\"; allowed are whole numbers from %lld to %lld", key->section,
+                       key->name, value, (long long)key->min, (long long)key->max);
+    if (key->type == VALUE_CHOICE && !is_choice(key->choices, value))
+        return err_set(err, ERR_INVALID, "%s.%s is \"%s\"; allowed are: %s", key->section,
+                       key->name, value, key->choices);
+    return 0;
+}
+
+static int set(struct config *config, size_t i, const char *value, enum config_source source,
+               struct err *err)
+{
+    int rc = check(&keys[i], value, err);
+    if (rc)
+        return rc;
+    bool add = keys[i].type == VALUE_LIST && config->values[i].source == source;
+    char *text = add ? mem_printf("%s %s", config->values[i].text, value) : mem_strdup(value);
+    free(config->values[i].text);
+    config->values[i].text = text;
+    config->values[i].source = source;
+    return 0;
+}
+
+struct file_reader {
+    struct config *config;
+    struct err *err;
+};
+
+static int on_ini(void *user, const char *section, const char *name, const char *value)
+{
+    struct file_reader *reader = user;
+    if (reader->err->code)
+        return 0;
+    for (size_t i = 0; i < CONFIG_KEYS; i++) {
+        if (!strcmp(keys[i].section, section) && !strcmp(keys[i].name, name))
+            return !set(reader->config, i, value, CONFIG_FILE, reader->err);
+    }
+    auto_buf struct buf known = {0};
+    for (size_t i = 0; i < CONFIG_KEYS; i++) {
+        if (!strcmp(keys[i].section, section))
+            buf_printf(&known, "%s%s", known.size ? ", " : "", keys[i].name);
+    }
+    if (known.size)
+        err_set(reader->err, ERR_INVALID, "unknown key \"%s\" in [%s]; allowed are: %s", name,
+                section, buf_cstr(&known));
+    else
+        err_set(reader->err, ERR_INVALID,
+                "unknown section [%s]; allowed are: http, database, log, projects, server, limits, "
+                "site",
+                section);
+    return 0;
+}
+
+int config_read_file(struct config *config, const char *path, struct err *err)
+{
+    struct err found = {0};
+    struct file_reader reader = {.config = config, .err = &found};
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return err_set_errno(err, errno == ENOENT ? ERR_NOT_FOUND : ERR_INVALID, errno, "%s: %s",
+                             path, strerror(errno));
+    int line = ini_parse_file(file, on_ini, &reader);
+    fclose(file);
+    if (!line)
+        return 0;
+    return err_set(err, ERR_INVALID, "%s, line %d: %s", path, line,
+                   found.code ? found.message : "not KEY = VALUE");
+}
+
+int config_read_environment(struct config *config, struct err *err)
+{
+    for (size_t i = 0; i < CONFIG_KEYS; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "COHUB_%s_%s", keys[i].section, keys[i].name);
+        for (char *p = name; *p; p++)
+            *p = (char)toupper((unsigned char)*p);
+        const char *value = getenv(name);
+        struct err wrong;
+        if (value && set(config, i, value, CONFIG_ENVIRONMENT, &wrong))
+            return err_set(err, ERR_INVALID, "environment variable %s: %s", name, wrong.message);
+    }
+    return 0;
+}
+
+int config_set_option(struct config *config, const char *option, const char *value, struct err *err)
+{
+    for (size_t i = 0; i < CONFIG_KEYS; i++) {
+        if (keys[i].option && !strcmp(keys[i].option, option))
+            return set(config, i, value, CONFIG_OPTION, err);
+    }
+    return err_set(err, ERR_NOT_FOUND, "unknown option --%s", option);
+}
+
+// ---- Asking ----
+
+const char *config_text(const struct config *config, enum config_key key)
+{
+    return config->values[key].text;
+}
+
+int64_t config_int(const struct config *config, enum config_key key)
+{
+    assert(keys[key].type == VALUE_INT);
+    return strtoll(config->values[key].text, NULL, 10);
+}
+
+void config_print(const struct config *config, struct buf *out)
+{
+    json_begin_object(out);
+    for (size_t i = 0; i < CONFIG_KEYS; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "%s.%s", keys[i].section, keys[i].name);
+        json_key(out, name);
+        json_begin_object(out);
+        json_member_str(out, "value", config->values[i].text);
+        json_member_str(out, "source", source_names[config->values[i].source]);
+        json_end_object(out);
+    }
+    json_end_object(out);
+}
+
+void config_print_options(struct buf *out)
+{
+    for (size_t i = 0; i < CONFIG_KEYS; i++) {
+        if (keys[i].option)
+            buf_printf(out, "  --%-18s %s\n", keys[i].option, keys[i].text);
+    }
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// The configuration: one table of keys, each of which the file, the environment and perhaps an
+// option can set. An option beats the environment, which beats the file, which beats the default.
+#ifndef SERVER_CONFIG_H
+#define SERVER_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+
+enum config_key {
+    CONFIG_HTTP_LISTEN,
+    CONFIG_HTTP_BASE_PATH,
+    CONFIG_HTTP_TLS_CERT,
+    CONFIG_HTTP_TLS_KEY,
+    CONFIG_HTTP_TRUSTED_PROXIES,
+    CONFIG_HTTP_LOOPS,
+    CONFIG_HTTP_CONNECTIONS_MAX,
+    CONFIG_HTTP_BODY_SIZE_MAX,
+    CONFIG_HTTP_MEMORY_MAX,
+    CONFIG_HTTP_HEADER_TIMEOUT,
+    CONFIG_HTTP_BODY_TIMEOUT,
+    CONFIG_HTTP_REPLY_TIMEOUT,
+    CONFIG_HTTP_IDLE_TIMEOUT,
+    CONFIG_DATABASE_URL,
+    CONFIG_LOG_LEVEL,
+    CONFIG_LOG_FORMAT,
+    CONFIG_PROJECTS_START_TIMEOUT,
+    CONFIG_SERVER_USER,
+    CONFIG_SERVER_WORKERS,
+    CONFIG_LIMITS_SIGN_UPS_PER_HALF_HOUR,
+    CONFIG_SITE_NAME,
+    CONFIG_SITE_URL,
+    CONFIG_SITE_HELP_EMAIL,
+    CONFIG_SITE_SIGN_UP,
+    CONFIG_KEYS,
+};
+
+enum config_source { CONFIG_DEFAULT, CONFIG_FILE, CONFIG_ENVIRONMENT, CONFIG_OPTION };
+
+struct config {
+    struct {
+        char *text; // heap
+        enum config_source source;
+    } values[CONFIG_KEYS];
+};
+
+// The defaults.
+void config_init(struct config *config);
+void config_dispose(struct config *config);
+// Reads an INI file. ERR_INVALID with file, line and what is allowed; ERR_NOT_FOUND if there is no
+// such file.
+int config_read_file(struct config *config, const char *path, struct err *err) MUST_USE;
+// Reads COHUB_SECTION_KEY variables.
+int config_read_environment(struct config *config, struct err *err) MUST_USE;
+// Sets a key by its option's name without dashes ("listen"). An option that may be repeated adds to
+// the value. ERR_NOT_FOUND if no key has such an option.
+int config_set_option(struct config *config, const char *option, const char *value,
+                      struct err *err) MUST_USE;
+
+const char *config_text(const struct config *config, enum config_key key); // never NULL
+int64_t config_int(const struct config *config, enum config_key key);
+
+// Appends one JSON object: "section.key" -> {"value", "source"}.
+void config_print(const struct config *config, struct buf *out);
+// Appends a line for each option, for --help.
+void config_print_options(struct buf *out);
+
+#endif

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// The data folder, and whom the process works as.
+//
+// The owner of the folder is who the hub runs as: a process of root gives its rights up for that
+// user's. The folders above may be closed to the owner, so the process enters the folder while it
+// may and names everything in it by relative paths from then on.
+#ifndef SERVER_DATA_H
+#define SERVER_DATA_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+
+struct data_owner {
+    uid_t uid;
+    gid_t gid;
+};
+
+// Makes `path` the working directory. With `create`, a folder that is not there is made; as root it
+// then belongs to `user`. ERR_NOT_FOUND without `create`; ERR_INVALID if root owns a folder that is
+// not empty, or `user` does not exist.
+int data_enter(const char *path, bool create, const char *user, struct data_owner *ret_owner,
+               struct err *err) MUST_USE;
+// Gives root up for good; nothing happens in a process that has no root.
+int data_drop_privileges(const struct data_owner *owner, struct err *err) MUST_USE;
+// Makes the folders that the data folder has (projects, run, images), as the owner.
+int data_make_folders(struct err *err) MUST_USE;
+
+#endif

@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// The hub's process: what is opened in which order, and closed in the other.
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "api/api.h"
+#include "api/docs.h"
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "http/http.h"
+#include "runner/projects.h"
+#include "server/metrics.h"
+#include "server/serve.h"
+#include "svc/project.h"
+#include "svc/svc.h"
+
+#define STOP_GRACE_MS 10000
+
+struct hub {
+    struct serve *serve;
+    struct loop
+        loop; // of the main thread: signals, the control channel, writes that nobody waits for
+    uv_signal_t term, interrupt;
+    uv_poll_t control;
+    int control_fd;
+    struct db *db;
+    struct svc svc;
+    struct net_list trusted;
+    struct metrics metrics;
+};
+
+// ---- Projects ----
+
+static void on_state_changed(void *ctx, const struct uuid *project_id, enum project_state state,
+                             const char *error)
+{
+    struct hub *hub = ctx;
+    log_event(LOG_INFO, "project", LOG_TEXT("project", project_id->text),
+              LOG_TEXT("state", project_state_name(state)), LOG_TEXT("error", error));
+    project_state_set(&hub->svc, project_id, state, error);
+}
+
+static int load_spec(void *ctx, const struct uuid *project_id, struct project_spec *ret_spec,
+                     struct err *err)
+{
+    struct hub *hub = ctx;
+    return project_spec_load(&hub->svc, project_id, ret_spec, err);
+}
+
+// Projects that ran when an earlier hub ended may run still.
+static int adopt_projects(struct hub *hub, struct err *err)
+{
+    auto_session struct db_session *session = NULL;
+    auto_free struct uuid *ids = NULL;
+    size_t count = 0;
+    int rc = db_session_open(hub->db, &session, err);
+    if (!rc)
+        rc = project_active_ids(session, &ids, &count, err);
+    if (!rc && count)
+        projects_adopt(hub->svc.projects, ids, count);
+    return rc;
+}
+
+static int open_projects(struct hub *hub, struct err *err)
+{
+    int runner_fd = serve_receive_fd(hub->control_fd);
+    if (runner_fd < 0)
+        return err_internal(err, "no runner");
+    struct projects_config config = {
+        .runner_fd = runner_fd,
+        .start_timeout_ms =
+            (uint32_t)config_int(hub->serve->config, CONFIG_PROJECTS_START_TIMEOUT) * 1000,
+        .ctx = hub,
+        .load = load_spec,
+        .changed = on_state_changed,
+    };
+    return projects_open(&config, &hub->svc.projects, err);
+}
+
+// ---- HTTP ----
+
+static int open_http(struct hub *hub, struct err *err)
+{
+    static struct http_route routes[8]; // outlives the server; filled once
+    const struct http_route table[] = {
+        {"POST", "/api/v1/*", api_v1_handle, NULL},
+        {"GET", "/api/v1/", docs_handle_page, NULL},
+        {"GET", "/api/v1", docs_handle_page, NULL},
+        {"GET", "/api/v1/openapi.json", docs_handle_openapi, NULL},
+        {"GET", "/healthz", healthz_handle, &hub->metrics},
+        {"GET", "/metrics", metrics_handle, &hub->metrics},
+        {0},
+    };
+    _Static_assert(sizeof table <= sizeof routes, "all routes fit");
+    memcpy(routes, table, sizeof table);
+    const struct config *c = hub->serve->config;
+    struct http_config config = {
+        .listeners = hub->serve->listeners,
+        .listeners_count = hub->serve->listeners_count,
+        .loops = hub->serve->loops,
+        .base_path = config_text(c, CONFIG_HTTP_BASE_PATH),
+        .routes = routes,
+        .tls_cert_pem = hub->serve->tls_cert_pem,
+        .tls_key_pem = hub->serve->tls_key_pem,
+        .trusted_proxies = &hub->trusted,
+        .body_size_max = (size_t)config_int(c, CONFIG_HTTP_BODY_SIZE_MAX),
+        .memory_max = (size_t)config_int(c, CONFIG_HTTP_MEMORY_MAX),
+        .connections_max = (unsigned)config_int(c, CONFIG_HTTP_CONNECTIONS_MAX),
+        .header_timeout_s = (unsigned)config_int(c, CONFIG_HTTP_HEADER_TIMEOUT),
+        .body_timeout_s = (unsigned)config_int(c, CONFIG_HTTP_BODY_TIMEOUT),
+        .reply_timeout_s = (unsigned)config_int(c, CONFIG_HTTP_REPLY_TIMEOUT),
+        .idle_timeout_s = (unsigned)config_int(c, CONFIG_HTTP_IDLE_TIMEOUT),
+        .loop_open = api_loop_open,
+        .loop_close = api_loop_close,
+        .loop_ctx = &hub->svc,
+    };
+    return http_server_start(&config, &hub->metrics.http, err);
+}
+
+// ---- Start ----
+
+static int open_services(struct hub *hub, struct err *err)
+{
+    const struct config *c = hub->serve->config;
+    const char *url = config_text(c, CONFIG_DATABASE_URL);
+    struct site site = {
+        .name = config_text(c, CONFIG_SITE_NAME),
+        .url = config_text(c, CONFIG_SITE_URL),
+        .help_email = config_text(c, CONFIG_SITE_HELP_EMAIL),
+        .sign_up = config_text(c, CONFIG_SITE_SIGN_UP),
+        .sign_ups_per_half_hour = config_int(c, CONFIG_LIMITS_SIGN_UPS_PER_HALF_HOUR),
+    };
+    int rc = data_make_folders(err);
+    if (!rc)
+        rc = net_list_parse(config_text(c, CONFIG_HTTP_TRUSTED_PROXIES), &hub->trusted, err);
+    if (!rc)
+        rc = db_open(url, &hub->db, err);
+    if (!rc)
+        rc = svc_init(&hub->svc, hub->db, &site, err);
+    if (rc)
+        return rc;
+    hub->svc.loop = &hub->loop;
+    return 0;
+}
+
+static int open_hub(struct hub *hub, struct err *err)
+{
+    work_threads_set((unsigned)config_int(hub->serve->config, CONFIG_SERVER_WORKERS));
+    int rc = loop_init(&hub->loop, err);
+    if (!rc)
+        rc = open_services(hub, err);
+    if (!rc)
+        rc = open_projects(hub, err);
+    if (!rc)
+        rc = adopt_projects(hub, err);
+    if (rc)
+        return rc;
+    hub->metrics = (struct metrics){.svc = &hub->svc, .started_ms = clock_now_ms()};
+    return open_http(hub, err);
+}
+
+static void print_ready(const struct hub *hub)
+{
+    const struct serve *serve = hub->serve;
+    for (size_t i = 0; i < serve->listeners_count; i++) {
+        const struct listener *l = &serve->listeners[i];
+        bool v6 = strchr(l->host, ':');
+        printf("cohub: ready on %s://%s%s%s:%u%s\n", serve->tls_cert_pem ? "https" : "http",
+               v6 ? "[" : "", l->host, v6 ? "]" : "", l->port,
+               config_text(serve->config, CONFIG_HTTP_BASE_PATH));
+    }
+    fflush(stdout);
+}
+
+// ---- Running ----
+
+static void on_stop_signal(uv_signal_t *handle, int signal)
+{
+    log_event(LOG_INFO, "stopping", LOG_INT("signal", signal));
+    uv_stop(handle->loop);
+}
+
+static void on_control(uv_poll_t *poll, int status UNUSED, int events UNUSED)
+{
+    struct hub *hub = CONTAINER(poll, struct hub, control);
+    int fd = serve_receive_fd(hub->control_fd);
+    if (fd >= 0)
+        projects_runner_replaced(hub->svc.projects, fd);
+    else
+        uv_stop(poll->loop); // the supervisor is gone
+}
+
+static void watch(struct hub *hub)
+{
+    uv_signal_init(&hub->loop.uv, &hub->term);
+    uv_signal_start(&hub->term, on_stop_signal, SIGTERM);
+    uv_signal_init(&hub->loop.uv, &hub->interrupt);
+    uv_signal_start(&hub->interrupt, on_stop_signal, SIGINT);
+    uv_poll_init(&hub->loop.uv, &hub->control, hub->control_fd);
+    uv_poll_start(&hub->control, UV_READABLE, on_control);
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+// Clients first, then what they may be waiting for, then what that has written.
+static void close_hub(struct hub *hub)
+{
+    http_server_drain(hub->metrics.http, STOP_GRACE_MS);
+    projects_close(hub->svc.projects);
+    http_server_stop(hub->metrics.http);
+    db_close(hub->db);
+    loop_dispose(&hub->loop);
+    svc_dispose(&hub->svc);
+    net_list_dispose(&hub->trusted);
+}
+
+int hub_run(struct serve *serve, int control_fd)
+{
+    static struct hub hub;
+    struct err err;
+    hub.serve = serve;
+    hub.control_fd = control_fd;
+    if (open_hub(&hub, &err)) {
+        log_err(LOG_ERROR, "start_failed", &err);
+        fprintf(stderr, "cohub: %s%s%s\n", err.message, err.detail[0] ? ": " : "", err.detail);
+        return 1;
+    }
+    watch(&hub);
+    print_ready(&hub);
+    log_event(LOG_INFO, "started", LOG_INT("listeners", serve->listeners_count),
+              LOG_INT("loops", serve->loops));
+    loop_run(&hub.loop);
+    close_hub(&hub);
+    log_event(LOG_INFO, "stopped", LOG_INT("pid", getpid()));
+    return 0;
+}
