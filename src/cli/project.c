@@ -44,7 +44,7 @@ int cli_project_show(struct cli *cli)
     struct err err;
     if (cli_store_open(cli, false, &store, &err))
         return cli_fail(&err);
-    int rc = project_find(store.session, cli->words[0], &project_id, &err);
+    int rc = project_lookup(store.session, cli->words[0], &project_id, &err);
     if (!rc)
         rc = project_show(store.session, &project_id, &out, &err);
     cli_store_close(&store);
@@ -119,7 +119,7 @@ static int run_open(struct cli *cli, struct run *run, struct err *err)
     };
     run->store.svc.loop = &run->loop;
     rc = projects_open(&config, &run->store.svc.projects, err);
-    return rc ? rc : project_find(run->store.session, cli->words[0], &run->project_id, err);
+    return rc ? rc : project_lookup(run->store.session, cli->words[0], &run->project_id, err);
 }
 
 static void run_close(struct run *run)

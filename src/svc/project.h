@@ -63,8 +63,8 @@ void project_touch(struct svc *svc, const struct uuid *account_id, const struct 
 // ---- Looking after projects ----
 
 // ERR_NOT_FOUND.
-int project_find(struct db_session *session, const char *project_id, struct uuid *ret_project_id,
-                 struct err *err) MUST_USE;
+int project_lookup(struct db_session *session, const char *project_id, struct uuid *ret_project_id,
+                   struct err *err) MUST_USE;
 int project_show(struct db_session *session, const struct uuid *project_id, struct buf *out,
                  struct err *err) MUST_USE;
 struct project_filter {

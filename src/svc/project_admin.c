@@ -14,8 +14,8 @@
 #include "db/query.h"
 #include "svc/project.h"
 
-int project_find(struct db_session *session, const char *project_id, struct uuid *ret_project_id,
-                 struct err *err)
+int project_lookup(struct db_session *session, const char *project_id, struct uuid *ret_project_id,
+                   struct err *err)
 {
     static const struct db_stmt find = {"SELECT 1 FROM projects WHERE project_id = $1"};
     struct uuid id;
