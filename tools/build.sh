@@ -17,7 +17,7 @@ if [[ ! -f $folder/build.ninja ]]; then
   echo "configuring $(basename "$folder")" >&2
   log=$(mktemp)
   trap 'rm -f "$log"' EXIT
-  meson setup "$folder" "$root" "$@" >"$log" 2>&1 || { tail -n 30 "$log" >&2; exit 1; }
+  meson setup "$folder" "$root" "$@" >"$log" 2>&1 || { tail -n 8 "$log" >&2; exit 1; }
 fi
 # A terminal sees the progress; a log sees the compiler's words only.
 if [[ -t 2 ]]; then
