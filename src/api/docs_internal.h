@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// What the documents about the interface share.
+#ifndef API_DOCS_INTERNAL_H
+#define API_DOCS_INTERNAL_H
+
+#include "api/api.h"
+
+// The host of every example. A document that knows the server's own address puts it in place of
+// this.
+#define DOCS_HOST "https://cocalc.com"
+
+// What the reference says of the parameter `id`, which every endpoint takes.
+#define DOCS_ID_TEXT "UUID that names the call and comes back in the reply; made up if left out"
+
+// Files of src/api/docs.
+extern const char docs_text_intro_md[], docs_text_page_css[], docs_text_page_js[];
+
+// Appends JSON with a line for each member and item, indented by `step` spaces a level.
+void docs_append_pretty(struct buf *out, const char *json, size_t size, unsigned step);
+
+// Appends `text` with `server_url` in place of DOCS_HOST.
+void docs_append_hosted(struct buf *out, const char *text, size_t size, const char *server_url);
+
+// The words for a parameter's type, such as "list of UUIDs".
+const char *docs_param_type(const struct api_param *param);
+
+// The parameters that an example's command sends, as an object that the caller owns; typed as the
+// endpoint declares them, though a form sends texts. *ret_json tells whether it sends JSON. NULL if
+// the command is none that can be read: an unclosed quote, or JSON that is not an object.
+cJSON *docs_example_params(const struct api_endpoint *endpoint, const struct api_example *example,
+                           bool *ret_json);
+
+// Appends Markdown as HTML: headings, lists, paragraphs and code spans, which is what the texts
+// use.
+// "## " becomes a heading of level 2.
+void docs_append_prose(struct buf *out, const char *markdown);
+
+// Appends one line of such a text.
+void docs_append_span(struct buf *out, const char *text, size_t size);
+
+// The value of the reference page's Content-Security-Policy.
+const char *docs_html_policy(void);
+
+#endif
