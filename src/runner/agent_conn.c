@@ -248,8 +248,6 @@ static size_t queue_size(const struct agent_conn *conn)
 static bool send_or_queue(struct agent_conn *conn, const void *bytes, size_t size, int fd)
 {
     ssize_t sent = 0;
-    if (conn->broken)
-        return true;
     if (!queue_size(conn)) {
         sent = send_some(conn->fd, bytes, size, fd);
         if (sent < 0 && errno != EAGAIN) {

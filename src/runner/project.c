@@ -394,7 +394,6 @@ static void project_settle(struct project *project)
 {
     disconnect(project);
     adoption_done(project);
-    launch_free(project);
     enter(project, PHASE_NEW, 0);
     tell(project, PROJECT_OPENED, NULL);
     for (struct job *job; (job = TAILQ_FIRST(&project->stops));)

@@ -436,6 +436,15 @@ static void agent_end(struct agent *agent)
     fd_close(&agent->conn);
 }
 
+// Returns when the thread has dealt with all that was submitted before.
+static void wait_for_thread(void)
+{
+    struct uuid nobody = uuid_new();
+    struct test_call stop = call_of(&nobody);
+    projects_stop(t.projects, &stop.call);
+    wait_done(&stop.done);
+}
+
 static void serve_one(int conn)
 {
     send_exit(conn, expect_frame(conn, FRAME_EXEC), EXEC_EXITED, 0, 0, "");
@@ -647,7 +656,8 @@ static void test_agent_never_answers(void **state)
     projects_exec(t.projects, &again.exec);
     agent_end(&agent);
     answer(&asked, &id, 0, "");
-    expect_nothing_asked();
+    wait_for_thread();
+    expect_no_change();
     tell(RUNNER_EXITED, 0, &id, 9, "");
     expect_asked(RUNNER_START, &id, &asked);
     answer(&asked, &id, EPERM, "");
@@ -720,7 +730,9 @@ static void test_agent_dies_in_exec(void **state)
 
     struct test_exec again = exec_of(&id);
     projects_exec(t.projects, &again.exec);
-    expect_nothing_asked();
+    // The next one is not started before this one is gone.
+    wait_for_thread();
+    expect_no_change();
     tell(RUNNER_EXITED, 0, &id, 9, "");
     agent = play_start(&id);
     serve_one(agent.conn);
@@ -1157,6 +1169,51 @@ static void test_file_write(void **state)
     agent_end(&agent);
 }
 
+// Contents that have to wait until the agent reads arrive with their own requests.
+static void test_files_queued(void **state)
+{
+    (void)state;
+    enum { LARGE = 3, FILES = 5 };
+    struct uuid id = uuid_new();
+    struct agent agent = play_running(&id);
+    auto_free char *command = mem_zalloc(500001);
+    memset(command, 'x', 500000);
+    struct test_exec execs[LARGE];
+    struct test_file files[FILES];
+    char contents[FILES][16];
+    for (size_t i = 0; i < LARGE; i++) {
+        execs[i] = exec_of(&id);
+        execs[i].exec.command = command;
+        projects_exec(t.projects, &execs[i].exec);
+    }
+    for (size_t i = 0; i < FILES; i++) {
+        files[i] = file_of(&id, "/tmp/x");
+        files[i].file.write = true;
+        files[i].file.content = contents[i];
+        files[i].file.content_size = (size_t)snprintf(contents[i], 16, "content %zu", i);
+        projects_file(t.projects, &files[i].file);
+    }
+    wait_for_thread();
+    for (size_t i = 0; i < LARGE; i++)
+        serve_one(agent.conn);
+    for (size_t i = 0; i < FILES; i++) {
+        struct asked_frame frame;
+        read_frame(agent.conn, &frame);
+        assert_int_equal(frame.header.type, FRAME_FILE);
+        auto_buf struct buf content = {0};
+        assert_int_equal(fd_read_all(frame.fd, 100, &content), 0);
+        assert_string_equal(buf_cstr(&content), contents[i]);
+        fd_close(&frame.fd);
+        buf_dispose(&frame.payload);
+        send_exit(agent.conn, frame.header.stream, EXEC_EXITED, 0, content.size, "");
+        wait_done(&files[i].done);
+        assert_int_equal(files[i].file.call.rc, 0);
+    }
+    for (size_t i = 0; i < LARGE; i++)
+        wait_done(&execs[i].done);
+    agent_end(&agent);
+}
+
 static void test_file_read(void **state)
 {
     (void)state;
@@ -1478,6 +1535,7 @@ int main(void)
         TEST(test_stop_of_stopped),
         TEST(test_stop_of_found),
         TEST(test_file_write),
+        TEST(test_files_queued),
         TEST(test_file_read),
         TEST(test_file_larger_than_allowed),
         TEST(test_file_timeout),
