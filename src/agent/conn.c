@@ -270,10 +270,18 @@ void conn_event(struct agent *a, struct agent_conn *conn, uint32_t events)
         conn_end(a, conn);
 }
 
+#define HELLO_SIZE (sizeof(struct frame_header) + sizeof(uint32_t))
+
+static void build_hello(uint8_t out[HELLO_SIZE])
+{
+    const uint32_t version = FRAME_PROTOCOL_VERSION;
+    const size_t size = frame_write_header(out, FRAME_HELLO, 0, sizeof version);
+    memcpy(out + size, &version, sizeof version);
+}
+
 static void conn_open(struct agent *a, struct agent_conn *conn, int fd)
 {
-    uint8_t hello[sizeof(struct frame_header) + sizeof(uint32_t)];
-    const uint32_t version = FRAME_PROTOCOL_VERSION;
+    uint8_t hello[HELLO_SIZE];
     *conn = (struct agent_conn){.fd = fd, .in_capacity = IN_CAPACITY};
     conn->in = map_bytes(IN_CAPACITY);
     conn->out = map_bytes(AGENT_OUT_MAX);
@@ -287,8 +295,7 @@ static void conn_open(struct agent *a, struct agent_conn *conn, int fd)
         *conn = (struct agent_conn){.fd = -1};
         return;
     }
-    const size_t size = frame_write_header(hello, FRAME_HELLO, 0, sizeof version);
-    memcpy(hello + size, &version, sizeof version);
+    build_hello(hello);
     conn_send(a, conn, hello, sizeof hello);
 }
 
@@ -306,8 +313,13 @@ void conn_accept(struct agent *a)
     if (fd < 0)
         return;
     struct agent_conn *conn = free_conn(a);
-    if (conn)
+    if (conn) {
         conn_open(a, conn, fd);
-    else
-        close(fd);
+        return;
+    }
+    // Who only asks whether an agent is there shall know.
+    uint8_t hello[HELLO_SIZE];
+    build_hello(hello);
+    send(fd, hello, sizeof hello, MSG_DONTWAIT | MSG_NOSIGNAL);
+    close(fd);
 }

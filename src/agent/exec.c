@@ -170,6 +170,8 @@ static void take_wait_status(struct exec *exec, int status)
 static void take_result(struct agent *a, struct exec *exec, int own_status)
 {
     const struct agent_slot *slot = slot_of(a, exec);
+    if (exec->known)
+        return;
     exec->size = slot->size;
     switch ((enum agent_result)slot->result) {
     case RESULT_WAITED:
@@ -237,7 +239,7 @@ static void reply_if_due(struct agent *a, struct exec *exec)
     if (exec->out_fd[0] >= 0 || exec->out_fd[1] >= 0)
         return;
     // Its process may have told already, though it has not been reaped.
-    if (!exec->known && slot_of(a, exec)->result != RESULT_NONE)
+    if (slot_of(a, exec)->result != RESULT_NONE)
         take_result(a, exec, 0);
     if (!exec->known)
         return;
@@ -381,12 +383,21 @@ void exec_reaped(struct agent *a, pid_t pid, int status)
         reply_if_due(a, exec);
 }
 
+// True when its process is over or has told its result; what may be left are others that hold the
+// pipes.
+static bool has_ended(struct agent *a, struct exec *exec)
+{
+    if (exec->pid && slot_of(a, exec)->result == RESULT_NONE)
+        return false;
+    take_result(a, exec, 0);
+    return true;
+}
+
 static void deadline_passed(struct agent *a, struct exec *exec)
 {
     deadline_clear(a, exec);
-    if (!exec->pid || exec->killing) {
-        // Ended, or does not go away: report what is known now.
-        set_outcome(exec, EXEC_TIMED_OUT, 0);
+    // When the tree does not go away, what is known now is reported.
+    if (exec->killing || has_ended(a, exec)) {
         begin_drain(a, exec);
         return;
     }
@@ -723,12 +734,13 @@ bool exec_file(struct agent *a, struct agent_conn *conn, uint32_t stream, const 
 
 static void kill_stream(struct agent *a, struct exec *exec)
 {
-    if (!exec->pid) {
-        // Ended; something it left behind holds the pipes.
+    if (exec->killing || exec->replied)
+        return;
+    if (has_ended(a, exec)) {
         begin_drain(a, exec);
     } else if (exec->kind == EXEC_FILE_READ) {
         kill(exec->pid, SIGKILL);
-    } else if (exec->kind == EXEC_COMMAND && !exec->killing) {
+    } else if (exec->kind == EXEC_COMMAND) {
         set_outcome(exec, EXEC_SIGNALED, SIGKILL);
         kill_begin(a, exec);
         deadline_set(a, exec, KILL_WAIT_MS);

@@ -304,7 +304,7 @@ int etc_update(int root_fd, struct etc_copy *copy, struct err *err)
 {
     auto_fd int etc_fd = openat(root_fd, "etc", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     const uint64_t seen = hash_watched(etc_fd);
-    if (seen == copy->seen)
+    if (seen == copy->seen && access(copy->path, F_OK) == 0)
         return 0;
     int rc;
     char path[sizeof copy->path];

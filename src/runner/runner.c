@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 #include "runner/runner.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -23,12 +24,16 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "runner/etc.h"
 #include "runner/sandbox.h"
 
-#define LOCK_TRIES    100 // of 2 ms: the lock is held only while a sandbox is being started
-#define RUN_PATH_MAX  80
-#define AGENT_BACKLOG 16
-#define SMALL_FILE    4096
+#define LOCK_TRIES   100 // of 2 ms: the lock is held only while a sandbox is being started
+#define RUN_PATH_MAX 80
+// How long the agent's greeting is waited for; one that comes later is no reason to start another.
+#define GREETING_MS    50
+#define GREETING_TRIES 100
+#define AGENT_BACKLOG  16
+#define SMALL_FILE     4096
 // How much later than bubblewrap its first process may have been started, in clock ticks.
 #define INIT_DELAY_MAX 1000
 
@@ -218,14 +223,31 @@ static struct sockaddr_un agent_address(const struct uuid *project_id)
     return address;
 }
 
-static bool agent_answers(const struct uuid *project_id)
+// One try: the agent greets, or is only just being started, or is busy. One that is dying may still
+// take the connection, and then drops it.
+static bool agent_greets(const struct uuid *project_id, bool *ret_again)
 {
     const struct sockaddr_un address = agent_address(project_id);
     auto_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    struct pollfd ready = {.fd = fd, .events = POLLIN};
+    char byte;
+    *ret_again = false;
     if (fd < 0)
         return false;
-    // EAGAIN: somebody listens, who is busy.
-    return connect(fd, (const struct sockaddr *)&address, sizeof address) == 0 || errno == EAGAIN;
+    if (connect(fd, (const struct sockaddr *)&address, sizeof address) < 0)
+        return errno == EAGAIN; // somebody listens
+    if (poll(&ready, 1, GREETING_MS) <= 0)
+        return true;
+    *ret_again = recv(fd, &byte, 1, 0) <= 0;
+    return !*ret_again;
+}
+
+static bool agent_answers(const struct uuid *project_id)
+{
+    bool again = true, answers = false;
+    for (unsigned i = 0; again && i < GREETING_TRIES; i++)
+        answers = agent_greets(project_id, &again);
+    return answers;
 }
 
 static int listen_for_agent(const struct uuid *project_id, int *ret_fd)
@@ -464,6 +486,27 @@ static bool reap(struct runner *r)
 
 // ---- The process. ----
 
+static bool runs(const struct uuid *project_id)
+{
+    pid_t pid;
+    return find_init(project_id, &pid) || find_bwrap(project_id, &pid);
+}
+
+// Copies of /etc from before are only removed when nobody can be using them.
+static void remove_old_copies(void)
+{
+    struct uuid project_id;
+    bool used = false;
+    DIR *folder = opendir("run");
+    if (!folder)
+        return;
+    for (const struct dirent *entry; !used && (entry = readdir(folder));)
+        used = uuid_parse(entry->d_name, strlen(entry->d_name), &project_id) && runs(&project_id);
+    closedir(folder);
+    if (!used)
+        etc_remove_all();
+}
+
 static int set_up(const struct runner_config *config, struct runner *r, struct err *err)
 {
     const struct sandbox_host_config host = {.uid = config->uid,
@@ -507,10 +550,12 @@ int runner_main(const struct runner_config *config)
     struct runner r = {.signal_fd = -1, .host = {.agent_fd = -1, .seccomp_fd = -1}};
     struct err err = {0};
     const int rc = set_up(config, &r, &err);
-    if (rc == 0)
+    if (rc == 0) {
+        remove_old_copies();
         serve(&r);
-    else
+    } else {
         log_err(LOG_ERROR, "runner", &err);
+    }
     sandbox_host_close(&r.host);
     fd_close(&r.signal_fd);
     free(r.children);

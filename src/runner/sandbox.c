@@ -123,8 +123,8 @@ static void add_env(struct buf *args, const struct sandbox_spec *spec, const cha
     add2(args, "--setenv", "TERM", "dumb");
     add2(args, "--setenv", "COCALC_USERNAME", "user");
     add2(args, "--setenv", "COCALC_PROJECT_ID", spec->project_id.text);
-    for (const char *at = spec->env; at < spec->env + spec->env_size; at += strlen(at) + 1) {
-        const char *value = strchr(at, '=') + 1;
+    for (size_t i = 0; i < spec->env_size; i += strlen(spec->env + i) + 1) {
+        const char *at = spec->env + i, *value = strchr(at, '=') + 1;
         add(args, "--setenv");
         buf_append(args, at, (size_t)(value - 1 - at));
         buf_append_char(args, '\0');

@@ -97,13 +97,13 @@ static int refuse_families(scmp_filter_ctx filter)
     for (uint64_t family = 0; family <= FAMILY_LAST; family++) {
         if (family == AF_UNIX || family == AF_INET || family == AF_INET6 || family == AF_NETLINK)
             continue;
-        const int rc =
-            seccomp_rule_add(filter, action, SCMP_SYS(socket), 1, SCMP_A0_64(SCMP_CMP_EQ, family));
+        const int rc = seccomp_rule_add(filter, action, SCMP_SYS(socket), 1,
+                                        SCMP_A0_64(SCMP_CMP_EQ, family, 0));
         if (rc < 0)
             return rc;
     }
     return seccomp_rule_add(filter, action, SCMP_SYS(socket), 1,
-                            SCMP_A0_64(SCMP_CMP_GT, (uint64_t)FAMILY_LAST));
+                            SCMP_A0_64(SCMP_CMP_GT, (uint64_t)FAMILY_LAST, 0));
 }
 
 static int add_rules(scmp_filter_ctx filter)

@@ -488,7 +488,8 @@ static void test_image_takes_the_place_of_the_hosts_system(void **state)
         system("umask 022; chmod 755 .. .; mkdir -p images/small/usr/bin "
                "images/small/etc/profile.d images/small/opt/tool &&"
                "cp -L /bin/bash /bin/ls /bin/cat /bin/uname /bin/true images/small/usr/bin/ &&"
-               "for l in $(ldd /bin/bash /bin/ls | grep -o '/[^ ]*lib[^ ]*'); do"
+               "for l in $(ldd /bin/bash /bin/ls " AGENT_PATH
+               " 2>/dev/null | grep -o '/[^ ]*lib[^ ]*'); do"
                "  mkdir -p images/small/usr$(dirname $l | sed 's,^/usr,,'); cp -L $l "
                "images/small/usr$(echo $l | sed 's,^/usr,,'); done;"
                "ln -s usr/bin images/small/bin; ln -s usr/lib images/small/lib; ln -s usr/lib64 "
