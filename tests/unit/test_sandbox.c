@@ -124,7 +124,7 @@ static int teardown_all(void **state)
         assert_int_equal(status, 0);
     }
     // What lies directly in /tmp, root made.
-    char command[96];
+    char command[192];
     snprintf(command, sizeof command, "rm -rf %s/* && (rmdir %s 2>/dev/null || true)", t.folder,
              t.folder);
     return system(command);
