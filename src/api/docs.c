@@ -238,8 +238,14 @@ void docs_markdown(struct buf *out)
 
 // ---- Over HTTP ----
 
+// The page's own references are relative to the folder that it stands for.
 void docs_handle_page(struct http_request *request, void *ctx UNUSED)
 {
+    const char *path = http_request_path(request);
+    if (path[strlen(path) - 1] != '/') {
+        http_reply_redirect(request, "v1/");
+        return;
+    }
     auto_buf struct buf out = {0};
     docs_html(&out, http_request_origin(request));
     http_request_reply_header(request, "Content-Security-Policy", docs_html_policy());

@@ -186,12 +186,14 @@ static const char *input_kind(const struct api_param *param)
     }
 }
 
+// The default as it would be typed, or the form of a list.
 static void append_placeholder(struct buf *out, const struct api_param *param)
 {
-    const char *text = param->default_text;
+    auto_json cJSON *value = param->default_text ? cJSON_Parse(param->default_text) : NULL;
+    const char *text = cJSON_IsString(value) ? value->valuestring : param->default_text;
     if (param->type == PARAM_STRINGS)
-        text = "[\"…\", \"…\"]";
-    if (!text || !strcmp(text, "\"\""))
+        text = "[\"...\", \"...\"]";
+    if (!text || !text[0])
         return;
     buf_append_str(out, " placeholder=\"");
     text_append_html(out, text);

@@ -31,15 +31,18 @@
     return result;
   }
 
-  function pretty(text) {
+  // A reply as people read it: the event, if there is one, and the text.
+  function read(text) {
     try {
-      return JSON.stringify(JSON.parse(text), null, 2);
+      const value = JSON.parse(text);
+      return { event: value?.event, text: JSON.stringify(value, null, 2) };
     } catch {
-      return text;
+      return { text };
     }
   }
 
   async function send(form) {
+    const body = JSON.stringify(parameters(form));
     const start = performance.now();
     const response = await fetch(form.dataset.endpoint, {
       method: "POST",
@@ -47,12 +50,13 @@
         "Content-Type": "application/json",
         Authorization: `Bearer ${document.getElementById("key").value.trim()}`,
       },
-      body: JSON.stringify(parameters(form)),
+      body,
       credentials: "omit",
     });
-    const text = await response.text();
+    const { event, text } = read(await response.text());
     const time = Math.round(performance.now() - start);
-    return { outcome: `Status ${response.status} ${response.statusText} after ${time} ms`, text };
+    const status = `Status ${response.status} ${response.statusText}`.trim();
+    return { outcome: `${status}${event ? `, event ${event}` : ""}, after ${time} ms`, text };
   }
 
   async function submit(event) {
@@ -60,16 +64,16 @@
     const form = event.target;
     const [button, outcome, answer] = ["button", ".outcome", ".answer"].map((name) => form.querySelector(name));
     button.disabled = true;
-    answer.hidden = true;
     outcome.textContent = "Sending\u2026";
+    answer.textContent = "";
     try {
       const reply = await send(form);
       outcome.textContent = reply.outcome;
-      answer.textContent = pretty(reply.text);
-      answer.hidden = reply.text === "";
+      answer.textContent = reply.text;
     } catch (error) {
-      outcome.textContent = `Not sent, or no reply: ${error.message}`;
+      outcome.textContent = error instanceof TypeError ? "The server did not reply." : error.message;
     }
+    answer.hidden = !answer.textContent;
     button.disabled = false;
   }
 
