@@ -94,6 +94,7 @@ static void check_endpoint(const struct api_endpoint *endpoint)
         auto_json cJSON *value = param->default_text ? parse_str(param->default_text) : NULL;
         assert_true(param->text && param->text[0]);
         assert_false(param->required && param->default_text);
+        assert_true(!value || param->type != PARAM_BOOL || cJSON_IsBool(value));
     }
     for (size_t i = 0; i < endpoint->members_count; i++) {
         auto_json cJSON *schema = parse_str(endpoint->members[i].schema);
