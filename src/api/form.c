@@ -73,11 +73,22 @@ static bool is_index(const char *part)
     return !part[strspn(part, "0123456789")]; // "" too
 }
 
+// What `parent` has for this part. An array has its elements by number; "" is always a new one.
+static cJSON *child_of(const cJSON *parent, const char *part)
+{
+    int64_t index;
+    if (!cJSON_IsArray(parent))
+        return cJSON_GetObjectItemCaseSensitive(parent, part);
+    return text_parse_int64(part, 0, LIMIT_FORM_FIELDS, &index)
+               ? cJSON_GetArrayItem(parent, (int)index)
+               : NULL;
+}
+
 // The container for the next part below `parent`, made if there is none. NULL when something else
 // is there already.
 static cJSON *descend(cJSON *parent, const char *part, bool want_array)
 {
-    cJSON *child = cJSON_IsArray(parent) ? NULL : cJSON_GetObjectItemCaseSensitive(parent, part);
+    cJSON *child = child_of(parent, part);
     if (child)
         return (want_array ? cJSON_IsArray(child) : cJSON_IsObject(child)) ? child : NULL;
     child = want_array ? cJSON_CreateArray() : cJSON_CreateObject();

@@ -35,12 +35,11 @@ static int read_json(const char *text, size_t size, cJSON **ret_body, struct err
     int rc = json_parse(text, size, LIMIT_JSON_DEPTH, &value, err);
     if (rc)
         return rc;
-    if (cJSON_IsArray(
-            value)) { // an object with numbers for names: the first is one that no endpoint has
-        if (value->child)
-            return err_set(err, ERR_INVALID,
-                           "invalid parameters 'Error: misc.defaults -- TypeError: got an "
-                           "unexpected argument '0' '");
+    if (cJSON_IsArray(value)) { // an object with numbers for names; the first is refused already
+        cJSON *first = cJSON_DetachItemFromArray(value, 0);
+        *ret_body = cJSON_CreateObject();
+        if (first)
+            cJSON_AddItemToObject(*ret_body, "0", first);
         return 0;
     }
     if (!cJSON_IsObject(value))
