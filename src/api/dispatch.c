@@ -251,8 +251,13 @@ static void refuse_unknown(struct http_request *request, const char *name)
 static const char *id_json(struct http_request *request, const cJSON *body)
 {
     const cJSON *id = json_get(body, "id");
-    if (!id || cJSON_IsNull(id))
-        return arena_printf(http_request_arena(request), "\"%s\"", http_request_id(request)->text);
+    if (!id || cJSON_IsNull(id)) {
+        char *quoted = arena_alloc(http_request_arena(request), UUID_LEN + 3);
+        quoted[0] = quoted[UUID_LEN + 1] = '"';
+        memcpy(quoted + 1, http_request_id(request)->text, UUID_LEN);
+        quoted[UUID_LEN + 2] = '\0';
+        return quoted;
+    }
     auto_buf struct buf text = {0};
     json_value(&text, id);
     return arena_strndup(http_request_arena(request), text.data, text.size);

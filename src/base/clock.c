@@ -8,6 +8,8 @@
 
 #include "base/text.h"
 
+#define SECOND_TEXT_LEN (sizeof "2017-05-24T13:29:11." - 1)
+
 int64_t clock_now_ms(void)
 {
     struct timespec t;
@@ -30,24 +32,35 @@ static char *put_digits(char *p, int value, int digits, char separator)
     return p + digits + 1;
 }
 
-void clock_iso(int64_t time_ms, char *out)
+static void format_second(time_t second, char *out)
 {
-    time_t seconds = (time_t)(time_ms / 1000);
-    int ms = (int)(time_ms % 1000);
-    if (ms < 0) {
-        ms += 1000;
-        seconds--;
-    }
     struct tm tm;
-    gmtime_r(&seconds, &tm);
+    gmtime_r(&second, &tm);
     out = put_digits(out, tm.tm_year + 1900, 4, '-');
     out = put_digits(out, tm.tm_mon + 1, 2, '-');
     out = put_digits(out, tm.tm_mday, 2, 'T');
     out = put_digits(out, tm.tm_hour, 2, ':');
     out = put_digits(out, tm.tm_min, 2, ':');
-    out = put_digits(out, tm.tm_sec, 2, '.');
-    out = put_digits(out, ms, 3, 'Z');
-    *out = '\0';
+    put_digits(out, tm.tm_sec, 2, '.');
+}
+
+void clock_iso(int64_t time_ms, char *out)
+{
+    // Most times are "now": the text of a second serves all its milliseconds.
+    static _Thread_local char second_text[SECOND_TEXT_LEN + 1];
+    static _Thread_local time_t second_known = -1;
+    time_t second = (time_t)(time_ms / 1000);
+    int ms = (int)(time_ms % 1000);
+    if (ms < 0) {
+        ms += 1000;
+        second--;
+    }
+    if (second != second_known) {
+        format_second(second, second_text);
+        second_known = second;
+    }
+    memcpy(out, second_text, SECOND_TEXT_LEN);
+    *put_digits(out + SECOND_TEXT_LEN, ms, 3, 'Z') = '\0';
 }
 
 static bool parse_relative(const char *text, int64_t *ret_time_ms)

@@ -19,6 +19,8 @@ static const struct {
 };
 
 static void set_message(struct err *err, enum err_code code, int sys_errno, const char *fmt,
+                        va_list args) PRINTF_LIKE(4, 0);
+static void set_message(struct err *err, enum err_code code, int sys_errno, const char *fmt,
                         va_list args)
 {
     err->code = code;

@@ -52,6 +52,19 @@ static void append_value(struct buf *out, const char *text)
         json_write_quoted(out, text, size);
 }
 
+static void append_number(struct buf *out, const struct log_field *field)
+{
+    if (!field->thousandths) {
+        json_write_digits(out, field->number);
+        return;
+    }
+    int rest = (int)(field->number % 1000);
+    char decimals[] = {'.', (char)('0' + rest / 100), (char)('0' + rest / 10 % 10),
+                       (char)('0' + rest % 10)};
+    json_write_digits(out, field->number / 1000);
+    buf_append(out, decimals, sizeof decimals);
+}
+
 static void format_text(struct buf *out, enum log_level level, const char *iso, const char *event,
                         const struct log_field *fields)
 {
@@ -67,7 +80,7 @@ static void format_text(struct buf *out, enum log_level level, const char *iso, 
         if (fields->text)
             append_value(out, fields->text);
         else
-            json_write_digits(out, fields->number);
+            append_number(out, fields);
     }
     buf_append_char(out, '\n');
 }
@@ -80,10 +93,11 @@ static void format_json(struct buf *out, enum log_level level, const char *iso, 
     json_member_str(out, "level", level_names[level]);
     json_member_str(out, "event", event);
     for (; fields->name; fields++) {
+        json_key(out, fields->name);
         if (fields->text)
-            json_member_str(out, fields->name, fields->text);
+            json_str(out, fields->text);
         else
-            json_member_int(out, fields->name, fields->number);
+            append_number(out, fields);
     }
     json_end_object(out);
     buf_append_char(out, '\n');

@@ -20,6 +20,7 @@ struct log_field {
     const char *name;
     const char *text; // NULL: the number counts
     int64_t number;
+    bool thousandths; // of the number
 };
 
 static inline struct log_field log_text(const char *name, const char *text)
@@ -30,6 +31,12 @@ static inline struct log_field log_text(const char *name, const char *text)
 static inline struct log_field log_int(const char *name, int64_t number)
 {
     return (struct log_field){.name = name, .number = number};
+}
+
+// Microseconds, shown as milliseconds with three decimals.
+static inline struct log_field log_ms(const char *name, uint64_t us)
+{
+    return (struct log_field){.name = name, .number = (int64_t)us, .thousandths = true};
 }
 
 #define LOG_TEXT(name, text)  log_text((name), (text))

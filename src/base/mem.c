@@ -113,16 +113,19 @@ char *arena_strndup(struct arena *a, const char *s, size_t size)
 
 char *arena_printf(struct arena *a, const char *fmt, ...)
 {
-    va_list args, again;
+    auto_free char *text = NULL;
+    va_list args;
     va_start(args, fmt);
-    va_copy(again, args);
-    int size = vsnprintf(NULL, 0, fmt, args);
+    int size = vasprintf(&text, fmt, args);
     va_end(args);
-    assert(size >= 0);
-    char *text = arena_alloc(a, (size_t)size + 1);
-    vsnprintf(text, (size_t)size + 1, fmt, again);
-    va_end(again);
-    return text;
+    return arena_strndup(a, check(size < 0 ? NULL : text), (size_t)size);
+}
+
+void arena_lend(struct arena *a, char *memory, size_t size)
+{
+    assert(!a->chunks && !a->next);
+    a->next = memory;
+    a->left = size;
 }
 
 void arena_dispose(struct arena *a)

@@ -33,6 +33,8 @@ struct arena {
 
 // An empty arena is all zeros; nothing is allocated before the first use.
 void arena_dispose(struct arena *a);
+// Gives an empty arena its first memory, aligned for any type; it stays the caller's.
+void arena_lend(struct arena *a, char *memory, size_t size);
 void *arena_alloc(struct arena *a, size_t size) __attribute__((returns_nonnull));
 void *arena_zalloc(struct arena *a, size_t size) __attribute__((returns_nonnull));
 char *arena_strdup(struct arena *a, const char *s) __attribute__((returns_nonnull));

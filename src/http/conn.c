@@ -9,7 +9,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "http/http_internal.h"
 
 struct conn_handshake {
@@ -20,6 +19,12 @@ struct conn_handshake {
 };
 
 // ---- Phases and deadlines ----
+
+// The time at which the loop's turn began: exact enough for deadlines of seconds.
+static uint64_t conn_now_us(const struct http_loop *loop)
+{
+    return uv_now(&loop->loop.uv) * 1000;
+}
 
 void conn_phase_set(struct http_conn *conn, enum conn_phase phase)
 {
@@ -32,7 +37,7 @@ void conn_phase_set(struct http_conn *conn, enum conn_phase phase)
     };
     conn->phase = phase;
     conn->deadline_us =
-        seconds[phase] ? clock_monotonic_us() + seconds[phase] * UINT64_C(1000000) : 0;
+        seconds[phase] ? conn_now_us(conn->loop) + seconds[phase] * UINT64_C(1000000) : 0;
 }
 
 // A plain client gets to know why; into a TLS stream nothing can be put from outside.
@@ -58,7 +63,7 @@ static void handshake_unpark(struct conn_handshake *hs)
 
 void conn_check_deadlines(struct http_loop *loop)
 {
-    uint64_t now = clock_monotonic_us();
+    uint64_t now = conn_now_us(loop);
     for (struct http_conn *conn = loop->conns; conn; conn = conn->next) {
         if (!conn->deadline_us || conn->deadline_us > now)
             continue;

@@ -67,8 +67,9 @@ struct http_config {
     void *loop_ctx;
 };
 
-// Starts the loops' threads; requests are answered from now on, and *ret_server is set before the first. Takes the listeners' descriptors.
-// The config's strings and tables stay the caller's and outlive the server.
+// Starts the loops' threads; requests are answered from now on, and *ret_server is set before the
+// first. Takes the listeners' descriptors. The config's strings and tables stay the caller's and
+// outlive the server.
 int http_server_start(const struct http_config *config, struct http_server **ret_server,
                       struct err *err) MUST_USE;
 // Stops accepting, refuses further requests and waits for those under way, up to `grace_ms`; then

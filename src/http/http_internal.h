@@ -9,6 +9,8 @@
 #include "http/http.h"
 
 #define HTTP_LISTENERS_MAX     16
+#define HTTP_REQUEST_ARENA     2048 // first memory of a request's arena: enough for an ordinary one
+#define HTTP_REQUESTS_KEPT     64   // that a loop keeps for reuse
 #define HTTP_REPLY_HEADERS_MAX 4
 
 struct http_server {
@@ -42,6 +44,8 @@ struct http_loop {
     struct http_conn *conns;  // all of them
     unsigned active;          // requests under way
     struct http_request *requests;
+    struct http_request *spare; // kept for reuse, by `next`
+    unsigned spare_count;
     struct buf log;
     atomic_size_t connections;
     struct http_event_stats
@@ -93,6 +97,7 @@ struct http_request {
     bool suspended;
     bool answered;  // by the handler
     bool abandoned; // answered in the handler's place, and gone but for the handler
+    _Alignas(max_align_t) char arena_memory[HTTP_REQUEST_ARENA];
 };
 
 // conn.c

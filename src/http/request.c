@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // One request: from MHD's calls to the handler and back.
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,7 +12,7 @@
 const uint32_t http_bucket_us[HTTP_BUCKETS] = {100,   250,   500,    1000,    2500,     5000,
                                                10000, 50000, 100000, 1000000, 10000000, 60000000};
 
-#define ETAG_SIZE     sizeof "W/\"0123456789abcdef-0123456789abcdef\""
+#define ETAG_SIZE     sizeof "W/\"0123456789abcdef\""
 #define SMALL_REPLY   ((size_t)4096)      // is always sent
 #define ETAG_BODY_MAX ((size_t)64 * 1024) // above, the hash costs more than a client could save
 
@@ -65,10 +64,36 @@ static int early_status(struct http_request *r)
     return 0;
 }
 
+// A request that is all zeros, but for its arena's memory.
+static struct http_request *request_take(struct http_loop *loop)
+{
+    struct http_request *r = loop->spare;
+    if (r) {
+        loop->spare = r->next;
+        loop->spare_count--;
+    } else {
+        r = mem_alloc(sizeof *r);
+    }
+    memset(r, 0, offsetof(struct http_request, arena_memory));
+    arena_lend(&r->arena, r->arena_memory, sizeof r->arena_memory);
+    return r;
+}
+
+static void request_give_back(struct http_loop *loop, struct http_request *r)
+{
+    if (loop->spare_count == HTTP_REQUESTS_KEPT) {
+        free(r);
+        return;
+    }
+    r->next = loop->spare;
+    loop->spare = r;
+    loop->spare_count++;
+}
+
 static struct http_request *request_new(struct http_loop *loop, struct MHD_Connection *mhd,
                                         const char *url, const char *method)
 {
-    struct http_request *r = mem_zalloc(sizeof *r);
+    struct http_request *r = request_take(loop);
     r->loop = loop;
     r->mhd = mhd;
     r->conn = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
@@ -113,15 +138,12 @@ static void log_request(struct http_request *r, uint64_t spent_us)
     enum log_level level = r->err && r->err->code == ERR_INTERNAL ? LOG_ERROR : LOG_INFO;
     if (!log_enabled(level))
         return;
-    char ms[24];
-    snprintf(ms, sizeof ms, "%llu.%03u", (unsigned long long)(spent_us / 1000),
-             (unsigned)(spent_us % 1000));
     struct log_field fields[8] = {
         LOG_TEXT("id", r->id.text),
         LOG_TEXT("account", r->account_id.text[0] ? r->account_id.text : "-"),
         LOG_TEXT("call", r->event ? r->event : r->path),
         LOG_INT("status", r->status),
-        LOG_TEXT("ms", ms),
+        log_ms("ms", spent_us),
     };
     if (r->err) {
         fields[5] = LOG_TEXT("error", r->err->message);
@@ -146,7 +168,7 @@ static void request_free(struct http_request *r)
         r->kept_release(r->kept);
     buf_dispose(&r->body);
     arena_dispose(&r->arena);
-    free(r);
+    request_give_back(r->loop, r);
 }
 
 void request_completed(void *cls UNUSED, struct MHD_Connection *mhd UNUSED, void **request_context,
@@ -181,10 +203,13 @@ static enum MHD_Result queue_answer(struct http_request *r)
 // FNV-1a of the bytes: quick to have and good enough to tell one answer from another.
 static void etag(const struct buf *body, char out[ETAG_SIZE])
 {
+    static const char hex[] = "0123456789abcdef";
     uint64_t hash = UINT64_C(0xcbf29ce484222325);
     for (size_t i = 0; i < body->size; i++)
         hash = (hash ^ (unsigned char)body->data[i]) * UINT64_C(0x100000001b3);
-    snprintf(out, ETAG_SIZE, "W/\"%zx-%016llx\"", body->size, (unsigned long long)hash);
+    memcpy(out, "W/\"0123456789abcdef\"", ETAG_SIZE);
+    for (size_t i = 0; i < 16; i++, hash >>= 4)
+        out[3 + i] = hex[hash & 15];
 }
 
 static void set_response(struct http_request *r, int status, const char *content_type,

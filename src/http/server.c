@@ -15,8 +15,9 @@
 #include "base/log.h"
 #include "http/http_internal.h"
 
-// MHD keeps a connection's request and reply headers in one pool of this size.
-#define CONN_POOL_SIZE ((size_t)16 * 1024)
+// MHD keeps a connection's request and reply headers in one pool of this size, and clears all of it
+// after each request.
+#define CONN_POOL_SIZE ((size_t)8 * 1024)
 #define LOG_BATCH_SIZE ((size_t)32 * 1024)
 
 // ---- Turning ----
@@ -293,6 +294,10 @@ static void close_loop(struct http_loop *loop)
     }
     log_flush(&loop->log);
     buf_dispose(&loop->log);
+    for (struct http_request *r = loop->spare, *next; r; r = next) {
+        next = r->next;
+        free(r);
+    }
     loop->server->config.loop_close(loop->data);
     loop_dispose(&loop->loop);
 }
