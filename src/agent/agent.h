@@ -23,8 +23,9 @@
 
 #include "proto/frame.h"
 
-#define AGENT_CONN_MAX 16
-#define AGENT_EXEC_MAX 4096
+#define AGENT_CONN_MAX   16
+#define AGENT_EXEC_MAX   4096
+#define AGENT_SPARES_MAX 4
 // Descriptors that came in and whose frame is not complete yet.
 #define AGENT_CONN_FDS_MAX 4
 // The text that says what was executed: longer ones are cut.
@@ -42,9 +43,10 @@ enum agent_result {
     RESULT_FILE_FAILED, // value: errno, syscall, size
 };
 
-// Written by the stream's process, read by the agent once that process is gone.
+// Written by the stream's process, `result` last; read by the agent.
 struct agent_slot {
-    uint32_t result;
+    _Atomic uint32_t result;
+    uint32_t reusable; // the supervisor waits for another command
     int32_t value;
     uint64_t size;
     char syscall[16];
@@ -64,7 +66,6 @@ struct agent_conn {
 
 enum exec_kind {
     EXEC_FREE,
-    EXEC_SPARE, // a supervisor that waits for its command
     EXEC_COMMAND,
     EXEC_FILE_READ,
     EXEC_FILE_WRITE,
@@ -82,7 +83,8 @@ struct exec {
     uint32_t kill_found;
     uint32_t stream;
     struct agent_conn *conn; // NULL: its hub is gone
-    pid_t pid;               // supervisor or file process, 0 once reaped
+    pid_t pid;               // supervisor or file process, 0 once it is gone or has become a spare
+    int job_fd;              // the supervisor's, -1: none
     int stdin_fd;            // never written
     int out_fd[2];           // -1: closed
     uint32_t drain_left;     // bytes
@@ -108,6 +110,12 @@ struct kill_scan {
     char dents[2048] __attribute__((aligned(8)));
 };
 
+// A supervisor without a command.
+struct spare {
+    pid_t pid;
+    int job_fd; // what it reads commands from
+};
+
 struct agent {
     int epoll_fd, listen_fd, signal_fd, proc_fd;
     struct agent_conn conns[AGENT_CONN_MAX];
@@ -115,9 +123,8 @@ struct agent {
     struct agent_slot *slots; // shared, one per exec
     uint32_t execs_used;      // all behind were never used
     struct exec *execs_free;
-    struct exec *spare; // NULL: none
-    int spare_job_fd;   // where it reads its command
-    bool spare_wanted;
+    struct spare spares[AGENT_SPARES_MAX];
+    unsigned spares_count;
     uint32_t heap[AGENT_EXEC_MAX]; // execs with a deadline, the earliest first
     uint32_t heap_size;
     uint32_t scripts; // counts, for file names
@@ -152,8 +159,7 @@ void exec_conn_ended(struct agent *a, struct agent_conn *conn);
 void exec_readable(struct agent *a, struct exec *exec, unsigned stream);
 void exec_service(struct agent *a, struct exec *exec); // goes on after having been blocked
 void exec_reaped(struct agent *a, pid_t pid, int status);
-void exec_spare_make(struct agent *a); // if one is wanted
-void exec_spare_end(struct agent *a);
+void exec_spares_end(struct agent *a);
 void exec_deadlines(struct agent *a, uint64_t now_ms);
 uint64_t exec_next_deadline(const struct agent *a);
 
@@ -165,10 +171,10 @@ struct command_job {
 };
 _Noreturn void supervisor_run(struct agent_slot *slot, const struct command_job *job,
                               const int fds[3]);
-// As above, with the job that supervisor_give has written to the other end of job_fd.
-_Noreturn void supervisor_run_spare(struct agent_slot *slot, int job_fd, const int fds[3]);
+// Carries out what supervisor_give writes to the other end of job_fd, a SOCK_SEQPACKET socket.
+_Noreturn void supervisor_serve(struct agent_slot *slots, int job_fd);
 #define SUPERVISOR_GIVE_MAX (32u * 1024) // bytes of a payload that can be given
-bool supervisor_give(int fd, const struct command_job *job);
+bool supervisor_give(int fd, uint32_t slot, const struct command_job *job, const int fds[3]);
 _Noreturn void file_run_read(struct agent_slot *slot, const char *path, uint64_t size_max,
                              int out_fd);
 _Noreturn void file_run_write(struct agent_slot *slot, const char *path, int content_fd);

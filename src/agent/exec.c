@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -113,11 +114,12 @@ static struct exec *exec_new(struct agent *a, enum exec_kind kind, struct agent_
     *exec = (struct exec){.kind = (uint8_t)kind,
                           .stream = stream,
                           .conn = conn,
+                          .job_fd = -1,
                           .stdin_fd = -1,
                           .out_fd = {-1, -1},
                           .heap_at = NO_PLACE};
     exec->ran = exec->ran_inline;
-    *slot_of(a, exec) = (struct agent_slot){.result = RESULT_NONE};
+    memset(slot_of(a, exec), 0, sizeof(struct agent_slot)); // RESULT_NONE
     return exec;
 }
 
@@ -148,6 +150,36 @@ static void finish(struct agent *a, struct exec *exec)
         exec_free(a, exec);
 }
 
+// ---- Spare supervisors. ----
+
+void exec_spares_end(struct agent *a)
+{
+    while (a->spares_count)
+        close(a->spares[--a->spares_count].job_fd); // at the end of it they exit
+}
+
+static void spare_reaped(struct agent *a, pid_t pid)
+{
+    for (unsigned i = 0; i < a->spares_count; i++) {
+        if (a->spares[i].pid != pid)
+            continue;
+        close(a->spares[i].job_fd);
+        a->spares[i] = a->spares[--a->spares_count];
+        return;
+    }
+}
+
+// The stream has no process any more.
+static void spare_keep(struct agent *a, struct exec *exec)
+{
+    if (a->spares_count < AGENT_SPARES_MAX && !a->shutdown_ms)
+        a->spares[a->spares_count++] = (struct spare){exec->pid, exec->job_fd};
+    else
+        close(exec->job_fd);
+    exec->pid = 0;
+    exec->job_fd = -1;
+}
+
 // ---- Results. ----
 
 static void set_outcome(struct exec *exec, enum exec_outcome outcome, int value)
@@ -172,6 +204,8 @@ static void take_result(struct agent *a, struct exec *exec, int own_status)
     const struct agent_slot *slot = slot_of(a, exec);
     if (exec->known)
         return;
+    if (exec->pid && exec->job_fd >= 0 && slot->reusable)
+        spare_keep(a, exec);
     exec->size = slot->size;
     switch ((enum agent_result)slot->result) {
     case RESULT_WAITED:
@@ -365,15 +399,12 @@ static struct exec *find_pid(struct agent *a, pid_t pid)
 void exec_reaped(struct agent *a, pid_t pid, int status)
 {
     struct exec *exec = find_pid(a, pid);
-    if (!exec)
-        return;
-    exec->pid = 0;
-    if (exec->kind == EXEC_SPARE) {
-        if (exec == a->spare)
-            exec_spare_end(a);
-        exec_free(a, exec);
+    if (!exec) {
+        spare_reaped(a, pid);
         return;
     }
+    exec->pid = 0;
+    close_end(&exec->job_fd);
     const bool was_killed = exec->killing;
     kill_end(a, exec);
     take_result(a, exec, status);
@@ -429,7 +460,7 @@ static bool pipes_open(struct exec *exec, struct exec_pipes *ret_pipes)
 {
     int ends[2];
     *ret_pipes = (struct exec_pipes){{-1, -1, -1}};
-    const bool command = exec->kind == EXEC_COMMAND || exec->kind == EXEC_SPARE;
+    const bool command = exec->kind == EXEC_COMMAND;
     if (command) {
         if (pipe2(ends, O_CLOEXEC) < 0)
             return false;
@@ -532,78 +563,68 @@ static bool check_texts(const struct frame_exec *frame, const uint8_t *payload, 
     return at == size;
 }
 
-// ---- The spare supervisor. ----
-
-void exec_spare_make(struct agent *a)
-{
-    struct exec_pipes pipes = {{-1, -1, -1}};
-    int job[2];
-    if (!a->spare_wanted || a->spare || a->shutdown_ms)
-        return;
-    a->spare_wanted = false;
-    struct exec *exec = exec_new(a, EXEC_SPARE, NULL, 0);
-    if (!exec)
-        return;
-    if (!pipes_open(exec, &pipes) || pipe2(job, O_CLOEXEC) < 0) {
-        pipes_close_child(&pipes);
-        exec_free(a, exec);
-        return;
-    }
-    exec->pid = fork();
-    if (exec->pid == 0)
-        supervisor_run_spare(slot_of(a, exec), job[0], pipes.child);
-    close(job[0]);
-    pipes_close_child(&pipes);
-    if (exec->pid < 0) {
-        close(job[1]);
-        exec_free(a, exec);
-        return;
-    }
-    a->spare = exec;
-    a->spare_job_fd = job[1];
-}
-
-// Its process ends when it finds that no command comes.
-void exec_spare_end(struct agent *a)
-{
-    if (!a->spare)
-        return;
-    close(a->spare_job_fd);
-    a->spare = NULL;
-}
-
-// Gives the job to it. NULL: there is none, or the job is too large for it, or it has been killed.
-static struct exec *spare_take(struct agent *a, const struct command_job *job)
-{
-    struct exec *exec = a->spare;
-    if (!exec || job->size > SUPERVISOR_GIVE_MAX)
-        return NULL;
-    const bool given = supervisor_give(a->spare_job_fd, job);
-    exec_spare_end(a);
-    return given ? exec : NULL;
-}
-
 // ---- Commands. ----
 
-// False: no process; the stream is refused.
-static bool start_supervisor(struct agent *a, struct exec *exec, const struct command_job *job)
+// Gives the job to a spare supervisor. False: there is none, or the job is too large, or all have
+// been killed.
+static bool give_to_spare(struct agent *a, struct exec *exec, const struct command_job *job,
+                          const int fds[3])
+{
+    while (a->spares_count && job->size <= SUPERVISOR_GIVE_MAX) {
+        const struct spare spare = a->spares[--a->spares_count];
+        kill(spare.pid, SIGCONT); // a user may have stopped all processes
+        if (supervisor_give(spare.job_fd, index_of(a, exec), job, fds)) {
+            exec->pid = spare.pid;
+            exec->job_fd = spare.job_fd;
+            return true;
+        }
+        close(spare.job_fd);
+    }
+    return false;
+}
+
+// Makes a spare supervisor; when that fails, there is none.
+static void spare_make(struct agent *a)
+{
+    int ends[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+        return;
+    const pid_t pid = fork();
+    if (pid == 0)
+        supervisor_serve(a->slots, ends[0]);
+    close(ends[0]);
+    if (pid < 0)
+        close(ends[1]);
+    else
+        a->spares[a->spares_count++] = (struct spare){pid, ends[1]};
+}
+
+static bool start_supervisor(struct agent *a, struct exec *exec, const struct command_job *job,
+                             const int fds[3])
+{
+    if (job->size <= SUPERVISOR_GIVE_MAX && a->spares_count == 0)
+        spare_make(a);
+    if (give_to_spare(a, exec, job, fds))
+        return true;
+    const pid_t pid = fork();
+    if (pid == 0)
+        supervisor_run(slot_of(a, exec), job, fds);
+    if (pid < 0)
+        return false;
+    exec->pid = pid;
+    return true;
+}
+
+static void command_start(struct agent *a, struct exec *exec, const struct command_job *job,
+                          uint32_t timeout_ms)
 {
     struct exec_pipes pipes;
-    if (!pipes_open(exec, &pipes)) {
+    if (!pipes_open(exec, &pipes) || !start_supervisor(a, exec, job, pipes.child)) {
         exec_abandon(a, exec, &pipes, errno);
-        return false;
-    }
-    exec->pid = fork();
-    if (exec->pid == 0)
-        supervisor_run(slot_of(a, exec), job, pipes.child);
-    if (exec->pid < 0) {
-        const int error = errno;
-        exec->pid = 0;
-        exec_abandon(a, exec, &pipes, error);
-        return false;
+        return;
     }
     pipes_close_child(&pipes);
-    return true;
+    exec_started(a, exec, timeout_ms);
 }
 
 static void exec_describe(struct exec *exec, const struct frame_exec *frame,
@@ -619,31 +640,6 @@ static void exec_describe(struct exec *exec, const struct frame_exec *frame,
     exec->script = true;
 }
 
-static void command_start(struct agent *a, struct agent_conn *conn, uint32_t stream,
-                          const struct frame_exec *frame, const struct command_job *job,
-                          int refusal)
-{
-    struct exec *exec = refusal ? NULL : spare_take(a, job);
-    const bool started = exec != NULL;
-    if (started) {
-        exec->kind = EXEC_COMMAND;
-        exec->conn = conn;
-        exec->stream = stream;
-    } else {
-        exec = exec_new(a, EXEC_COMMAND, conn, stream);
-    }
-    if (!exec) {
-        refuse_without_place(a, conn, stream, EXEC_NOT_STARTED);
-        return;
-    }
-    exec_describe(exec, frame, job);
-    a->spare_wanted = true;
-    if (refusal)
-        refuse(a, exec, refusal);
-    else if (started || start_supervisor(a, exec, job))
-        exec_started(a, exec, frame->timeout_ms);
-}
-
 bool exec_command(struct agent *a, struct agent_conn *conn, uint32_t stream, uint8_t *payload,
                   size_t size)
 {
@@ -657,8 +653,16 @@ bool exec_command(struct agent *a, struct agent_conn *conn, uint32_t stream, uin
     if (frame.script)
         name_script(a, script_path);
     const struct command_job job = {payload, size, frame.script ? script_path : NULL};
-    const int refusal = has_nul ? EINVAL : a->shutdown_ms ? ESHUTDOWN : 0;
-    command_start(a, conn, stream, &frame, &job, refusal);
+    struct exec *exec = exec_new(a, EXEC_COMMAND, conn, stream);
+    if (!exec) {
+        refuse_without_place(a, conn, stream, EXEC_NOT_STARTED);
+        return true;
+    }
+    exec_describe(exec, &frame, &job);
+    if (has_nul || a->shutdown_ms)
+        refuse(a, exec, has_nul ? EINVAL : ESHUTDOWN);
+    else
+        command_start(a, exec, &job, frame.timeout_ms);
     return true;
 }
 

@@ -72,7 +72,7 @@ void agent_begin_shutdown(struct agent *a, uint32_t grace_ms)
     if (a->shutdown_ms && a->shutdown_ms <= at)
         return;
     a->shutdown_ms = at;
-    exec_spare_end(a);
+    exec_spares_end(a);
     kill(-1, SIGTERM);
     kill(-1, SIGCONT);
 }
@@ -138,7 +138,6 @@ static void loop_once(struct agent *a)
         signals_read(a);
     if (signals || a->shutdown_ms)
         processes_left = reap(a);
-    exec_spare_make(a);
     const uint64_t now = agent_now_ms();
     exec_deadlines(a, now);
     kill_tick(a, now);

@@ -4,8 +4,9 @@
 // command below itself, also those that have made themselves daemons, so that the whole tree can be
 // found and killed. When the command ends it ends too, and daemons that are left go to PID 1.
 //
-// Making it costs a fifth of the time of a short command. So one is kept in reserve, which has its
-// pipes already and waits for its command on another one.
+// Making it costs a fifth of the time of a short command. So one whose command has left nothing
+// behind stays, if the agent has use for it, and is given the next: the agent sends the payload and
+// the ends of the pipes over a socket.
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -13,11 +14,13 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/uio.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "agent/agent.h"
+
+#define JOB_FD 3 // where commands come from
 
 struct command {
     char *directory;
@@ -25,36 +28,24 @@ struct command {
     uint32_t cpu_seconds;
 };
 
-static _Noreturn void end_not_started(struct agent_slot *slot, int error)
-{
-    slot->value = error;
-    slot->result = RESULT_NOT_STARTED;
-    _exit(0);
-}
-
 // The file belongs to the reply: the agent removes it.
 static int write_script(const char *path, const char *text, size_t size)
 {
+    int error = 0;
     const int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0700);
     if (fd < 0)
         return errno;
-    while (size) {
+    while (size && !error) {
         const ssize_t written = write(fd, text, size);
         if (written < 0 && errno != EINTR)
-            return errno;
+            error = errno;
         if (written > 0) {
             text += written;
             size -= (size_t)written;
         }
     }
     close(fd);
-    return 0;
-}
-
-static void take_descriptors(const int fds[3])
-{
-    for (int i = 0; i < 3; i++)
-        dup2(fds[i], i);
+    return error;
 }
 
 // The texts lie one behind the other, each led by its size; once all are found, the byte behind
@@ -74,18 +65,25 @@ static bool find_texts(const struct command_job *job, size_t count, char **texts
     return true;
 }
 
+static size_t texts_size(uint32_t args_count)
+{
+    return ((size_t)args_count + 3) * sizeof(char *);
+}
+
 static int prepare_argv(const struct command_job *job, uint32_t args_count, struct command *command)
 {
-    const size_t count = (size_t)args_count + 2;
-    char **texts = mmap(NULL, (count + 1) * sizeof *texts, PROT_READ | PROT_WRITE,
+    char **texts = mmap(NULL, texts_size(args_count), PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (texts == MAP_FAILED)
         return ENOMEM;
-    if (!find_texts(job, count, texts))
-        return EINVAL;
-    command->directory = texts[0];
-    command->argv = texts + 1;
-    return 0;
+    command->directory = NULL;
+    if (find_texts(job, (size_t)args_count + 2, texts)) {
+        command->directory = texts[0];
+        command->argv = texts + 1;
+        return 0;
+    }
+    munmap(texts, texts_size(args_count));
+    return EINVAL;
 }
 
 static int prepare_script(const struct command_job *job, struct command *command)
@@ -100,20 +98,21 @@ static int prepare_script(const struct command_job *job, struct command *command
 }
 
 // Between vfork and exec: shares all memory with the supervisor, which waits meanwhile.
-static _Noreturn void become_command(struct agent_slot *slot, const struct command *command)
+static _Noreturn void become_command(const struct command *command, volatile int *error)
 {
     sigset_t none;
     setsid();
-    if (chdir(command->directory) < 0)
-        end_not_started(slot, errno);
-    if (command->cpu_seconds) {
-        const struct rlimit cpu = {command->cpu_seconds, command->cpu_seconds};
-        setrlimit(RLIMIT_CPU, &cpu);
+    if (chdir(command->directory) == 0) {
+        if (command->cpu_seconds) {
+            const struct rlimit cpu = {command->cpu_seconds, command->cpu_seconds};
+            setrlimit(RLIMIT_CPU, &cpu);
+        }
+        sigemptyset(&none);
+        sigprocmask(SIG_SETMASK, &none, NULL);
+        execvp(command->argv[0], command->argv);
     }
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    execvp(command->argv[0], command->argv);
-    end_not_started(slot, errno);
+    *error = errno;
+    _exit(127);
 }
 
 static int wait_for(pid_t command)
@@ -128,83 +127,132 @@ static int wait_for(pid_t command)
     }
 }
 
-// Standard input, output and error are the command's already, nothing else is open.
-static _Noreturn void supervise(struct agent_slot *slot, const struct command_job *job)
+// Standard input, output and error are the command's already. Returns an errno if it was not
+// started.
+static int run_command(const struct command *command, int *ret_status)
+{
+    volatile int error = 0;
+    const pid_t pid = vfork();
+    if (pid == 0)
+        become_command(command, &error);
+    if (pid < 0)
+        return errno;
+    *ret_status = wait_for(pid);
+    return error;
+}
+
+static int run_job(const struct command_job *job, int *ret_status)
 {
     struct frame_exec frame;
     memcpy(&frame, job->payload, sizeof frame);
     struct command command = {.cpu_seconds = frame.cpu_seconds};
     int error = prepare_argv(job, frame.args_count, &command);
-    if (!error && job->script_path)
-        error = prepare_script(job, &command);
     if (error)
-        end_not_started(slot, error);
-    const pid_t pid = vfork();
-    if (pid == 0)
-        become_command(slot, &command);
-    if (pid < 0)
-        end_not_started(slot, errno);
-    const int status = wait_for(pid);
-    if (slot->result == RESULT_NONE) {
-        slot->value = status;
-        slot->result = RESULT_WAITED;
-    }
-    // This process has kept the pipes open until now: at their end the agent finds the result.
+        return error;
+    char **texts = command.argv - 1;
+    if (job->script_path)
+        error = prepare_script(job, &command);
+    if (!error)
+        error = run_command(&command, ret_status);
+    munmap(texts, texts_size(frame.args_count));
+    return error;
+}
+
+static bool nothing_left(void)
+{
+    pid_t pid;
+    do
+        pid = waitpid(-1, NULL, WNOHANG);
+    while (pid > 0 || (pid < 0 && errno == EINTR));
+    return pid < 0;
+}
+
+// This process has kept the pipes open until now: at their end the agent finds the result.
+static void tell(struct agent_slot *slot, int error, int status, bool reusable)
+{
+    slot->value = error ? error : status;
+    slot->reusable = reusable;
+    slot->result = error ? RESULT_NOT_STARTED : RESULT_WAITED;
     close_range(0, 2, 0);
-    _exit(0);
 }
 
 _Noreturn void supervisor_run(struct agent_slot *slot, const struct command_job *job,
                               const int fds[3])
 {
-    take_descriptors(fds);
+    int status = 0;
+    for (int i = 0; i < 3; i++)
+        dup2(fds[i], i);
     close_range(3, ~0u, 0);
     prctl(PR_SET_CHILD_SUBREAPER, 1);
-    supervise(slot, job);
+    const int error = run_job(job, &status);
+    tell(slot, error, status, false);
+    _exit(0);
 }
 
-// ---- The spare one. ----
+// ---- Those that are given one command after the other. ----
 
 struct given_job {
-    uint32_t size;
+    uint32_t slot, size;
     char script_path[AGENT_SCRIPT_MAX]; // "": none
 };
 
-// Fits into a pipe as a whole, so it does not block.
-bool supervisor_give(int fd, const struct command_job *job)
+union given_control {
+    struct cmsghdr header;
+    char bytes[CMSG_SPACE(3 * sizeof(int))];
+};
+
+bool supervisor_give(int fd, uint32_t slot, const struct command_job *job, const int fds[3])
 {
-    struct given_job given = {.size = (uint32_t)job->size};
+    struct given_job given = {.slot = slot, .size = (uint32_t)job->size};
+    union given_control control = {.header = {.cmsg_level = SOL_SOCKET,
+                                              .cmsg_type = SCM_RIGHTS,
+                                              .cmsg_len = CMSG_LEN(3 * sizeof(int))}};
+    memcpy(CMSG_DATA(&control.header), fds, 3 * sizeof(int));
     if (job->script_path)
         memcpy(given.script_path, job->script_path, strlen(job->script_path));
-    const struct iovec parts[] = {{&given, sizeof given}, {job->payload, job->size}};
-    return writev(fd, parts, 2) == (ssize_t)(sizeof given + job->size);
+    struct iovec parts[] = {{&given, sizeof given}, {job->payload, job->size}};
+    const struct msghdr message = {.msg_iov = parts,
+                                   .msg_iovlen = 2,
+                                   .msg_control = &control,
+                                   .msg_controllen = sizeof control};
+    return sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) ==
+           (ssize_t)(sizeof given + job->size);
 }
 
-static bool read_all(int fd, void *bytes, size_t size)
+// The descriptors become 0, 1 and 2, which are free.
+static bool receive_job(struct given_job *ret_given, uint8_t *payload, size_t payload_max)
 {
-    for (size_t done = 0; done < size;) {
-        const ssize_t got = read(fd, (char *)bytes + done, size - done);
-        if (got == 0 || (got < 0 && errno != EINTR))
-            return false;
-        if (got > 0)
-            done += (size_t)got;
-    }
-    return true;
+    union given_control control;
+    struct iovec parts[] = {{ret_given, sizeof *ret_given}, {payload, payload_max}};
+    struct msghdr message = {.msg_iov = parts,
+                             .msg_iovlen = 2,
+                             .msg_control = &control,
+                             .msg_controllen = sizeof control};
+    ssize_t got;
+    do
+        got = recvmsg(JOB_FD, &message, 0);
+    while (got < 0 && errno == EINTR);
+    return got > (ssize_t)sizeof *ret_given && !(message.msg_flags & (MSG_CTRUNC | MSG_TRUNC)) &&
+           (size_t)got == sizeof *ret_given + ret_given->size;
 }
 
-_Noreturn void supervisor_run_spare(struct agent_slot *slot, int job_fd, const int fds[3])
+_Noreturn void supervisor_serve(struct agent_slot *slots, int job_fd)
 {
     static uint8_t payload[SUPERVISOR_GIVE_MAX + 1];
     struct given_job given;
-    take_descriptors(fds);
-    dup2(job_fd, 3);
-    close_range(4, ~0u, 0);
+    bool reusable = true;
+    dup2(job_fd, JOB_FD);
+    close_range(0, 2, 0);
+    close_range(JOB_FD + 1, ~0u, 0);
+    fcntl(JOB_FD, F_SETFD, FD_CLOEXEC);
     prctl(PR_SET_CHILD_SUBREAPER, 1);
-    if (!read_all(3, &given, sizeof given) || given.size >= sizeof payload ||
-        !read_all(3, payload, given.size))
-        _exit(0);
-    close(3);
-    const struct command_job job = {payload, given.size,
-                                    given.script_path[0] ? given.script_path : NULL};
-    supervise(slot, &job);
+    while (reusable && receive_job(&given, payload, SUPERVISOR_GIVE_MAX)) {
+        const struct command_job job = {payload, given.size,
+                                        given.script_path[0] ? given.script_path : NULL};
+        int status = 0;
+        const int error = run_job(&job, &status);
+        reusable = nothing_left();
+        tell(&slots[given.slot], error, status, reusable);
+    }
+    _exit(0);
 }
