@@ -146,24 +146,24 @@ static void append_program(const struct exec_request *r, struct buf *out)
     buf_append_char(out, ')');
 }
 
+// In a buffer of its own: behind other text the JSON would begin with a comma.
 static void append_spawn_error(const struct exec_request *r, struct buf *out)
 {
     const char *program = r->exec.script ? "bash" : r->command;
-    json_begin_object(out);
-    json_member_int(out, "errno", -r->exec.value);
-    json_member_str(out, "code", err_errno_name(r->exec.value));
-    json_key(out, "syscall");
-    buf_append_str(out, "\"spawn ");
-    auto_buf struct buf quoted = {0};
-    json_write_quoted(&quoted, program, strlen(program));
-    buf_append(out, quoted.data + 1, quoted.size - 1);
-    json_member_str(out, "path", program);
-    json_key(out, "spawnargs");
-    json_begin_array(out);
+    auto_buf struct buf error = {0}, call = {0};
+    buf_printf(&call, "spawn %s", program);
+    json_begin_object(&error);
+    json_member_int(&error, "errno", -r->exec.value);
+    json_member_str(&error, "code", err_errno_name(r->exec.value));
+    json_member_str(&error, "syscall", buf_cstr(&call));
+    json_member_str(&error, "path", program);
+    json_key(&error, "spawnargs");
+    json_begin_array(&error);
     for (size_t i = 0; i < r->args_count && !r->exec.script; i++)
-        json_str(out, r->args[i]);
-    json_end_array(out);
-    json_end_object(out);
+        json_str(&error, r->args[i]);
+    json_end_array(&error);
+    json_end_object(&error);
+    buf_append(out, error.data, error.size);
 }
 
 // The REASON of the contract's error text; empty if it is a success.

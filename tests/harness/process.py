@@ -61,3 +61,36 @@ def wait_until(condition, timeout_s, what):
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {timeout_s} s: {what}")
         select.select([], [], [], 0.01)
+
+
+def with_text(text):
+    """The ids of all processes on this machine whose command line holds `text`; zombies have none."""
+    found = set()
+    for folder in pathlib.Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                line = (folder / "cmdline").read_bytes()
+            except OSError:
+                continue  # it ended meanwhile
+            if text.encode() in line:
+                found.add(int(folder.name))
+    return found
+
+
+def threads(pid):
+    return _status_number(pid, "Threads")
+
+
+def memory_peak_kb(pid):
+    """The most memory that a process has had resident."""
+    return _status_number(pid, "VmHWM")
+
+
+def _status_number(pid, field):
+    lines = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
+    return int(next(line.split()[1] for line in lines if line.startswith(f"{field}:")))
+
+
+def descriptors(pid):
+    """How many descriptors a process has open."""
+    return len(list(pathlib.Path(f"/proc/{pid}/fd").iterdir()))
