@@ -196,16 +196,24 @@ static bool read_authorization(const char *header, struct arena *arena, const ch
     return true;
 }
 
-// Sets call->caller, or answers. True if the call may go on.
-static bool identify(struct api_call *call, struct api_loop *l, const char *key)
-{
+// What a request proves itself with. `key` is "" when blank; `owner` is known already or NULL.
+struct credentials {
+    const char *header, *key;
     const struct key_owner *owner;
+};
+
+// Sets call->caller, or answers. True if the call may go on.
+static bool identify(struct api_call *call, struct api_loop *l,
+                     const struct credentials *credentials)
+{
+    const struct key_owner *owner = credentials->owner;
     struct err err;
-    if (!*key && call->endpoint->access == API_ANYONE) {
+    if (!owner && !*credentials->key && call->endpoint->access == API_ANYONE) {
         call->caller.anonymous = true;
         return true;
     }
-    if (key_cache_resolve(&l->keys, l->svc, l->session, key, &owner, &err)) {
+    if (!owner && key_cache_resolve(&l->keys, l->svc, l->session, credentials->header,
+                                    credentials->key, &owner, &err)) {
         api_fail(call, &err);
         return false;
     }
@@ -283,7 +291,7 @@ static void free_body(void *body)
 }
 
 static void dispatch(struct http_request *request, struct api_loop *l,
-                     const struct api_endpoint *endpoint, const char *key)
+                     const struct api_endpoint *endpoint, const struct credentials *credentials)
 {
     size_t size;
     struct err err;
@@ -305,27 +313,29 @@ static void dispatch(struct http_request *request, struct api_loop *l,
     }
     struct api_call *call = call_new(request, l, endpoint, body);
     call->params = params;
-    if (identify(call, l, key))
+    if (identify(call, l, credentials))
         endpoint->handler(call, params);
 }
 
 void api_v1_handle(struct http_request *request, void *ctx UNUSED)
 {
     struct api_loop *l = http_request_loop_data(request);
-    const char *name = event_of(http_request_path(request)), *key;
+    struct arena *arena = http_request_arena(request);
+    const char *name = event_of(http_request_path(request));
     const struct api_entry *entry = map_get(&l->by_name, name, strlen(name));
+    struct credentials credentials = {.header = http_request_header(request, "Authorization")};
     http_request_set_event(request, entry ? entry->endpoint->name : "unknown",
                            entry ? entry->index : 0);
-    const char *authorization = http_request_header(request, "Authorization");
-    if (!authorization) {
+    if (!credentials.header) {
         refuse(request, 400, "You must provide authentication via an API key.");
-    } else if (!read_authorization(authorization, http_request_arena(request), &key)) {
-        refuse(
-            request, 400,
-            arena_printf(http_request_arena(request), "Unknown authorization type '%.100s'", key));
-    } else if (!entry) {
-        refuse_unknown(request, name);
-    } else {
-        dispatch(request, l, entry->endpoint, key);
+        return;
     }
+    credentials.owner = key_cache_find(&l->keys, l->svc->db, credentials.header);
+    if (!credentials.owner && !read_authorization(credentials.header, arena, &credentials.key))
+        refuse(request, 400,
+               arena_printf(arena, "Unknown authorization type '%.100s'", credentials.key));
+    else if (!entry)
+        refuse_unknown(request, name);
+    else
+        dispatch(request, l, entry->endpoint, &credentials);
 }

@@ -8,14 +8,19 @@
 #include "svc/keys.h"
 
 struct key_cache {
-    struct map entries;
+    struct map
+        entries; // by the whole Authorization header, so that it need not be taken apart again
     uint64_t epoch;
 };
 
 void key_cache_dispose(struct key_cache *cache);
-// As key_resolve, from memory if it can. *ret_owner is borrowed until the next call.
+// Whose key a header holds, if that is remembered; NULL if not. Borrowed until the next call.
+const struct key_owner *key_cache_find(struct key_cache *cache, const struct db *db,
+                                       const char *header);
+// As key_resolve for the key that the header holds, and remembers a known one. *ret_owner is
+// borrowed until the next call.
 int key_cache_resolve(struct key_cache *cache, struct svc *svc, struct db_session *session,
-                      const char *key, const struct key_owner **ret_owner,
+                      const char *header, const char *key, const struct key_owner **ret_owner,
                       struct err *err) MUST_USE;
 
 #endif

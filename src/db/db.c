@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "db/backend.h"
 
 _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "epochs are shared between processes");
@@ -243,6 +244,27 @@ void db_rows_close(struct db_rows *rows)
 void db_rows_close_ptr(struct db_rows **rows)
 {
     db_rows_close(*rows);
+}
+
+static int run_bare(struct db_session *session, const struct db_stmt *stmt, struct err *err)
+{
+    auto_rows struct db_rows *rows = NULL;
+    int rc = session->db->backend->query(session, stmt, DB_NO_ARGS, &rows, err);
+    return rc ? rc : session->db->backend->rows_next(rows, err);
+}
+
+int db_read_begin(struct db_session *session, struct err *err)
+{
+    static const struct db_stmt begin = {"BEGIN"};
+    return run_bare(session, &begin, err);
+}
+
+void db_read_end(struct db_session *session)
+{
+    static const struct db_stmt commit = {"COMMIT"};
+    struct err err;
+    if (run_bare(session, &commit, &err))
+        log_err(LOG_WARNING, "read_end_failed", &err);
 }
 
 int db_exec(struct db_session *session, const struct db_stmt *stmt, const struct db_value *args,

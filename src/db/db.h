@@ -93,6 +93,11 @@ void db_rows_close(struct db_rows *rows);
 void db_rows_close_ptr(struct db_rows **rows);
 #define auto_rows CLEANUP(db_rows_close_ptr)
 
+// Lets several reads see one state of the database, for less than they cost one by one. Every begin
+// that succeeds has its end.
+int db_read_begin(struct db_session *session, struct err *err) MUST_USE;
+void db_read_end(struct db_session *session);
+
 // Runs a statement that changes rows. *ret_changed (may be NULL) is how many. ERR_CONFLICT when a
 // unique key or another constraint refuses it, ERR_NO_SPACE when the disk is full. Only inside a
 // transaction.

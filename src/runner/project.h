@@ -73,6 +73,8 @@ struct projects {
     pthread_t thread;
     atomic_size_t running;
     bool closing;
+    bool ended; // nobody submits calls any more
+    struct loop_message shut_message, close_message;
     unsigned loading; // workers that hold a project
     struct map by_id;
     struct agent_io io;

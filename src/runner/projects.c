@@ -308,18 +308,15 @@ int projects_open(const struct projects_config *config, struct projects **ret_pr
 
 void projects_drained(struct projects *projects)
 {
-    if (projects->closing && !projects->loading)
+    if (projects->ended && !projects->loading)
         loop_stop(&projects->loop);
 }
 
-struct closing {
-    struct loop_message message;
-    struct projects *projects;
-};
-
-static void on_close(struct loop_message *message)
+// What waits fails now, what comes later fails at once.
+static void shut(struct projects *projects)
 {
-    struct projects *projects = CONTAINER(message, struct closing, message)->projects;
+    if (projects->closing)
+        return;
     projects->closing = true;
     while (projects->adoptions)
         adoption_next(projects);
@@ -327,13 +324,29 @@ static void on_close(struct loop_message *message)
     for (void *value; map_next(&projects->by_id, &position, &value);)
         project_drop(value);
     runner_link_dispose(&projects->runner);
+}
+
+static void on_shut(struct loop_message *message)
+{
+    shut(CONTAINER(message, struct projects, shut_message));
+}
+
+void projects_shut(struct projects *projects)
+{
+    loop_post(&projects->loop, &projects->shut_message, on_shut);
+}
+
+static void on_close(struct loop_message *message)
+{
+    struct projects *projects = CONTAINER(message, struct projects, close_message);
+    shut(projects);
+    projects->ended = true;
     projects_drained(projects);
 }
 
 void projects_close(struct projects *projects)
 {
-    struct closing closing = {.projects = projects};
-    loop_post(&projects->loop, &closing.message, on_close);
+    loop_post(&projects->loop, &projects->close_message, on_close);
     pthread_join(projects->thread, NULL);
     job_pool_dispose(&projects->jobs);
     agent_io_dispose(&projects->io);

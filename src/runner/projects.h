@@ -56,8 +56,10 @@ int projects_open(const struct projects_config *config, struct projects **ret_pr
                   struct err *err) MUST_USE;
 // A new channel after the runner was replaced (any thread). Takes the descriptor.
 void projects_runner_replaced(struct projects *projects, int runner_fd);
-// Fails the calls that still wait with ERR_UNAVAILABLE; sandboxes and their commands go on. Ends
-// the thread.
+// From now on calls fail with ERR_UNAVAILABLE, those that wait and those to come. Any thread, once.
+void projects_shut(struct projects *projects);
+// No call is submitted any more. Fails the calls that still wait with ERR_UNAVAILABLE; sandboxes
+// and their commands go on. Ends the thread.
 void projects_close(struct projects *projects);
 
 // ---- Calls: fill, submit from any thread, wait for `done` on `loop`; alive until then. Strings

@@ -211,8 +211,9 @@ static void watch(struct hub *hub)
 static void close_hub(struct hub *hub)
 {
     http_server_drain(hub->metrics.http, STOP_GRACE_MS);
-    projects_close(hub->svc.projects);
+    projects_shut(hub->svc.projects);
     http_server_stop(hub->metrics.http);
+    projects_close(hub->svc.projects);
     db_close(hub->db);
     loop_dispose(&hub->loop);
     svc_dispose(&hub->svc);

@@ -78,11 +78,27 @@ static bool sent_before(const struct api_strings *ids, struct map *seen, size_t 
     return map_set(seen, ids->items[i], UUID_LEN, seen) != NULL;
 }
 
+static int write_names(struct api_call *call, const struct api_strings *ids,
+                       const struct uuid *parsed, struct buf *out, struct err *err)
+{
+    struct map CLEANUP(map_dispose) seen = {0};
+    int rc = db_read_begin(call->session, err);
+    if (rc)
+        return rc;
+    json_begin_object(out);
+    for (size_t i = 0; i < ids->count && !rc; i++) {
+        if (!sent_before(ids, &seen, i))
+            rc = write_name(call, ids->items[i], &parsed[i], out, err);
+    }
+    json_end_object(out);
+    db_read_end(call->session);
+    return rc;
+}
+
 static void handle_get_usernames(struct api_call *call, const void *params)
 {
     const struct api_strings *ids = &((const struct get_usernames_params *)params)->account_ids;
     struct uuid *parsed = arena_alloc(call->arena, (ids->count + 1) * sizeof *parsed);
-    struct map CLEANUP(map_dispose) seen = {0};
     auto_buf struct buf names = {0};
     struct err err;
     if (ids->count > LIMIT_USERNAMES) {
@@ -95,15 +111,10 @@ static void handle_get_usernames(struct api_call *call, const void *params)
             return;
         }
     }
-    json_begin_object(&names);
-    for (size_t i = 0; i < ids->count; i++) {
-        if (!sent_before(ids, &seen, i) &&
-            write_name(call, ids->items[i], &parsed[i], &names, &err)) {
-            api_fail(call, &err);
-            return;
-        }
+    if (write_names(call, ids, parsed, &names, &err)) {
+        api_fail(call, &err);
+        return;
     }
-    json_end_object(&names);
     struct buf *out = api_reply(call);
     json_key(out, "usernames");
     json_raw(out, names.data, names.size);
