@@ -209,7 +209,7 @@ static int delete_project(struct run *run, bool purge, struct err *err)
     *err = call.err;
     if (!rc)
         rc = db_write(run->store.db, apply_delete, &deletion, err);
-    return rc || !purge ? rc : project_home_remove(&run->project_id, err);
+    return rc || !purge ? rc : project_folders_remove(&run->project_id, err);
 }
 
 int cli_project_delete(struct cli *cli)

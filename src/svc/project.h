@@ -76,8 +76,9 @@ int project_list(struct db_session *session, const struct project_filter *filter
 // In a transaction.
 int project_delete(struct db_session *txn, const struct uuid *project_id, bool purge,
                    struct err *err) MUST_USE;
-// Removes the home and all in it; nothing happens if there is none. Blocking.
-int project_home_remove(const struct uuid *project_id, struct err *err) MUST_USE;
+// Removes the home and the run folder of a project that does not run, with all in them, as far as
+// they are there. Blocking.
+int project_folders_remove(const struct uuid *project_id, struct err *err) MUST_USE;
 
 // ---- For the running of projects ----
 

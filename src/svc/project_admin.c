@@ -169,13 +169,20 @@ static bool run(const char *program, const char *option, const char *operand, co
 }
 
 // rm and chmod cope with trees of any depth; folders that their owner has shut are opened first.
-int project_home_remove(const struct uuid *project_id, struct err *err)
+static int remove_tree(const char *path, struct err *err)
 {
-    char home[PROJECT_HOME_SIZE];
+    if (access(path, F_OK))
+        return 0;
+    if (run("chmod", "-R", "u+rwX", path) && run("rm", "-rf", "--", path))
+        return 0;
+    return err_set(err, ERR_INTERNAL, "%s cannot be removed", path);
+}
+
+int project_folders_remove(const struct uuid *project_id, struct err *err)
+{
+    char home[PROJECT_HOME_SIZE], run_folder[PROJECT_HOME_SIZE];
     project_home(project_id, home);
-    if (access(home, F_OK))
-        return 0;
-    if (run("chmod", "-R", "u+rwX", home) && run("rm", "-rf", "--", home))
-        return 0;
-    return err_set(err, ERR_INTERNAL, "%s cannot be removed", home);
+    snprintf(run_folder, sizeof run_folder, "run/%s", project_id->text);
+    int rc = remove_tree(home, err);
+    return rc ? rc : remove_tree(run_folder, err);
 }
