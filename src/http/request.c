@@ -12,9 +12,10 @@
 const uint32_t http_bucket_us[HTTP_BUCKETS] = {100,   250,   500,    1000,    2500,     5000,
                                                10000, 50000, 100000, 1000000, 10000000, 60000000};
 
-#define ETAG_SIZE     sizeof "W/\"0123456789abcdef\""
-#define SMALL_REPLY   ((size_t)4096)      // is always sent
-#define ETAG_BODY_MAX ((size_t)64 * 1024) // above, the hash costs more than a client could save
+#define ETAG_SIZE      sizeof "W/\"0123456789abcdef\""
+#define DISCARD_FACTOR 4
+#define SMALL_REPLY    ((size_t)4096)      // is always sent
+#define ETAG_BODY_MAX  ((size_t)64 * 1024) // above, the hash costs more than a client could save
 
 // ---- Memory ----
 
@@ -48,20 +49,29 @@ static const struct http_route *find_route(const struct http_request *r)
     return NULL;
 }
 
-// The status to refuse the request with before its body is read, or 0.
+// What is read and thrown away of a body that is refused, so that the client gets to see why: most
+// clients look for an answer only when they have sent all.
+static size_t discard_max(const struct http_request *r)
+{
+    return DISCARD_FACTOR * r->loop->server->config.body_size_max;
+}
+
+static bool length_within(struct http_request *r, size_t size_max)
+{
+    const char *length = http_request_header(r, "Content-Length");
+    int64_t size;
+    return !length || (text_parse_int64(length, 0, INT64_MAX, &size) && (uint64_t)size <= size_max);
+}
+
+// The status to refuse the request with, whatever its body is, or 0.
 static int early_status(struct http_request *r)
 {
     const struct http_server *server = r->loop->server;
-    const char *length = http_request_header(r, "Content-Length");
-    int64_t size;
     if (r->loop->stopping)
         return 503;
     if (!r->route)
         return 404;
-    if (length && (!text_parse_int64(length, 0, INT64_MAX, &size) ||
-                   (uint64_t)size > server->config.body_size_max))
-        return 413;
-    return 0;
+    return length_within(r, server->config.body_size_max) ? 0 : 413;
 }
 
 // A request that is all zeros, but for its arena's memory.
@@ -239,7 +249,8 @@ static void set_response(struct http_request *r, int status, const char *content
         MHD_add_response_header(r->response, MHD_HTTP_HEADER_ETAG, tag);
     if (deflated)
         MHD_add_response_header(r->response, MHD_HTTP_HEADER_CONTENT_ENCODING, "gzip");
-    if (r->loop->stopping || status == 413)
+    if (r->loop->stopping || status == 413 ||
+        (r->early_status && !length_within(r, discard_max(r))))
         MHD_add_response_header(r->response, MHD_HTTP_HEADER_CONNECTION, "close");
     for (size_t i = 0; i < r->reply_headers_count; i++)
         MHD_add_response_header(r->response, r->reply_headers[i].name, r->reply_headers[i].value);
@@ -325,7 +336,7 @@ static enum MHD_Result take_upload(struct http_request *r, const char *upload, s
     *upload_size = 0;
     if (r->early_status) {
         r->discarded += size;
-        return r->discarded <= size_max ? MHD_YES : MHD_NO;
+        return r->discarded <= discard_max(r) ? MHD_YES : MHD_NO;
     }
     if (r->body.size + size > size_max) {
         r->early_status = 413;
@@ -373,7 +384,7 @@ enum MHD_Result request_handle(void *cls, struct MHD_Connection *mhd, const char
     struct http_request *r = *request_context;
     if (!r) {
         r = *request_context = request_new(cls, mhd, url, method);
-        if (r->early_status != 413)
+        if (!r->early_status || length_within(r, discard_max(r)))
             return MHD_YES;
     } else if (*upload_size) {
         return take_upload(r, upload, upload_size);

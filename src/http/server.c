@@ -95,6 +95,32 @@ static void mhd_log(void *cls UNUSED, const char *fmt, va_list args)
     log_event(LOG_DEBUG, "mhd", LOG_TEXT("text", text));
 }
 
+static int hex_digit(char c)
+{
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
+}
+
+// Decodes in place. MHD's own would let %00 end a path in its middle; here it stands for itself, as
+// any '%' that is no escape does.
+static size_t unescape(void *cls UNUSED, struct MHD_Connection *mhd UNUSED, char *text)
+{
+    char *out = text;
+    for (const char *p = text; *p; p++) {
+        int high = *p == '%' ? hex_digit(p[1]) : -1, low = high >= 0 ? hex_digit(p[2]) : -1;
+        if (low >= 0 && high + low > 0) {
+            *out++ = (char)(high * 16 + low);
+            p += 2;
+        } else {
+            *out++ = *p;
+        }
+    }
+    *out = '\0';
+    return (size_t)(out - text);
+}
+
 static struct MHD_Daemon *start_mhd(struct http_loop *loop, int fd)
 {
     const struct http_config *config = &loop->server->config;
@@ -114,11 +140,12 @@ static struct MHD_Daemon *start_mhd(struct http_loop *loop, int fd)
     }
     return MHD_start_daemon(
         flags, 0, NULL, NULL, request_handle, loop, MHD_OPTION_EXTERNAL_LOGGER, mhd_log, NULL,
-        MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONN_POOL_SIZE,
-        MHD_OPTION_CONNECTION_LIMIT, config->connections_max / config->loops + 1,
-        MHD_OPTION_CONNECTION_TIMEOUT, config->idle_timeout_s, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
-        MHD_OPTION_NOTIFY_CONNECTION, conn_notify, loop, MHD_OPTION_NOTIFY_COMPLETED,
-        request_completed, NULL, MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
+        MHD_OPTION_UNESCAPE_CALLBACK, unescape, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONN_POOL_SIZE, MHD_OPTION_CONNECTION_LIMIT,
+        config->connections_max / config->loops + 1, MHD_OPTION_CONNECTION_TIMEOUT,
+        config->idle_timeout_s, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_NOTIFY_CONNECTION,
+        conn_notify, loop, MHD_OPTION_NOTIFY_COMPLETED, request_completed, NULL, MHD_OPTION_ARRAY,
+        tls, MHD_OPTION_END);
 }
 
 static int open_daemons(struct http_loop *loop, struct err *err)
