@@ -2,6 +2,7 @@
 // One request: from MHD's calls to the handler and back.
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -419,14 +420,25 @@ const char *http_request_body(struct http_request *r, size_t *ret_size)
     return r->body.size ? r->body.data : "";
 }
 
+static enum MHD_Result add_forwarded(void *cls, enum MHD_ValueKind kind UNUSED, const char *name,
+                                     const char *value)
+{
+    if (value && !strcasecmp(name, "X-Forwarded-For"))
+        buf_printf(cls, ",%s", value);
+    return MHD_YES;
+}
+
 const char *http_request_client(struct http_request *r)
 {
     if (!r->client) {
         char text[ADDRESS_TEXT_SIZE];
+        // A proxy may append to the client's header or add one of its own: lines are one list.
+        auto_buf struct buf forwarded = {0};
         const union MHD_ConnectionInfo *info =
             MHD_get_connection_info(r->mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+        MHD_get_connection_values(r->mhd, MHD_HEADER_KIND, add_forwarded, &forwarded);
         address_client(r->loop->server->config.trusted_proxies, info->client_addr,
-                       http_request_header(r, "X-Forwarded-For"), text);
+                       forwarded.size ? buf_cstr(&forwarded) : NULL, text);
         r->client = arena_strdup(&r->arena, text);
     }
     return r->client;

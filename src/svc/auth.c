@@ -54,14 +54,16 @@ static int finish_in_txn(struct db_session *txn, void *arg, struct err *err)
         " VALUES ($1, $2, $3, $4, $5, $6)"};
     struct auth_token_call *call = arg;
     int64_t now = clock_now_ms();
+    // Of guesses that were under way together, the first that fails shuts out the others, right or
+    // wrong.
+    int rc = check_failures(txn, call, err);
+    if (rc)
+        return rc;
     if (!call->verified)
         return db_exec(
             txn, &note,
             DB_ARGS(DB_TEXT(call->caller.account_id.text), DB_TEXT(call->target.text), DB_INT(now)),
             NULL, err);
-    int rc = check_failures(txn, call, err);
-    if (rc)
-        return rc;
     token_random(call->token, AUTH_TOKEN_LEN);
     rc = db_exec(txn, &insert,
                  DB_ARGS(DB_TEXT(call->token), DB_TEXT(call->target.text), DB_INT(now),
