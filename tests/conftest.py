@@ -39,6 +39,12 @@ def pytest_runtest_makereport(item, call):
             report.sections.append((f"log of the hub in {hub.data}", hub.log_tail()))
 
 
+def pytest_make_parametrize_id(val, argname):
+    """Bytes and long texts do not become parts of a test's name: the workers would disagree about what a clock or chance
+    put into them, and nobody could read it. The parameter's name and number stand for them."""
+    return argname if isinstance(val, bytes) or (isinstance(val, str) and len(val) > 80) else None
+
+
 @pytest.fixture(scope="session")
 def _session_hub(tmp_path_factory):
     hub = Hub(tmp_path_factory.mktemp("hub") / "data")
