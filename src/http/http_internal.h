@@ -93,6 +93,7 @@ struct http_request {
     size_t discarded;
     void *kept; // for the handler, released with the request
     void (*kept_release)(void *what);
+    bool turned;      // has seen the end of a turn of the loop
     bool handed_over; // to the handler
     bool suspended;
     bool answered;  // by the handler
@@ -114,6 +115,8 @@ enum MHD_Result request_handle(void *cls, struct MHD_Connection *mhd, const char
                                size_t *upload_size, void **request_context);
 void request_completed(void *cls, struct MHD_Connection *mhd, void **request_context,
                        enum MHD_RequestTerminationCode code);
+// After MHD_run: tells clients whose body is still to come that their header is here.
+void request_acknowledge_fresh(struct http_loop *loop);
 // Answers all that still wait for their handlers with 503.
 void request_abandon_all(struct http_loop *loop);
 

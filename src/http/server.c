@@ -65,6 +65,7 @@ static void on_check(uv_check_t *check)
     loop->due = false;
     for (size_t i = 0; i < loop->server->config.listeners_count; i++)
         MHD_run(loop->daemons[i].mhd);
+    request_acknowledge_fresh(loop);
     if (loop->server->config.tls_cert_pem)
         conn_park_handshakes(loop);
     if (loop->log.size > LOG_BATCH_SIZE)

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Every example of the interface's own description, run as it stands: host, key, ids and addresses put in."""
+import json
+import re
+import subprocess
+
+import pytest
+
+from harness.examples import run, shape
+from harness.server import COHUB
+
+BLOCK = re.compile(r"```\n(.*?)\n```", re.DOTALL)
+
+
+def _examples():
+    events = json.loads(subprocess.run([COHUB, "api"], capture_output=True, check=True).stdout)["events"]
+    for event, entry in events.items():
+        blocks = [block for block in BLOCK.findall(entry["description"]) if "curl" in block]
+        for number, block in enumerate(blocks):
+            command, _, reply = block.partition(" ==> ")
+            yield pytest.param(event, number, command, reply, id=f"{event}-{number}")
+
+
+def _fill_in(hub, command, event, number):
+    """The example with values that exist on this hub, and whatever it relies on made."""
+    me = hub.account()
+    project = hub.project(me)
+    hub.exec(me, project, "mkdir Private")
+    hub.call("write_text_file_to_project", key=me, project_id=project, path="Assignments/A1/h1.txt", content="hello")
+    ids = {"e49e86aa-192f-410b-8269-4b89fd934fba": project}
+    email = f"john-{me.id}@example.com"
+    command = command.replace("https://cocalc.com", hub.url).replace("sk_abcdefQWERTY090900000000", me.key)
+    command = command.replace("john00@example.com", email)
+    if event == "get_usernames":
+        for example in re.findall(r"[0-9a-f-]{36}", command):
+            ids[example] = hub.call("create_account", key=me, first_name="A", last_name="B")["account_id"]
+    if event == "user_auth":
+        made = hub.call("create_account", key=me, email_address=email, password="secret_password")
+        ids["99ebde5c-58f8-4e29-b6e4-b55b8fd71a1b"] = made["account_id"]
+    if event == "create_account" and number == 1:  # the same address again
+        hub.call("create_account", key=me, email_address=email, password="xyzabc09090")
+    for example, real in ids.items():
+        command = command.replace(example, real)
+    return command
+
+
+@pytest.mark.parametrize("event, number, command, reply", _examples())
+def test_example(hub, event, number, command, reply):
+    replies = run(_fill_in(hub, command, event, number))
+    assert [shape(value) for value in replies] == [shape(json.loads(reply))]
+
+
+def test_every_endpoint_has_an_example():
+    events = json.loads(subprocess.run([COHUB, "api"], capture_output=True, check=True).stdout)["events"]
+    assert [event for event, entry in events.items() if "curl" not in entry["description"]] == []
