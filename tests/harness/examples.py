@@ -13,7 +13,7 @@ def shape(value):
         return {"UUID" if UUID.fullmatch(key) else key: item if key == "event" else shape(item)
                 for key, item in value.items()}
     if isinstance(value, list):
-        return [shape(item) for item in value]
+        return sorted((shape(item) for item in value), key=repr)  # some come in any order
     return type(value).__name__
 
 
