@@ -143,16 +143,23 @@ void api_fail(struct api_call *call, const struct err *err)
     api_error(call, "%s", err->message);
 }
 
-static void refuse(struct http_request *request, int status, const char *text)
+// `log_text` stands in the log.
+static void refuse_noting(struct http_request *request, int status, const char *text,
+                          const char *log_text)
 {
     struct buf out = {0};
     struct err err;
-    err_set(&err, ERR_INVALID, "%s", text);
+    err_set(&err, ERR_INVALID, "%s", log_text);
     http_request_set_error(request, &err);
     json_begin_object(&out);
     json_member_str(&out, "error", text);
     json_end_object(&out);
     http_reply(request, status, HTTP_JSON, &out);
+}
+
+static void refuse(struct http_request *request, int status, const char *text)
+{
+    refuse_noting(request, status, text, text);
 }
 
 void api_refuse(struct api_call *call, const char *fmt, ...)
@@ -332,8 +339,10 @@ void api_v1_handle(struct http_request *request, void *ctx UNUSED)
     }
     credentials.owner = key_cache_find(&l->keys, l->svc->db, credentials.header);
     if (!credentials.owner && !read_authorization(credentials.header, arena, &credentials.key))
-        refuse(request, 400,
-               arena_printf(arena, "Unknown authorization type '%.100s'", credentials.key));
+        // The word may be a key whose sender forgot the scheme.
+        refuse_noting(request, 400,
+                      arena_printf(arena, "Unknown authorization type '%.100s'", credentials.key),
+                      "unknown authorization type");
     else if (!entry)
         refuse_unknown(request, name);
     else

@@ -16,6 +16,7 @@ struct conn_handshake {
     struct http_conn *conn; // NULL once the connection is gone
     gnutls_session_t session;
     bool parked;
+    bool finished_sent, finished_received;
 };
 
 // ---- Phases and deadlines ----
@@ -100,16 +101,20 @@ static void on_handshake_readable(uv_poll_t *poll, int status UNUSED, int events
 static _Thread_local struct http_loop
     *handshake_loop; // GnuTLS's hook is told nothing but the session
 
+// Each side says that it has finished, in an order that depends on the version and on resumption:
+// what comes first is not the end.
 static int on_handshake_finished(gnutls_session_t session, unsigned type UNUSED,
-                                 unsigned when UNUSED, unsigned incoming UNUSED,
+                                 unsigned when UNUSED, unsigned incoming,
                                  const gnutls_datum_t *message UNUSED)
 {
-    for (struct http_conn *conn = handshake_loop->conns; conn; conn = conn->next) {
-        if (conn->handshake && conn->handshake->session == session) {
-            handshake_end(conn);
-            break;
-        }
-    }
+    struct http_conn *conn = handshake_loop->conns;
+    while (conn && !(conn->handshake && conn->handshake->session == session))
+        conn = conn->next;
+    if (!conn)
+        return 0;
+    *(incoming ? &conn->handshake->finished_received : &conn->handshake->finished_sent) = true;
+    if (conn->handshake->finished_received && conn->handshake->finished_sent)
+        handshake_end(conn);
     return 0;
 }
 

@@ -207,6 +207,15 @@ static void watch(struct hub *hub)
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+static void ignore_further_signals(void)
+{
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigprocmask(SIG_BLOCK, &signals, NULL);
+}
+
 // Clients first, then what they may be waiting for, then what that has written.
 static void close_hub(struct hub *hub)
 {
@@ -236,6 +245,7 @@ int hub_run(struct serve *serve, int control_fd)
     log_event(LOG_INFO, "started", LOG_INT("listeners", serve->listeners_count),
               LOG_INT("loops", serve->loops));
     loop_run(&hub.loop);
+    ignore_further_signals(); // which would end the process once the loop is gone
     close_hub(&hub);
     log_event(LOG_INFO, "stopped", LOG_INT("pid", getpid()));
     return 0;
