@@ -180,11 +180,19 @@ static struct project_launch *launch_begin(struct project *project)
     return project->launch;
 }
 
+// An agent that does not greet is waited for as long as a start may take, as it may only just be
+// coming up; who wants it to end waits no longer than for one that has greeted.
+static uint32_t greeting_wait_ms(const struct project *project)
+{
+    uint32_t left = time_left_ms(project);
+    return TAILQ_EMPTY(&project->stops) || left < STOP_TIMEOUT_MS ? left : STOP_TIMEOUT_MS;
+}
+
 static void probe(struct project *project)
 {
     int rc = agent_conn_open(&project->projects->io, &project->id, project, &project->conn);
     if (!rc) {
-        enter(project, PHASE_PROBING, time_left_ms(project));
+        enter(project, PHASE_PROBING, greeting_wait_ms(project));
     } else if (nobody_listens(rc)) {
         project_absent(project);
     } else if (!deadline_passed(project)) {
@@ -385,6 +393,8 @@ void project_add_job(struct project *project, struct job *job)
         project_find(project);
     else if (project->phase == PHASE_RUNNING)
         project_serve(project);
+    else if (project->phase == PHASE_PROBING && project->conn && is_stop)
+        enter(project, PHASE_PROBING, greeting_wait_ms(project));
 }
 
 // ---- Its end ----
