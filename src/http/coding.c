@@ -11,7 +11,6 @@
 
 #define INFLATE_WINDOW_ANY (MAX_WBITS + 32) // gzip or zlib, by its header
 #define GZIP_WINDOW        (MAX_WBITS + 16)
-#define GZIP_SIZE_MIN      ((size_t)1024) // below, the saving is less than a packet
 #define GZIP_MEMORY_LEVEL  5
 
 static int inflate_into(z_stream *z, struct buf *out, size_t size_max)
@@ -74,7 +73,7 @@ bool coding_accepts_gzip(const char *accept)
 bool coding_gzip(struct buf *body)
 {
     z_stream z = {.next_in = (Bytef *)body->data, .avail_in = (uInt)body->size};
-    if (body->size < GZIP_SIZE_MIN || body->size > UINT_MAX / 2 ||
+    if (body->size < CODING_SIZE_MIN || body->size > UINT_MAX / 2 ||
         deflateInit2(&z, Z_BEST_SPEED, Z_DEFLATED, GZIP_WINDOW, GZIP_MEMORY_LEVEL,
                      Z_DEFAULT_STRATEGY) != Z_OK)
         return false;

@@ -15,6 +15,9 @@
 int coding_inflate(const char *encoding, struct buf *body, size_t size_max,
                    struct err *err) MUST_USE;
 
+// A smaller answer is not worth it: the saving would be less than a packet.
+#define CODING_SIZE_MIN ((size_t)1024)
+
 // Whether an Accept-Encoding (may be NULL) lets an answer be gzip.
 bool coding_accepts_gzip(const char *accept);
 // Replaces `body` by its gzip form if that is worth it; false and unchanged if not.

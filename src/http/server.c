@@ -86,6 +86,7 @@ static void on_tick(uv_timer_t *timer)
 
 // ---- Set-up of a loop ----
 
+static void mhd_log(void *cls, const char *fmt, va_list args) PRINTF_LIKE(2, 0);
 static void mhd_log(void *cls UNUSED, const char *fmt, va_list args)
 {
     char text[256];
