@@ -142,7 +142,10 @@ static uint32_t time_left_ms(const struct project *project)
 static void remember_failure(struct project *project, const char *text, int sys_errno)
 {
     struct err *err = &project->launch->err;
-    err_set(err, ERR_UNAVAILABLE, "the project failed to start");
+    if (sys_errno == ENOSPC || sys_errno == EDQUOT)
+        err_set(err, ERR_NO_SPACE, "the project failed to start: no space left on the disk");
+    else
+        err_set(err, ERR_UNAVAILABLE, "the project failed to start");
     if (sys_errno)
         err_detail(err, "%s: %s", err_errno_name(sys_errno), text);
     else

@@ -84,6 +84,13 @@ static void remove_run_file(const struct uuid *project_id, const char *name)
     unlink(path);
 }
 
+static void remove_run_files(const struct uuid *project_id)
+{
+    static const char *const names[] = {"agent.sock", "pid", "info", "log"};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        remove_run_file(project_id, names[i]);
+}
+
 static bool read_process(pid_t pid, struct process *ret_process)
 {
     char path[32], text[SMALL_FILE];
@@ -105,12 +112,18 @@ static bool read_process(pid_t pid, struct process *ret_process)
 
 // ---- Who runs in a project: run/UUID/pid and info. ----
 
-static void write_pid_file(const struct uuid *project_id, pid_t pid)
+// Has the disk keep room for what is written to a small file later, without making it longer.
+static int reserve(int fd)
+{
+    return fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, SMALL_FILE) < 0 && errno != EOPNOTSUPP ? -errno
+                                                                                        : 0;
+}
+
+static void write_pid_file(const struct uuid *project_id, int fd, pid_t pid)
 {
     struct process process;
     char text[64];
-    auto_fd int fd = open_run_file(project_id, "pid", O_WRONLY | O_TRUNC);
-    if (fd < 0 || !read_process(pid, &process))
+    if (!read_process(pid, &process))
         return;
     const int size =
         snprintf(text, sizeof text, "%d %llu\n", (int)pid, (unsigned long long)process.start_ticks);
@@ -271,33 +284,63 @@ static void remember_child(struct runner *r, pid_t pid, const struct uuid *proje
     r->children[r->children_count++] = (struct child){pid, *project_id};
 }
 
+// What a start writes. bubblewrap must not find the disk full: it would end and leave its half-made
+// sandbox behind, which nobody could find.
+struct run_files {
+    int log_fd, info_fd, pid_fd;
+};
+
+static void run_files_dispose(struct run_files *files)
+{
+    fd_close(&files->log_fd);
+    fd_close(&files->info_fd);
+    fd_close(&files->pid_fd);
+}
+
+static int run_files_open(const struct uuid *project_id, struct run_files *ret_files,
+                          struct err *err)
+{
+    CLEANUP(run_files_dispose)
+    struct run_files files = {open_run_file(project_id, "log", O_RDWR | O_TRUNC | O_APPEND),
+                              open_run_file(project_id, "info", O_WRONLY | O_TRUNC),
+                              open_run_file(project_id, "pid", O_WRONLY | O_TRUNC)};
+    int rc = files.log_fd < 0 || files.info_fd < 0 || files.pid_fd < 0 ? -errno : 0;
+    if (rc == 0)
+        rc = reserve(files.info_fd);
+    if (rc == 0)
+        rc = reserve(files.pid_fd);
+    if (rc < 0)
+        return err_set_errno(err, ERR_INTERNAL, -rc, "cannot write to the project's run folder");
+    *ret_files = files;
+    files = (struct run_files){-1, -1, -1};
+    return 0;
+}
+
 static int start_locked(struct runner *r, const struct runner_request *request,
                         const struct uuid *project_id, struct err *err)
 {
     auto_fd int listen_fd = -1;
+    CLEANUP(run_files_dispose) struct run_files files = {-1, -1, -1};
     pid_t pid;
-    const int rc = listen_for_agent(project_id, &listen_fd);
+    int rc = run_files_open(project_id, &files, err);
+    if (rc < 0)
+        return rc;
+    rc = listen_for_agent(project_id, &listen_fd);
     if (rc < 0)
         return err_set_errno(err, ERR_INTERNAL, -rc, "cannot make the agent's socket");
-    auto_fd int log_fd = open_run_file(project_id, "log", O_RDWR | O_TRUNC | O_APPEND);
-    auto_fd int info_fd = open_run_file(project_id, "info", O_WRONLY | O_TRUNC);
-    if (log_fd < 0 || info_fd < 0)
-        return err_set_errno(err, ERR_INTERNAL, errno, "cannot write to the project's run folder");
     const struct sandbox_spec spec = {.project_id = *project_id,
                                       .image = request->image[0] ? request->image : NULL,
                                       .network = request->network,
                                       .env = request->env,
                                       .env_size = request->env_size,
                                       .listen_fd = listen_fd,
-                                      .info_fd = info_fd,
-                                      .log_fd = log_fd};
-    const int started = sandbox_start(&r->host, &spec, &pid, err);
-    if (started < 0) {
-        remove_run_file(project_id, "agent.sock");
-        return started;
-    }
+                                      .info_fd = files.info_fd,
+                                      .log_fd = files.log_fd};
+    rc = sandbox_start(&r->host, &spec, &pid, err);
+    if (rc < 0)
+        return rc;
     remember_child(r, pid, project_id);
-    write_pid_file(project_id, pid);
+    write_pid_file(project_id, files.pid_fd, pid);
     return 0;
 }
 
@@ -313,7 +356,12 @@ static int start(struct runner *r, const struct runner_request *request,
     if (rc < 0)
         return err_set_errno(err, ERR_UNAVAILABLE, -rc, "cannot take the project's lock");
     *ret_running = agent_answers(project_id);
-    return *ret_running ? 0 : start_locked(r, request, project_id, err);
+    if (*ret_running)
+        return 0;
+    rc = start_locked(r, request, project_id, err);
+    if (rc < 0)
+        remove_run_files(project_id);
+    return rc;
 }
 
 // ---- Ending. ----
@@ -442,9 +490,7 @@ static void clean_up(const struct uuid *project_id, pid_t pid)
     if (!read_pid_file(project_id, &owner, &start_ticks) || owner != pid ||
         agent_answers(project_id))
         return;
-    static const char *const names[] = {"agent.sock", "pid", "info", "log"};
-    for (size_t i = 0; i < ARRAY_LEN(names); i++)
-        remove_run_file(project_id, names[i]);
+    remove_run_files(project_id);
 }
 
 static bool child_ended(struct runner *r, const struct child *child, int status)

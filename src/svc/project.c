@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/json.h"
@@ -184,12 +185,29 @@ static int insert_project(struct db_session *txn, void *arg, struct err *err)
                         NULL, err);
 }
 
+static void drop_home(struct work *work)
+{
+    char home[PROJECT_HOME_SIZE];
+    project_home(&CONTAINER(work, struct project_create, work)->project_id, home);
+    rmdir(home);
+}
+
+static void on_home_dropped(struct work *work)
+{
+    struct project_create *create = CONTAINER(work, struct project_create, work);
+    create->done(create);
+}
+
 static void on_inserted(struct db_write *write)
 {
     struct project_create *create = write->arg;
     create->rc = write->rc;
     create->err = write->err;
-    if (!create->rc && create->start)
+    if (create->rc) {
+        work_submit(create->loop, &create->work, drop_home, on_home_dropped);
+        return;
+    }
+    if (create->start)
         start_in_background(create->svc, &create->project_id);
     create->done(create);
 }

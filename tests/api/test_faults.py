@@ -83,6 +83,9 @@ def test_a_full_disk(small_hub):
     project = hub.project(account)
     hub.exec(account, project, "echo before > file; mkdir folder")
     other = hub.account(password="a password")
+    stopped_one, new = hub.project(account), hub.project(account)
+    hub.exec(account, stopped_one, "true")
+    hub.cli("project", "stop", stopped_one)
     with full_disk(hub):
         reply = hub.call("write_text_file_to_project", key=account, project_id=project, path="file", content="x" * 100_000)
         assert reply["event"] == "error"
@@ -91,25 +94,25 @@ def test_a_full_disk(small_hub):
         assert hub.exec(account, project, "echo from memory; cat file")["stdout"] == "from memory\nbefore\n"
         reply = hub.exec(account, project, "head -c 100000 /dev/zero > new")
         assert reply["event"] == "error" and "No space left on device" in reply["error"]
-        failed = None
-        for n in range(3000):  # what the database's files have room for still goes in
-            reply = hub.call("create_project", key=account, title="T" * 5000)
-            if reply["event"] == "error":
-                failed = reply
-                break
-        assert failed and failed["error"].startswith(f"Failed to create new project '{'T' * 5000}' -- \""), failed
+        for one in (stopped_one, new):
+            assert hub.exec(account, one, "true")["error"] == "the project failed to start: no space left on the disk"
+            assert not hub.sandbox(one)
+        homes = set(os.listdir(hub.data / "projects"))
+        replies = [hub.call("create_project", key=account, title="T" * 5000) for _ in range(40)]
+        failed = [reply["error"] for reply in replies if reply["event"] == "error"]
+        assert set(failed) == {f"Failed to create new project '{'T' * 5000}' -- \"The disk of the database is full.\""}
+        assert len(os.listdir(hub.data / "projects")) == len(homes) + 40 - len(failed)
         assert hub.call("ping", key=account)["event"] == "pong"
         assert hub.call("get_usernames", key=account, account_ids=[other.id])["usernames"][other.id]["first_name"] == "Ada"
         shown = hub.cli("project", "list", "--account", account.id)
     assert shown[-1]["project_id"] == project
-    works(hub, account, project)
+    for one in (project, stopped_one, new):
+        works(hub, account, one)
     hub.restart()
     works(hub, account, project)
-    assert len(hub.cli("project", "list", "--account", account.id)) >= len(shown)
     assert not [name for name in os.listdir(hub.data / "projects" / project) if name.startswith(".cohub")]
     listed = {entry["project_id"] for entry in hub.cli("project", "list")}
-    homes = set(os.listdir(hub.data / "projects"))
-    assert listed <= homes
+    assert {entry["project_id"] for entry in shown} <= listed == set(os.listdir(hub.data / "projects"))
 
 
 # ---- The agent ----
