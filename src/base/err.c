@@ -47,7 +47,8 @@ int err_set_errno(struct err *err, enum err_code code, int sys_errno, const char
         va_start(args, fmt);
         set_message(err, code, sys_errno, fmt, args);
         va_end(args);
-        snprintf(err->detail, sizeof err->detail, "%s", strerror(sys_errno));
+        if (!strstr(err->message, strerror(sys_errno)))
+            snprintf(err->detail, sizeof err->detail, "%s", strerror(sys_errno));
     }
     return -(int)code;
 }

@@ -78,8 +78,13 @@ int cli_account_create(struct cli *cli)
     auto_buf struct buf out = {0};
     struct cli_store store;
     struct err err;
-    if (!cli_get(cli, "email")) {
+    const char *email = cli_get(cli, "email");
+    if (!email || !*email) {
         fputs("cohub account create: --email is missing\n", stderr);
+        return CLI_USAGE;
+    }
+    if (!wanted && cli_get(cli, "password-file")) {
+        fputs("cohub account create: --password-file or --no-password, not both\n", stderr);
         return CLI_USAGE;
     }
     if (wanted && read_password(cli, password, &generated, &err))

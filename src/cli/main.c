@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "cli/cli.h"
 
 static const struct cli_option account_create_options[] = {
@@ -183,6 +184,10 @@ static int read_option(struct cli *cli, int argc, char **argv, int *at)
 static int read_words(struct cli *cli, int argc, char **argv)
 {
     bool options = true;
+    for (int i = 0; i < argc; i++) {
+        if (!utf8_valid(argv[i], strlen(argv[i])))
+            return usage(cli->command, "an argument is not valid UTF-8", "");
+    }
     for (int i = 0; i < argc; i++) {
         int rc = CLI_OK;
         if (options && !strcmp(argv[i], "--"))

@@ -149,17 +149,36 @@ static int set(struct config *config, size_t i, const char *value, enum config_s
 
 struct file_reader {
     struct config *config;
-    struct err *err;
+    FILE *file;
+    int line;
+    struct err err; // the first
+    int err_line;
 };
+
+// A line for the parser, which would take the rest of one that does not fit for the next line.
+static char *read_line(char *line, int size, void *stream)
+{
+    struct file_reader *reader = stream;
+    if (!fgets(line, size, reader->file))
+        return NULL;
+    reader->line++;
+    if (strchr(line, '\n') || feof(reader->file))
+        return line;
+    if (!reader->err.code)
+        err_set(&reader->err, ERR_INVALID, "longer than %d characters", size - 2);
+    reader->err_line = reader->line;
+    return NULL;
+}
 
 static int on_ini(void *user, const char *section, const char *name, const char *value)
 {
     struct file_reader *reader = user;
-    if (reader->err->code)
+    if (reader->err.code)
         return 0;
+    reader->err_line = reader->line;
     for (size_t i = 0; i < CONFIG_KEYS; i++) {
         if (!strcmp(keys[i].section, section) && !strcmp(keys[i].name, name))
-            return !set(reader->config, i, value, CONFIG_FILE, reader->err);
+            return !set(reader->config, i, value, CONFIG_FILE, &reader->err);
     }
     auto_buf struct buf known = {0};
     for (size_t i = 0; i < CONFIG_KEYS; i++) {
@@ -167,10 +186,10 @@ static int on_ini(void *user, const char *section, const char *name, const char 
             buf_printf(&known, "%s%s", known.size ? ", " : "", keys[i].name);
     }
     if (known.size)
-        err_set(reader->err, ERR_INVALID, "unknown key \"%s\" in [%s]; allowed are: %s", name,
+        err_set(&reader->err, ERR_INVALID, "unknown key \"%s\" in [%s]; allowed are: %s", name,
                 section, buf_cstr(&known));
     else
-        err_set(reader->err, ERR_INVALID,
+        err_set(&reader->err, ERR_INVALID,
                 "unknown section [%s]; allowed are: http, database, log, projects, server, limits, "
                 "site",
                 section);
@@ -179,18 +198,16 @@ static int on_ini(void *user, const char *section, const char *name, const char 
 
 int config_read_file(struct config *config, const char *path, struct err *err)
 {
-    struct err found = {0};
-    struct file_reader reader = {.config = config, .err = &found};
-    FILE *file = fopen(path, "re");
-    if (!file)
+    struct file_reader reader = {.config = config, .file = fopen(path, "re")};
+    if (!reader.file)
         return err_set_errno(err, errno == ENOENT ? ERR_NOT_FOUND : ERR_INVALID, errno, "%s: %s",
                              path, strerror(errno));
-    int line = ini_parse_file(file, on_ini, &reader);
-    fclose(file);
-    if (!line)
-        return 0;
-    return err_set(err, ERR_INVALID, "%s, line %d: %s", path, line,
-                   found.code ? found.message : "not KEY = VALUE");
+    int line = ini_parse_stream(read_line, &reader, on_ini, &reader);
+    fclose(reader.file);
+    if (reader.err.code && (!line || reader.err_line <= line))
+        return err_set(err, ERR_INVALID, "%s, line %d: %s", path, reader.err_line,
+                       reader.err.message);
+    return line ? err_set(err, ERR_INVALID, "%s, line %d: not KEY = VALUE", path, line) : 0;
 }
 
 int config_read_environment(struct config *config, struct err *err)
