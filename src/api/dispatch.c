@@ -130,11 +130,9 @@ void api_error(struct api_call *call, const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
-    auto_free char *text = NULL;
-    int size = vasprintf(&text, fmt, args);
+    const char *text = arena_vprintf(call->arena, fmt, args);
     va_end(args);
-    assert(size >= 0);
-    api_error_strn(call, text, (size_t)size);
+    api_error_strn(call, text, strlen(text));
 }
 
 void api_fail(struct api_call *call, const struct err *err)
@@ -166,10 +164,8 @@ void api_refuse(struct api_call *call, const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
-    auto_free char *text = NULL;
-    int size = vasprintf(&text, fmt, args);
+    const char *text = arena_vprintf(call->arena, fmt, args);
     va_end(args);
-    assert(size >= 0);
     refuse(call->request, 400, text);
 }
 

@@ -111,14 +111,20 @@ char *arena_strndup(struct arena *a, const char *s, size_t size)
     return copy;
 }
 
-char *arena_printf(struct arena *a, const char *fmt, ...)
+char *arena_vprintf(struct arena *a, const char *fmt, va_list args)
 {
     auto_free char *text = NULL;
+    int size = vasprintf(&text, fmt, args);
+    return arena_strndup(a, check(size < 0 ? NULL : text), (size_t)size);
+}
+
+char *arena_printf(struct arena *a, const char *fmt, ...)
+{
     va_list args;
     va_start(args, fmt);
-    int size = vasprintf(&text, fmt, args);
+    char *text = arena_vprintf(a, fmt, args);
     va_end(args);
-    return arena_strndup(a, check(size < 0 ? NULL : text), (size_t)size);
+    return text;
 }
 
 void arena_lend(struct arena *a, char *memory, size_t size)

@@ -6,6 +6,7 @@
 #ifndef BASE_MEM_H
 #define BASE_MEM_H
 
+#include <stdarg.h>
 #include <stddef.h>
 
 #include "base/macros.h"
@@ -39,6 +40,8 @@ void *arena_alloc(struct arena *a, size_t size) __attribute__((returns_nonnull))
 void *arena_zalloc(struct arena *a, size_t size) __attribute__((returns_nonnull));
 char *arena_strdup(struct arena *a, const char *s) __attribute__((returns_nonnull));
 char *arena_strndup(struct arena *a, const char *s, size_t size) __attribute__((returns_nonnull));
+char *arena_vprintf(struct arena *a, const char *fmt, va_list args) PRINTF_LIKE(2, 0)
+    __attribute__((returns_nonnull));
 char *arena_printf(struct arena *a, const char *fmt, ...) PRINTF_LIKE(2, 3)
     __attribute__((returns_nonnull));
 
