@@ -19,7 +19,7 @@ TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 NGINX = """
 daemon off;
-worker_processes 1;
+worker_processes auto;
 {user}
 pid {folder}/nginx.pid;
 error_log stderr error;
@@ -60,7 +60,7 @@ def pss_mb(pids):
 
 
 class Nginx:
-    """Debian's nginx with one worker that answers every request with a constant."""
+    """Debian's nginx, a worker a processor as the hub has loops, that answers every request with a constant."""
 
     def __init__(self, folder):
         folder.mkdir()
@@ -75,7 +75,11 @@ class Nginx:
             stdin=subprocess.DEVNULL, pass_fds=[listener.fileno()],
             stderr=open(folder / "log", "wb"), env={**os.environ, "NGINX": f"{listener.fileno()};"})
         listener.close()
-        self.pids = wait_until(lambda: descendants(self.process.pid), 10, "nginx has a worker")
+        self.pids = wait_until(self._workers, 10, "nginx has its workers")
+
+    def _workers(self):
+        found = descendants(self.process.pid)
+        return found if len(found) >= os.cpu_count() else None
 
     def stop(self):
         self.process.terminate()

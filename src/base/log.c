@@ -36,20 +36,22 @@ bool log_level_parse(const char *text, enum log_level *ret_level)
     return false;
 }
 
+static bool is_plain(const char *text)
+{
+    const char *p = text;
+    while (*p > ' ' && *p < 0x7f && *p != '"' && *p != '=' && *p != '\\')
+        p++;
+    return p > text && !*p;
+}
+
 // A word without spaces stands as it is; anything else as a JSON string, so that no text can forge
 // a line or a field.
 static void append_value(struct buf *out, const char *text)
 {
-    size_t size = strlen(text);
-    bool plain = size > 0;
-    for (size_t i = 0; i < size && plain; i++) {
-        unsigned char c = (unsigned char)text[i];
-        plain = c > ' ' && c < 0x7f && c != '"' && c != '=' && c != '\\';
-    }
-    if (plain)
-        buf_append(out, text, size);
+    if (is_plain(text))
+        buf_append_str(out, text);
     else
-        json_write_quoted(out, text, size);
+        json_write_quoted(out, text, strlen(text));
 }
 
 static void append_number(struct buf *out, const struct log_field *field)
