@@ -191,6 +191,13 @@ static uint32_t greeting_wait_ms(const struct project *project)
     return TAILQ_EMPTY(&project->stops) || left < STOP_TIMEOUT_MS ? left : STOP_TIMEOUT_MS;
 }
 
+// Somebody listens, but never says a word. To others it runs: its end is told.
+static void kill_silent(struct project *project)
+{
+    project->told = PROJECT_RUNNING;
+    project_kill(project);
+}
+
 static void probe(struct project *project)
 {
     int rc = agent_conn_open(&project->projects->io, &project->id, project, &project->conn);
@@ -201,7 +208,7 @@ static void probe(struct project *project)
     } else if (!deadline_passed(project)) {
         enter(project, PHASE_PROBING, RETRY_MS);
     } else if (rc == -EAGAIN) {
-        project_kill(project);
+        kill_silent(project);
     } else {
         launch_begin(project);
         remember_failure(project, "connect", -rc);
@@ -492,7 +499,7 @@ static void on_timer(uv_timer_t *timer)
     switch (project->phase) {
     case PHASE_PROBING:
         if (project->conn)
-            project_kill(project);
+            kill_silent(project);
         else
             probe(project);
         break;

@@ -37,6 +37,7 @@ on_x86_64 = pytest.mark.skipif(platform.machine() != "x86_64", reason="numbers o
 
 @pytest.fixture
 def run(hub, account, project):
+    hub.exec(account, project, "true")
     return lambda command, **parameters: hub.exec(account, project, command, err_on_exit=False, **parameters)
 
 
