@@ -238,7 +238,7 @@ int hub_run(struct serve *serve, int control_fd)
     if (open_hub(&hub, &err)) {
         log_err(LOG_ERROR, "start_failed", &err);
         fprintf(stderr, "cohub: %s%s%s\n", err.message, err.detail[0] ? ": " : "", err.detail);
-        return 1;
+        _exit(1); // threads may run already; what is open is the kernel's to close
     }
     watch(&hub);
     print_ready(&hub);
