@@ -279,6 +279,16 @@ static void resume(struct http_request *r)
     loop_mark_due(r->loop);
 }
 
+// What the handler was given is not kept for as long as the client takes to read the answer.
+static void release_body(struct http_request *r)
+{
+    if (r->kept)
+        r->kept_release(r->kept);
+    r->kept = NULL;
+    buf_dispose(&r->body);
+    memory_give_back(r);
+}
+
 void http_reply(struct http_request *r, int status, const char *content_type, struct buf *body)
 {
     assert(!r->answered);
@@ -289,6 +299,7 @@ void http_reply(struct http_request *r, int status, const char *content_type, st
             request_free(r);
         return;
     }
+    release_body(r);
     set_response(r, status, content_type, body);
     if (r->suspended)
         resume(r);
