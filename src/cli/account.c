@@ -157,7 +157,7 @@ int cli_account_admin(struct cli *cli)
 {
     bool on = !strcmp(cli->words[1], "on");
     if (!on && strcmp(cli->words[1], "off")) {
-        fputs("cohub account admin: WHO on|off\n", stderr);
+        fprintf(stderr, "cohub account admin: WHO on|off, not %s\n", cli->words[1]);
         return CLI_USAGE;
     }
     return change_and_show(cli, &(struct account_change){.apply = account_admin, .on = on});

@@ -30,7 +30,7 @@ struct cli {
 
 struct cli_option {
     const char *name;
-    bool has_value;
+    const char *value; // what help calls its value; NULL: it has none
     const char *text;
 };
 

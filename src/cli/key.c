@@ -34,7 +34,8 @@ static int read_key_options(const struct cli *cli, struct key_change *change, st
         return err_set(err, ERR_INVALID, "%s is no project id", project);
     if (expires && !clock_parse(expires, &change->options.expires_ms))
         return err_set(err, ERR_INVALID,
-                       "%s is no time; 2027-01-31, 2027-01-31T12:00:00Z or 30d are", expires);
+                       "--expires is a time like 2027-01-31, 2027-01-31T12:00:00Z or 30d, not %s",
+                       expires);
     change->options.name = name;
     change->options.project_id = project ? &change->project_id : NULL;
     return 0;

@@ -9,37 +9,37 @@
 #include "cli/cli.h"
 
 static const struct cli_option account_create_options[] = {
-    {"email", true, "address to sign in with"},
-    {"first-name", true, "given name"},
-    {"last-name", true, "family name"},
-    {"password-file", true,
+    {"email", "ADDRESS", "address to sign in with"},
+    {"first-name", "NAME", "given name"},
+    {"last-name", "NAME", "family name"},
+    {"password-file", "FILE",
      "file whose first line is the password; - is standard input; default: one is made up"},
-    {"no-password", false, "an account that cannot sign in with a password"},
-    {"admin", false, "an administrator"},
+    {"no-password", NULL, "an account that cannot sign in with a password"},
+    {"admin", NULL, "an administrator"},
     {0},
 };
 static const struct cli_option account_list_options[] = {
-    {"search", true, "part of an address or name"}, {0}};
+    {"search", "TEXT", "part of an address or name"}, {0}};
 static const struct cli_option account_password_options[] = {
-    {"password-file", true,
+    {"password-file", "FILE",
      "file whose first line is the password; - is standard input; default: one is made up"},
     {0}};
 static const struct cli_option key_create_options[] = {
-    {"project", true, "a key for this project only"},
-    {"name", true, "what it is for"},
-    {"expires", true, "time (2027-01-31, 2027-01-31T12:00:00Z) or from now (30d, 12h)"},
+    {"project", "ID", "a key for this project only"},
+    {"name", "TEXT", "what it is for"},
+    {"expires", "WHEN", "time (2027-01-31, 2027-01-31T12:00:00Z) or from now (30d, 12h)"},
     {0},
 };
 static const struct cli_option project_list_options[] = {
-    {"account", true, "projects of this account only"},
-    {"state", true, "opened, starting, running or stopping"},
+    {"account", "WHO", "projects of this account only"},
+    {"state", "STATE", "opened, starting, running or stopping"},
     {0}};
 static const struct cli_option project_delete_options[] = {
-    {"purge", false, "remove its record and its files for good"}, {0}};
+    {"purge", NULL, "remove its record and its files for good"}, {0}};
 static const struct cli_option serve_options[] = {
-    {"print-config", false, "print every setting and where it came from"}, {0}};
+    {"print-config", NULL, "print every setting and where it came from"}, {0}};
 static const struct cli_option api_options[] = {
-    {"format", true, "api.json (default), openapi or markdown"}, {0}};
+    {"format", "FORMAT", "api.json (default), openapi or markdown"}, {0}};
 
 static int cli_version(struct cli *cli UNUSED)
 {
@@ -76,26 +76,50 @@ static const struct cli_command commands[] = {
 };
 
 static const struct cli_option common_options[] = {
-    {"data", true, "data folder; default $COHUB_DATA, else ./data"},
-    {"config", true, "configuration file; default cohub.conf in the data folder"},
-    {"database", true, "sqlite:PATH; default hub.sqlite3 in the data folder"},
-    {"help", false, "this text"},
+    {"data", "DIR", "data folder; default $COHUB_DATA, else ./data"},
+    {"config", "FILE", "configuration file; default cohub.conf in the data folder"},
+    {"database", "URL", "sqlite:PATH; default hub.sqlite3 in the data folder"},
+    {"help", NULL, "this text"},
     {0},
 };
 
 // ---- Help ----
 
-static void print_options(const struct cli_option *options)
+// Whether the command's name is two words of which `group` is the first.
+static bool in_group(const struct cli_command *command, const char *group)
 {
-    for (; options && options->name; options++)
-        printf("  --%-18s %s\n", options->name, options->text);
+    size_t len = strlen(group);
+    return !strncmp(command->name, group, len) && command->name[len] == ' ';
 }
 
-static int help_all(FILE *out)
+static bool is_group(const char *word)
+{
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+        if (in_group(&commands[i], word))
+            return true;
+    }
+    return false;
+}
+
+static void print_options(const struct cli_option *options)
+{
+    for (; options && options->name; options++) {
+        char option[32];
+        snprintf(option, sizeof option, "%s %s", options->name,
+                 options->value ? options->value : "");
+        printf("  --%-22s %s\n", option, options->text);
+    }
+}
+
+// The commands that begin with the word `group`, or all if there are none.
+static int help_all(FILE *out, const char *group)
 {
     fputs("usage: cohub COMMAND [options]\n\n", out);
+    bool all = !is_group(group);
     for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
         char line[64];
+        if (!all && !in_group(&commands[i], group))
+            continue;
         snprintf(line, sizeof line, "%s %s", commands[i].name, commands[i].words);
         fprintf(out, "  %-26s %s\n", line, commands[i].text);
     }
@@ -103,6 +127,19 @@ static int help_all(FILE *out)
           "address.\n",
           out);
     return out == stdout ? CLI_OK : CLI_USAGE;
+}
+
+// What was given instead of a command: nothing, a word, or a group and a word.
+static int no_command(int argc, char **argv)
+{
+    if (argc < 1)
+        return help_all(stderr, "");
+    bool group = is_group(argv[0]);
+    if (!group)
+        fprintf(stderr, "cohub: there is no command \"%s\"\n", argv[0]);
+    else if (argc > 1)
+        fprintf(stderr, "cohub: there is no command \"%s %s\"\n", argv[0], argv[1]);
+    return help_all(stderr, argv[0]);
 }
 
 static int help_command(const struct cli_command *command)
@@ -159,7 +196,7 @@ static int read_option(struct cli *cli, int argc, char **argv, int *at)
     if (!option && !is_setting)
         return usage(cli->command, "unknown option ", argv[*at]);
     const char *value = name[len] == '=' ? name + len + 1 : NULL;
-    bool wants_value = is_setting || option->has_value;
+    bool wants_value = is_setting || option->value;
     if (wants_value && !value) {
         if (*at + 1 >= argc)
             return usage(cli->command, "a value is missing for ", argv[*at]);
@@ -266,11 +303,14 @@ int main(int argc, char **argv)
 {
     static struct cli cli;
     int words = 0;
-    if (argc == 2 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "help")))
-        return help_all(stdout);
+    const char *first = argc > 1 ? argv[1] : "";
+    if (argc == 2 && (!strcmp(first, "--help") || !strcmp(first, "help")))
+        return help_all(stdout, "");
+    if (argc > 2 && is_group(first) && !strcmp(argv[2], "--help"))
+        return help_all(stdout, first);
     cli.command = find_command(argc - 1, argv + 1, &words);
     if (!cli.command)
-        return help_all(stderr);
+        return no_command(argc - 1, argv + 1);
     config_init(&cli.config);
     int rc = read_words(&cli, argc - 1 - words, argv + 1 + words);
     if (!rc)

@@ -4,6 +4,8 @@
 // Starting and stopping work whether a hub runs on the data or not: the command has a runner of its
 // own for as long as it lasts, and finds projects by their agents' sockets as a hub does.
 #include <errno.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -18,18 +20,32 @@
 
 // ---- Showing ----
 
+static bool is_state(const char *word)
+{
+    for (int state = PROJECT_OPENED; state <= PROJECT_STOPPING; state++) {
+        if (!strcmp(word, project_state_name((enum project_state)state)))
+            return true;
+    }
+    return false;
+}
+
 int cli_project_list(struct cli *cli)
 {
     auto_buf struct buf out = {0};
     struct cli_store store;
     struct uuid account_id;
     struct err err;
-    const char *account = cli_get(cli, "account");
+    const char *account = cli_get(cli, "account"), *state = cli_get(cli, "state");
+    if (state && !is_state(state)) {
+        fprintf(stderr,
+                "cohub project list: --state is opened, starting, running or stopping, not %s\n",
+                state);
+        return CLI_USAGE;
+    }
     if (cli_store_open(cli, false, &store, &err))
         return cli_fail(&err);
     int rc = account ? account_find(store.session, account, &account_id, &err) : 0;
-    struct project_filter filter = {.account_id = account ? &account_id : NULL,
-                                    .state = cli_get(cli, "state")};
+    struct project_filter filter = {.account_id = account ? &account_id : NULL, .state = state};
     if (!rc)
         rc = project_list(store.session, &filter, &out, &err);
     cli_store_close(&store);

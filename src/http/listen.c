@@ -40,7 +40,8 @@ static int split_address(const char *address, char host[64], unsigned *ret_port,
     return 0;
 }
 
-static int open_socket(const struct addrinfo *where, bool shared, struct err *err)
+static int open_socket(const char *address, const struct addrinfo *where, bool shared,
+                       struct err *err)
 {
     static const int on = 1, send_buffer = SEND_BUFFER_SIZE;
     auto_fd int fd = socket(where->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -53,7 +54,7 @@ static int open_socket(const struct addrinfo *where, bool shared, struct err *er
         setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
     if (bind(fd, where->ai_addr, where->ai_addrlen) || listen(fd, LISTEN_BACKLOG))
         return err_set_errno(err, errno == EADDRINUSE ? ERR_CONFLICT : ERR_INVALID, errno,
-                             "cannot listen: %s", strerror(errno));
+                             "cannot listen on %s: %s", address, strerror(errno));
     return TAKE_FD(fd);
 }
 
@@ -76,19 +77,19 @@ static unsigned bound_port(int fd)
                      : ((struct sockaddr_in *)(void *)&address)->sin_port);
 }
 
-static int open_all(const struct addrinfo *where, unsigned loops, struct listener *l,
-                    struct err *err)
+static int open_all(const char *address, const struct addrinfo *where, unsigned loops,
+                    struct listener *l, struct err *err)
 {
     // A socket that shares its port would silently join another server on it; one that does not
     // share finds that out.
-    int probe = open_socket(where, false, err);
+    int probe = open_socket(address, where, false, err);
     if (probe < 0)
         return probe;
     l->port = bound_port(probe);
     fd_close(&probe);
     set_port(where->ai_addr, l->port);
     while (l->fds_count < loops) {
-        int fd = open_socket(where, true, err);
+        int fd = open_socket(address, where, true, err);
         if (fd < 0)
             return fd;
         l->fds[l->fds_count++] = fd;
@@ -112,7 +113,7 @@ int listener_open(const char *address, unsigned loops, struct listener *ret_list
     int gai = getaddrinfo(l.host, service, &hints, &found);
     if (gai)
         return err_set(err, ERR_INVALID, "listen address \"%s\": %s", address, gai_strerror(gai));
-    rc = open_all(found, loops, &l, err);
+    rc = open_all(address, found, loops, &l, err);
     freeaddrinfo(found);
     if (rc) {
         listener_close(&l);

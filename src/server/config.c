@@ -22,6 +22,7 @@ struct key_description {
     const char *choices;  // VALUE_CHOICE: words with spaces between
     const char *fallback; // the default
     const char *option;   // NULL: none
+    const char *value;    // what help calls the option's value
     const char *text;
 };
 
@@ -30,16 +31,15 @@ _Static_assert(LIMIT_BODY_SIZE == 3145728, "the contract's limit is the default"
 
 static const struct key_description keys[CONFIG_KEYS] = {
     [CONFIG_HTTP_LISTEN] = {"http", "listen", VALUE_LIST, .fallback = "127.0.0.1:5000",
-                            .option = "listen",
-                            .text =
-                                "HOST:PORT to serve on; may be repeated; port 0 picks a free one"},
+                            .option = "listen", .value = "HOST:PORT",
+                            .text = "where to serve; may be repeated; port 0 picks a free one"},
     [CONFIG_HTTP_BASE_PATH] = {"http", "base_path", VALUE_TEXT, .fallback = "",
-                               .option = "base-path",
+                               .option = "base-path", .value = "PATH",
                                .text = "path below which everything is served, such as /cohub"},
     [CONFIG_HTTP_TLS_CERT] = {"http", "tls_cert", VALUE_TEXT, .fallback = "", .option = "tls-cert",
-                              .text = "certificate chain (PEM file): serve HTTPS"},
+                              .value = "FILE", .text = "certificate chain (PEM file): serve HTTPS"},
     [CONFIG_HTTP_TLS_KEY] = {"http", "tls_key", VALUE_TEXT, .fallback = "", .option = "tls-key",
-                             .text = "private key of the certificate (PEM file)"},
+                             .value = "FILE", .text = "private key of the certificate (PEM file)"},
     [CONFIG_HTTP_TRUSTED_PROXIES] =
         {"http", "trusted_proxies", VALUE_TEXT, .fallback = "127.0.0.1, ::1",
          .text = "addresses and networks whose X-Forwarded-For is believed"},
@@ -62,17 +62,19 @@ static const struct key_description keys[CONFIG_KEYS] = {
     [CONFIG_HTTP_IDLE_TIMEOUT] = {"http", "idle_timeout", VALUE_INT, 1, 86400, .fallback = "75",
                                   .text = "seconds for which a connection without traffic is kept"},
     [CONFIG_DATABASE_URL] = {"database", "url", VALUE_TEXT, .fallback = "", .option = "database",
+                             .value = "URL",
                              .text = "sqlite:PATH; default: hub.sqlite3 in the data folder"},
     [CONFIG_LOG_LEVEL] = {"log", "level", VALUE_CHOICE, .choices = "debug info warning error",
-                          .fallback = "info", .option = "log-level",
+                          .fallback = "info", .option = "log-level", .value = "LEVEL",
                           .text = "debug, info, warning or error"},
     [CONFIG_LOG_FORMAT] = {"log", "format", VALUE_CHOICE, .choices = "text json",
-                           .fallback = "text", .option = "log-format", .text = "text or json"},
+                           .fallback = "text", .option = "log-format", .value = "FORMAT",
+                           .text = "text or json"},
     [CONFIG_PROJECTS_START_TIMEOUT] =
         {"projects", "start_timeout", VALUE_INT, 1, 3600, .fallback = "60",
          .text = "seconds after which a project that does not start has failed to"},
     [CONFIG_SERVER_USER] =
-        {"server", "user", VALUE_TEXT, .fallback = "cohub", .option = "user",
+        {"server", "user", VALUE_TEXT, .fallback = "cohub", .option = "user", .value = "NAME",
          .text = "when started as root: whom a new data folder belongs to, and the server runs as"},
     [CONFIG_SERVER_WORKERS] = {"server", "workers", VALUE_INT, 1, 512, .fallback = "32",
                                .text = "threads for files and passwords"},
@@ -185,7 +187,9 @@ static int on_ini(void *user, const char *section, const char *name, const char 
         if (!strcmp(keys[i].section, section))
             buf_printf(&known, "%s%s", known.size ? ", " : "", keys[i].name);
     }
-    if (known.size)
+    if (!*section)
+        err_set(&reader->err, ERR_INVALID, "\"%s\" stands before the first [section]", name);
+    else if (known.size)
         err_set(&reader->err, ERR_INVALID, "unknown key \"%s\" in [%s]; allowed are: %s", name,
                 section, buf_cstr(&known));
     else
@@ -265,7 +269,10 @@ void config_print(const struct config *config, struct buf *out)
 void config_print_options(struct buf *out)
 {
     for (size_t i = 0; i < CONFIG_KEYS; i++) {
-        if (keys[i].option)
-            buf_printf(out, "  --%-18s %s\n", keys[i].option, keys[i].text);
+        char option[32];
+        if (!keys[i].option || i == CONFIG_DATABASE_URL)
+            continue;
+        snprintf(option, sizeof option, "%s %s", keys[i].option, keys[i].value);
+        buf_printf(out, "  --%-22s %s\n", option, keys[i].text);
     }
 }

@@ -65,7 +65,7 @@ int64_t config_int(const struct config *config, enum config_key key);
 
 // Appends one JSON object: "section.key" -> {"value", "source"}.
 void config_print(const struct config *config, struct buf *out);
-// Appends a line for each option, for --help.
+// Appends a line for each option, for --help; but --database, which every command has.
 void config_print_options(struct buf *out);
 
 #endif

@@ -65,6 +65,16 @@ def test_help(cohub):
     for args in ([], ["nothing"], ["account"], ["account", "nothing"], ["accounts", "list"], ["--nothing"], [""]):
         done = subprocess.run([COHUB, *args], text=True, capture_output=True)
         failed(done, 2, "usage: cohub COMMAND")
+    for args, what in ((["nothing"], "nothing"), (["account", "nothing", "x"], "account nothing")):
+        done = subprocess.run([COHUB, *args], text=True, capture_output=True)
+        failed(done, 2, f'^cohub: there is no command "{what}"\n')
+
+
+def test_help_of_a_group(cohub, data):
+    done = cohub("key", "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.findall(r"^  (\w+ \w+)", done.stdout, re.M) == [command for command in COMMANDS if command.startswith("key ")]
+    assert not data.exists()
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -96,6 +106,7 @@ def test_help_names_the_options(cohub, command, options):
       "account delete", "account password", "key create", "key list", "key delete", "project show", "project start",
       "project stop", "project delete")),
     (["account", "admin", "someone"], "missing"), (["account", "admin", "someone", "maybe"], r"on\|off"),
+    (["project", "list", "--state", "archived"], "--state is opened, starting, running or stopping, not archived"),
     (["account", "create"], "--email is missing"), (["account", "create", "--email", ""], "--email is missing"),
     (["account", "create", "--email", "a@x.org", "--no-password", "--password-file", "-"], "not both"),
     (["account", "create", "--email", "a@x.org", "--admin=yes"], "no value belongs to"),
@@ -342,7 +353,7 @@ def test_each_value_comes_from_somewhere(cohub, data):
     ("[http]\nbody_size_max =\n", 2, "allowed are whole numbers"),
     ("[http]\nnothing = 1\n", 2, r'unknown key "nothing" in \[http\]; allowed are: listen, base_path'),
     ("[nothing]\nx = 1\n", 2, r"unknown section \[nothing\]; allowed are: http"),
-    ("listen = 127.0.0.1:0\n", 1, "unknown section"),
+    ("listen = 127.0.0.1:0\n", 1, "before the first"),
     ("[site]\nname = x\nsign_up = perhaps\n", 3, r'site\.sign_up is "perhaps"; allowed are: open token closed'),
     ("[log]\nlevel = loud\n", 2, "allowed are: debug info warning error"),
     ("[site]\nname = x\nnonsense\n", 3, "KEY = VALUE"),
