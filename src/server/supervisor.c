@@ -209,6 +209,8 @@ int serve_run(struct serve *serve)
     int rc = start_hub(&s);
     if (!rc)
         rc = start_runner(&s);
+    if (rc == -EPIPE)
+        rc = 0; // the hub could not start; it has said why, and is reaped
     if (rc) {
         log_event(LOG_ERROR, "start_failed", LOG_TEXT("error", strerror(-rc)));
         if (s.hub > 0)
