@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Debian's nginx before a hub, with the configuration that docs/testing.md names, on free ports."""
+"""Debian's nginx before a hub, configured as docs/operating.md shows and more, on free ports."""
 import os
 import socket
 import subprocess
