@@ -34,8 +34,8 @@ struct err {
 
 // Fills `err` (which may be NULL) with a public text; returns -code.
 int err_set(struct err *err, enum err_code code, const char *fmt, ...) PRINTF_LIKE(3, 4);
-// As err_set, and keeps `sys_errno`; the system's text is the private detail, unless the public text
-// has it.
+// As err_set, and keeps `sys_errno`; the system's text is the private detail, unless the public
+// text has it.
 int err_set_errno(struct err *err, enum err_code code, int sys_errno, const char *fmt, ...)
     PRINTF_LIKE(4, 5);
 // Sets the private detail of an error that has its public text already; returns -code.
