@@ -26,6 +26,8 @@
 #define AGENT_CONN_MAX   16
 #define AGENT_EXEC_MAX   4096
 #define AGENT_SPARES_MAX 4
+// Processes and threads of a sandbox: a fork bomb shall not use up those of the host and its user.
+#define AGENT_PROCESSES_MAX 8192
 // Descriptors that came in and whose frame is not complete yet.
 #define AGENT_CONN_FDS_MAX 4
 // The text that says what was executed: longer ones are cut.

@@ -97,12 +97,24 @@ static int prepare_script(const struct command_job *job, struct command *command
     return error;
 }
 
+// Counted by the kernel for this sandbox's user namespace alone. The agent and its supervisors have
+// no such limit, so that commands can still be started, and the bomb's tree ended.
+static void limit_processes(void)
+{
+    struct rlimit processes;
+    if (getrlimit(RLIMIT_NPROC, &processes) < 0 || processes.rlim_max < AGENT_PROCESSES_MAX)
+        return;
+    processes.rlim_cur = processes.rlim_max = AGENT_PROCESSES_MAX;
+    setrlimit(RLIMIT_NPROC, &processes);
+}
+
 // Between vfork and exec: shares all memory with the supervisor, which waits meanwhile.
 static _Noreturn void become_command(const struct command *command, volatile int *error)
 {
     sigset_t none;
     setsid();
     if (chdir(command->directory) == 0) {
+        limit_processes();
         if (command->cpu_seconds) {
             const struct rlimit cpu = {command->cpu_seconds, command->cpu_seconds};
             setrlimit(RLIMIT_CPU, &cpu);

@@ -222,6 +222,21 @@ static ssize_t queue_send(struct agent_conn *conn)
     return n;
 }
 
+// The other side takes no more. Its end is seen by reading, also when the failure was on this side.
+static void conn_break(struct agent_conn *conn)
+{
+    conn->broken = true;
+    shutdown(conn->fd, SHUT_RDWR);
+}
+
+// The kernel is short of something at the moment; the connection is as good as before. All of a
+// user's descriptors that are on their way through sockets count together: a project can use up
+// what the hub may have.
+static bool is_shortage(int error)
+{
+    return error == ETOOMANYREFS || error == ENOBUFS || error == ENOMEM;
+}
+
 static void queue_flush(struct agent_conn *conn)
 {
     while (conn->queue_at < conn->queue.size) {
@@ -229,7 +244,7 @@ static void queue_flush(struct agent_conn *conn)
         if (n < 0 && errno == EAGAIN)
             return;
         if (n < 0) {
-            conn->broken = true;
+            conn_break(conn);
             break;
         }
         conn->queue_at += (size_t)n;
@@ -243,15 +258,17 @@ static size_t queue_size(const struct agent_conn *conn)
     return conn->queue.size - conn->queue_at;
 }
 
-// False when the descriptor could not be kept. A broken connection takes everything: its end is
-// about to be reported.
+// False when the descriptor could not be sent or kept. A broken connection takes everything: its
+// end is about to be reported.
 static bool send_or_queue(struct agent_conn *conn, const void *bytes, size_t size, int fd)
 {
     ssize_t sent = 0;
     if (!queue_size(conn)) {
         sent = send_some(conn->fd, bytes, size, fd);
-        if (sent < 0 && errno != EAGAIN) {
-            conn->broken = true;
+        if (sent < 0 && fd >= 0 && is_shortage(errno))
+            return false;
+        if (sent < 0 && errno != EAGAIN && !is_shortage(errno)) {
+            conn_break(conn);
             return true;
         }
         if (sent < 0)

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/openat2.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -12,8 +13,10 @@
 #include <sys/fsuid.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -23,10 +26,11 @@
 #include "runner/runner.h"
 #include "runner/seccomp.h"
 
-#define ENV_ENTRIES_MAX 1024 // bubblewrap takes 9000 arguments
-#define TMP_SIZE        "268435456"
-#define MOUNT_POINT     "/tmp" // in the mount namespace of the runner
-#define PROBE_TEXT_MAX  400
+#define ENV_ENTRIES_MAX  1024 // bubblewrap takes 9000 arguments
+#define TMP_SIZE         "268435456"
+#define MOUNT_POINT      "/tmp" // in the mount namespace of the runner
+#define PROBE_TEXT_MAX   400
+#define DESCRIPTORS_REST 8 // an eighth
 
 // Parts of a system beside /usr: links into it, or folders of their own.
 static const char *const system_folders[] = {"bin", "lib", "lib32", "lib64", "libx32", "sbin"};
@@ -69,6 +73,16 @@ static void add_bind(struct buf *args, const char *option, const char *root, con
     add2(args, option, source, target);
 }
 
+// Of an image nothing is followed that could lead out of it: what is found there would be bound
+// into the sandbox, be it the data folder. The host's own system is taken as it is.
+static bool has_folder(int root_fd, const char *root, const char *path)
+{
+    struct open_how how = {.flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
+                           .resolve = *root ? RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS : 0};
+    auto_fd int fd = (int)syscall(SYS_openat2, root_fd, path, &how, sizeof how);
+    return fd >= 0 && faccessat(root_fd, path, X_OK, AT_EACCESS) == 0;
+}
+
 // A folder of the system is bound, a link is made anew.
 static void add_system_folder(struct buf *args, int root_fd, const char *root, const char *name)
 {
@@ -98,9 +112,9 @@ static void add_system(struct buf *args, const struct sandbox_host *host, int ro
         add_system_folder(args, root_fd, root, system_folders[i]);
     add2(args, "--ro-bind", etc, "/etc");
     for (size_t i = 0; i < ARRAY_LEN(state_folders); i++)
-        if (faccessat(root_fd, state_folders[i], X_OK, AT_EACCESS) == 0)
+        if (has_folder(root_fd, root, state_folders[i]))
             add_bind(args, "--ro-bind", root, state_folders[i]);
-    if (*root && faccessat(root_fd, "opt", X_OK, AT_EACCESS) == 0)
+    if (*root && has_folder(root_fd, root, "opt"))
         add_bind(args, "--ro-bind", root, "opt");
 }
 
@@ -253,10 +267,9 @@ static int open_root(const struct sandbox_host *host, const char *image, char *r
     const int fd = open(relative, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return err_set_errno(err, ERR_NOT_FOUND, errno, "no such image");
-    if (faccessat(fd, "usr", F_OK, 0) < 0) {
-        const int error = errno;
+    if (!has_folder(fd, ret_root, "usr")) {
         close(fd);
-        return err_set_errno(err, ERR_NOT_FOUND, error, "not the folder of a system");
+        return err_set(err, ERR_NOT_FOUND, "not the folder of a system");
     }
     return fd;
 }
@@ -320,6 +333,18 @@ static _Noreturn void child_fail(const char *what)
     _exit(127);
 }
 
+// Of the descriptors that one process may have, and that the processes of one user together may
+// have on their way through sockets, a rest is left to the hub, who is the same user.
+static void leave_descriptors(void)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+        return;
+    files.rlim_max -= files.rlim_max / DESCRIPTORS_REST;
+    files.rlim_cur = files.rlim_cur < files.rlim_max ? files.rlim_cur : files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+}
+
 static void child_set_up(const struct sandbox_host *host, const struct sandbox_spec *spec)
 {
     sigset_t none;
@@ -332,6 +357,9 @@ static void child_set_up(const struct sandbox_host *host, const struct sandbox_s
     if (dup2(spec->log_fd, STDERR_FILENO) < 0 || dup2(spec->log_fd, STDOUT_FILENO) < 0 ||
         null_fd < 0 || dup2(null_fd, STDIN_FILENO) < 0)
         child_fail("descriptors");
+    // bubblewrap stays as long as the sandbox, and would keep open what the runner was given.
+    close_range(STDERR_FILENO + 1, ~0u, CLOSE_RANGE_CLOEXEC);
+    leave_descriptors();
     umask(022);
     if (chdir("/") < 0)
         child_fail("chdir /");
@@ -496,6 +524,8 @@ int sandbox_host_open(const struct sandbox_host_config *config, struct sandbox_h
     if (rc < 0)
         return rc;
     if (host.root) {
+        if (setgroups(0, NULL) < 0)
+            return err_set_errno(err, ERR_INTERNAL, errno, "cannot give up the groups of root");
         setfsgid(host.gid);
         setfsuid(host.uid);
     }

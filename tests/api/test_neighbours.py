@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""One project or client that uses up what it can get: the hub and the others go on."""
+import concurrent.futures
+import http.client
+import json
+import os
+import urllib.parse
+
+import pytest
+
+# Sends descriptors through sockets and lets nobody take them out, as many as the kernel lets it; then waits.
+FILL_SOCKETS = """
+import array, socket, time
+pairs, sent = [], 0
+try:
+    while True:
+        ends = socket.socketpair()
+        pairs.append(ends)
+        ends[0].setblocking(False)
+        try:
+            while True:
+                ends[0].sendmsg([b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [0] * 253))])
+                sent += 253
+        except BlockingIOError:
+            pass
+except OSError as error:
+    print(sent, error.errno, flush=True)
+open("full", "w").close()
+while not __import__("os").path.exists("enough"):
+    time.sleep(0.05)
+"""
+
+FORK = """
+import os, signal
+children = []
+try:
+    while len(children) < 20000:
+        child = os.fork()
+        if child == 0:
+            signal.pause()
+        children.append(child)
+except OSError as error:
+    print(len(children), flush=True)
+open("full", "w").close()
+while not os.path.exists("enough"):
+    __import__("time").sleep(0.05)
+for child in children:
+    os.kill(child, signal.SIGKILL)
+"""
+
+WAIT_UNTIL_FULL = "until [ -e full ]; do sleep 0.05; done"
+
+
+@pytest.fixture
+def beside(hub, account, project):
+    """beside(program, check) runs a Python program in `project` until check() has returned; gives the reply."""
+    def run(program, check):
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            reply = pool.submit(hub.exec, account, project, "python3", args=["-c", program], timeout=50)
+            assert hub.exec(account, project, WAIT_UNTIL_FULL, timeout=40)["exit_code"] == 0
+            try:
+                check()
+            finally:
+                hub.call("write_text_file_to_project", key=account, project_id=project, path="enough", content="")
+            return reply.result()
+
+    return run
+
+
+def test_descriptors_on_their_way(hub, account, beside):
+    """They are counted for all of a user's processes together, and the hub sends a descriptor with each such write."""
+    other = hub.project(account)
+    hub.exec(account, other, "sleep 1000 > /dev/null 2>&1 & echo $! > /tmp/pid")
+
+    def check():
+        for i in range(3):
+            reply = hub.call("write_text_file_to_project", key=account, project_id=other, path=f"/tmp/{i}", content="x")
+            assert reply["event"] == "file_written_to_project", reply
+        assert hub.exec(account, other, "cat /tmp/[0-2]; kill -0 $(cat /tmp/pid)")["stdout"] == "xxx"
+
+    assert "109" in beside(FILL_SOCKETS, check)["stdout"]  # ETOOMANYREFS
+
+
+def test_fork_bomb(hub, account, project, beside):
+    other = hub.project(account)
+
+    def check():
+        assert hub.exec(account, other, "for i in $(seq 20); do /bin/echo $i; done")["exit_code"] == 0
+        # Its own commands are started, too, though they cannot start others.
+        assert hub.exec(account, project, "echo", args=["x"])["stdout"] == "x\n"
+
+    assert 4000 < int(beside(FORK, check)["stdout"]) < 8192
+
+
+def test_many_values_in_json(hub):
+    """Parsed they take forty times their size, as long as the call lasts."""
+    assert hub.api("ping", json={"id": [0] * 190000}).status_code == 200
+    reply = hub.api("ping", json={"id": [0] * 200000})
+    assert (reply.status_code, "too many values" in reply.text) == (400, True)
+
+
+def test_many_passwords(hub_factory):
+    """One caller's do not fill the queue that all wait in."""
+    hub = hub_factory()
+    address, key = urllib.parse.urlsplit(hub.url), hub.key
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+    connections = [http.client.HTTPConnection(address.hostname, address.port, timeout=60) for _ in range(130)]
+    for connection in connections:
+        connection.connect()
+    for i, connection in enumerate(connections):
+        body = json.dumps({"email_address": f"{i}@example.com", "password": "some password"})
+        connection.request("POST", f"{address.path}/api/v1/create_account", body, headers)
+    replies = []
+    for connection in connections:
+        replies.append(json.load(connection.getresponse()))
+        connection.close()
+    refused = [reply for reply in replies if "too many of your calls" in str(reply.get("reason"))]
+    made = [reply for reply in replies if reply["event"] == "account_created"]
+    assert len(refused) > 10 and len(made) >= 64 and len(refused) + len(made) == len(replies), replies
+
+
+@pytest.mark.parametrize("folder", ["usr", "opt", "var"])
+def test_image_with_a_link_out_of_it(hub, account, folder):
+    """What the link points to, here all of the data folder, must not appear in the sandbox."""
+    image = hub.data / "images" / f"linked-{folder}"
+    image.mkdir()
+    os.symlink("/usr", image / "bin")
+    if folder == "var":
+        (image / "var").mkdir()
+        os.symlink("../../../..", image / "var" / "lib")
+        (hub.data / "texmf").mkdir(exist_ok=True)
+    else:
+        os.symlink("../..", image / folder)
+    if folder != "usr":
+        (image / "usr").mkdir()
+    project = hub.project(account, image=image.name)
+    reply = hub.exec(account, project, "/bin/true", timeout=20)
+    assert reply["event"] == "error", reply
+    assert ("the project failed to start" in reply["error"]) == (folder == "usr"), reply
