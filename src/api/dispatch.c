@@ -14,6 +14,9 @@
 #include "base/text.h"
 #include "http/http.h"
 
+// What is made of a smaller body is not counted.
+#define PARSED_SIZE_MIN ((size_t)4096)
+
 struct api_entry {
     const struct api_endpoint *endpoint;
     unsigned index; // in the HTTP figures
@@ -308,6 +311,10 @@ static void dispatch(struct http_request *request, struct api_loop *l,
     }
     if (body)
         http_request_keep(request, body, free_body);
+    if (size > PARSED_SIZE_MIN && !http_request_memory_take(request, json_size(body))) {
+        refuse(request, 503, "the server is short of memory; try again later");
+        return;
+    }
     void *params;
     rc = params_fill(endpoint, body, http_request_arena(request), &params, &err);
     if (rc) {

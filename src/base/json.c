@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/limits.h"
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/text.h"
@@ -24,6 +25,7 @@ struct walk {
     size_t size;
     size_t at;
     int depth_left;
+    size_t values_left;
     struct err *err;
 };
 
@@ -201,6 +203,8 @@ static int walk_value(struct walk *w)
 {
     walk_space(w);
     char c = walk_peek(w);
+    if (w->values_left-- == 0)
+        return walk_fail(w, "too many values");
     if (c == '"')
         return walk_string(w);
     if (c == '-' || (c >= '0' && c <= '9'))
@@ -235,7 +239,11 @@ static int check_keys(const cJSON *value, struct err *err)
 int json_parse(const char *text, size_t size, int depth_max, cJSON **ret_value, struct err *err)
 {
     assert(depth_max <= CJSON_NESTING_LIMIT);
-    struct walk w = {.text = text, .size = size, .depth_left = depth_max, .err = err};
+    struct walk w = {.text = text,
+                     .size = size,
+                     .depth_left = depth_max,
+                     .values_left = LIMIT_JSON_VALUES,
+                     .err = err};
     if (!utf8_valid(text, size))
         return err_set(err, ERR_INVALID, "invalid JSON: not valid UTF-8");
     int rc = walk_value(&w);
@@ -256,6 +264,18 @@ int json_parse(const char *text, size_t size, int depth_max, cJSON **ret_value, 
 const cJSON *json_get(const cJSON *object, const char *key)
 {
     return cJSON_GetObjectItemCaseSensitive(object, key);
+}
+
+size_t json_size(const cJSON *value)
+{
+    if (!value)
+        return 0;
+    size_t size = sizeof *value;
+    size += value->string ? strlen(value->string) : 0;
+    size += value->valuestring ? strlen(value->valuestring) : 0;
+    for (const cJSON *item = value->child; item; item = item->next)
+        size += json_size(item);
+    return size;
 }
 
 const char *json_get_str(const cJSON *object, const char *key)
@@ -312,12 +332,19 @@ static void append_escape(struct buf *b, unsigned char c)
 {
     static const char short_escapes[] = {
         ['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r'};
-    if (c == '"' || c == '\\')
-        buf_printf(b, "\\%c", c);
-    else if (c < sizeof short_escapes && short_escapes[c])
-        buf_printf(b, "\\%c", short_escapes[c]);
-    else
-        buf_printf(b, "\\u%04x", c);
+    static const char hex[] = "0123456789abcdef";
+    char escape[] = "\\u0000";
+    size_t size = 2;
+    if (c == '"' || c == '\\') {
+        escape[1] = (char)c;
+    } else if (c < sizeof short_escapes && short_escapes[c]) {
+        escape[1] = short_escapes[c];
+    } else {
+        escape[4] = hex[c >> 4];
+        escape[5] = hex[c & 15];
+        size = 6;
+    }
+    buf_append(b, escape, size);
 }
 
 static void write_quoted_valid(struct buf *b, const char *s, size_t size)

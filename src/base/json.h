@@ -24,7 +24,9 @@ void json_free_ptr(cJSON **value);
 int json_parse(const char *text, size_t size, int depth_max, cJSON **ret_value,
                struct err *err) MUST_USE;
 
-const cJSON *json_get(const cJSON *object, const char *key);    // NULL if absent or no object
+const cJSON *json_get(const cJSON *object, const char *key); // NULL if absent or no object
+// Bytes that a parsed value takes, about.
+size_t json_size(const cJSON *value);
 const char *json_get_str(const cJSON *object, const char *key); // NULL if absent or no string
 
 // Writing. json_key, or a json_member_… call, comes before each value of an object.

@@ -9,6 +9,9 @@
 
 // Deeper JSON than this is nobody's parameters; the reader recurses.
 #define LIMIT_JSON_DEPTH 100
+// Values in a JSON text: parsed, each takes forty times the two bytes that it can be written in,
+// for as long as the call lasts.
+#define LIMIT_JSON_VALUES 200000
 // Levels of k[a][b]… in a form field.
 #define LIMIT_FORM_DEPTH 8
 
@@ -23,6 +26,10 @@
 // What exec keeps of each stream when the caller sets no max_output, bytes: the hub's memory is
 // finite.
 #define LIMIT_EXEC_OUTPUT (16 * 1024 * 1024)
+// What it keeps of all commands under way together, beyond the first bytes of each stream, which it
+// always keeps.
+#define LIMIT_EXEC_OUTPUTS      (256 * 1024 * 1024)
+#define LIMIT_EXEC_OUTPUT_FIRST (16 * 1024)
 // Longest time limit a caller can ask for, seconds (a day), and the arguments of one command.
 #define LIMIT_EXEC_SECONDS 86400
 #define LIMIT_EXEC_ARGS    4096
@@ -37,6 +44,9 @@
 #define LIMIT_PASSWORD_MAX 64
 #define LIMIT_TITLE        10000
 #define LIMIT_DESCRIPTION  100000
+
+// Passwords to be hashed that wait for one caller: two seconds' worth, which others wait too.
+#define LIMIT_HASHES_WAITING 64
 
 // Keys whose accounts a loop remembers.
 #define LIMIT_KEY_CACHE 4096

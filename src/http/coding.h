@@ -17,6 +17,8 @@ int coding_inflate(const char *encoding, struct buf *body, size_t size_max,
 
 // A smaller answer is not worth it: the saving would be less than a packet.
 #define CODING_SIZE_MIN ((size_t)1024)
+// A larger one would keep the loop from its other clients meanwhile.
+#define CODING_SIZE_MAX ((size_t)1024 * 1024)
 
 // Whether an Accept-Encoding (may be NULL) lets an answer be gzip.
 bool coding_accepts_gzip(const char *accept);

@@ -97,6 +97,9 @@ const char *http_request_client(struct http_request *request);
 const char *http_request_origin(struct http_request *request);
 const struct uuid *http_request_id(const struct http_request *request);
 struct arena *http_request_arena(struct http_request *request);
+// Counts what was made of the body as memory of the request's, until it ends. False: there is not
+// as much left.
+bool http_request_memory_take(struct http_request *request, size_t size) MUST_USE;
 // Has `release(what)` called when the request ends.
 void http_request_keep(struct http_request *request, void *what, void (*release)(void *what));
 void *http_request_loop_data(struct http_request *request);

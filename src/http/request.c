@@ -18,16 +18,22 @@ const uint32_t http_bucket_us[HTTP_BUCKETS] = {100,   250,   500,    1000,    25
 #define ETAG_SIZE      sizeof "W/\"0123456789abcdef\""
 #define DISCARD_FACTOR 4
 #define SMALL_REPLY    ((size_t)4096)      // is always sent
+#define SMALL_BODY     ((size_t)16 * 1024) // is always taken: who fills the memory shuts nobody out
 #define ETAG_BODY_MAX  ((size_t)64 * 1024) // above, the hash costs more than a client could save
 
 // ---- Memory ----
 
+// False, and nothing is taken, when there is not as much left.
 static bool memory_take(struct http_request *r, size_t size)
 {
     struct http_server *server = r->loop->server;
     size_t before = atomic_fetch_add_explicit(&server->memory, size, memory_order_relaxed);
+    if (before + size > server->config.memory_max) {
+        atomic_fetch_sub_explicit(&server->memory, size, memory_order_relaxed);
+        return false;
+    }
     r->memory += size;
-    return before + size <= server->config.memory_max;
+    return true;
 }
 
 static void memory_give_back(struct http_request *r)
@@ -66,10 +72,36 @@ static bool length_within(struct http_request *r, size_t size_max)
     return !length || (text_parse_int64(length, 0, INT64_MAX, &size) && (uint64_t)size <= size_max);
 }
 
+struct framing {
+    unsigned lengths, codings;
+    bool odd_name;
+};
+
+static enum MHD_Result add_framing(void *cls, enum MHD_ValueKind kind UNUSED, const char *name,
+                                   const char *value UNUSED)
+{
+    struct framing *framing = cls;
+    framing->lengths += !strcasecmp(name, "Content-Length");
+    framing->codings += !strcasecmp(name, "Transfer-Encoding");
+    framing->odd_name |= strpbrk(name, " \t") != NULL;
+    return MHD_YES;
+}
+
+// Whether a program in front could think that the body ends somewhere else, and that what follows
+// is another client's request (RFC 9112, 5.1 and 6.3).
+static bool is_ambiguous(struct http_request *r)
+{
+    struct framing framing = {0};
+    MHD_get_connection_values(r->mhd, MHD_HEADER_KIND, add_framing, &framing);
+    return framing.lengths + framing.codings > 1 || framing.odd_name;
+}
+
 // The status to refuse the request with, whatever its body is, or 0.
 static int early_status(struct http_request *r)
 {
     const struct http_server *server = r->loop->server;
+    if (is_ambiguous(r))
+        return 400;
     if (r->loop->stopping)
         return 503;
     if (!r->route)
@@ -245,9 +277,9 @@ static void set_response(struct http_request *r, int status, const char *content
     if (status == 200 && body->size <= ETAG_BODY_MAX)
         etag(body, tag);
     size_t size;
-    bool deflated = status == 200 && body->size >= CODING_SIZE_MIN &&
-                    coding_accepts_gzip(http_request_header(r, "Accept-Encoding")) &&
-                    coding_gzip(body);
+    bool deflated =
+        status == 200 && body->size >= CODING_SIZE_MIN && body->size <= CODING_SIZE_MAX &&
+        coding_accepts_gzip(http_request_header(r, "Accept-Encoding")) && coding_gzip(body);
     if (!memory_take(r, body->size) && body->size > SMALL_REPLY) {
         buf_dispose(body);
         buf_append_str(body, "{\"error\":\"the server is short of memory; try again later\"}");
@@ -265,7 +297,7 @@ static void set_response(struct http_request *r, int status, const char *content
         MHD_add_response_header(r->response, MHD_HTTP_HEADER_ETAG, tag);
     if (deflated)
         MHD_add_response_header(r->response, MHD_HTTP_HEADER_CONTENT_ENCODING, "gzip");
-    if (r->loop->stopping || status == 413 ||
+    if (r->loop->stopping || status == 413 || r->early_status == 400 ||
         (r->early_status && !length_within(r, discard_max(r))))
         MHD_add_response_header(r->response, MHD_HTTP_HEADER_CONNECTION, "close");
     for (size_t i = 0; i < r->reply_headers_count; i++)
@@ -355,6 +387,9 @@ void http_reply_redirect(struct http_request *r, const char *location)
 static void reply_early(struct http_request *r)
 {
     switch (r->early_status) {
+    case 400:
+        http_reply_error(r, 400, "It is not clear where the body of the request ends.");
+        break;
     case 413:
         http_reply_error(r, 413, "The body of the request is too large.");
         break;
@@ -381,7 +416,7 @@ static enum MHD_Result take_upload(struct http_request *r, const char *upload, s
         r->early_status = 413;
         return MHD_YES;
     }
-    if (!memory_take(r, size)) {
+    if (!memory_take(r, size) && r->body.size + size > SMALL_BODY) {
         r->early_status = 503;
         return MHD_YES;
     }
@@ -423,7 +458,7 @@ enum MHD_Result request_handle(void *cls, struct MHD_Connection *mhd, const char
     struct http_request *r = *request_context;
     if (!r) {
         r = *request_context = request_new(cls, mhd, url, method);
-        if (!r->early_status || length_within(r, discard_max(r)))
+        if (!r->early_status || (r->early_status != 400 && length_within(r, discard_max(r))))
             return MHD_YES;
     } else if (*upload_size) {
         return take_upload(r, upload, upload_size);
@@ -509,6 +544,11 @@ const struct uuid *http_request_id(const struct http_request *r)
 struct arena *http_request_arena(struct http_request *r)
 {
     return &r->arena;
+}
+
+bool http_request_memory_take(struct http_request *r, size_t size)
+{
+    return memory_take(r, size);
 }
 
 void http_request_keep(struct http_request *r, void *what, void (*release)(void *what))

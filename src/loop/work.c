@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 void work_threads_set(unsigned count)
 {
@@ -77,20 +78,33 @@ void work_submit(struct loop *loop, struct work *work, work_fn *run, work_fn *do
     start(work);
 }
 
-void work_submit_gated(struct loop *loop, struct work_gate *gate, struct work *work, work_fn *run,
-                       work_fn *done)
+static bool owner_may_wait(const struct work_gate *gate, const char *owner)
+{
+    unsigned count = 0;
+    if (!owner || !gate->owner_max)
+        return true;
+    for (const struct work *w = gate->first; w; w = w->next)
+        count += w->owner && !strcmp(w->owner, owner);
+    return count < gate->owner_max;
+}
+
+bool work_submit_gated(struct loop *loop, struct work_gate *gate, struct work *work,
+                       const char *owner, work_fn *run, work_fn *done)
 {
     prepare(loop, work, gate, run, done);
+    work->owner = owner;
     work->next = NULL;
     pthread_mutex_lock(&gate->lock);
     bool may_run = gate->running < gate->limit;
+    bool may_wait = !may_run && owner_may_wait(gate, owner);
     if (may_run) {
         gate->running++;
-    } else {
+    } else if (may_wait) {
         *gate->last = work;
         gate->last = &work->next;
     }
     pthread_mutex_unlock(&gate->lock);
     if (may_run)
         start(work);
+    return may_run || may_wait;
 }

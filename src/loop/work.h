@@ -15,6 +15,7 @@ struct work {
     work_fn *run;  // on a worker thread
     work_fn *done; // on the thread of `loop`
     struct work_gate *gate;
+    const char *owner; // whom it is done for, NULL: nobody in particular
     struct work *next;
     struct loop_message message;
 };
@@ -29,11 +30,14 @@ void work_submit(struct loop *loop, struct work *work, work_fn *run, work_fn *do
 struct work_gate {
     pthread_mutex_t lock;
     unsigned limit, running;
+    unsigned owner_max; // that may wait for one owner, so that none fills the queue; 0: any number
     struct work *first, **last;
 };
 
 void work_gate_init(struct work_gate *gate, unsigned limit);
-void work_submit_gated(struct loop *loop, struct work_gate *gate, struct work *work, work_fn *run,
-                       work_fn *done);
+// `owner` (may be NULL) lives until the work is done. False, and nothing comes of it, when too much
+// waits for that owner already.
+bool work_submit_gated(struct loop *loop, struct work_gate *gate, struct work *work,
+                       const char *owner, work_fn *run, work_fn *done) MUST_USE;
 
 #endif

@@ -2,10 +2,12 @@
 #include "runner/job.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/fd.h"
+#include "base/limits.h"
 #include "base/mem.h"
 #include "runner/project.h"
 
@@ -203,13 +205,42 @@ bool job_send(struct job *job, struct agent_conn *conn)
 
 // ---- From the agent ----
 
+// Bytes that the calls of all projects keep, but for the first of each stream.
+static atomic_size_t outputs_size;
+
+// True if that much more may be kept.
+static bool outputs_take(struct exec_call *exec, size_t size)
+{
+    if (atomic_fetch_add(&outputs_size, size) + size > LIMIT_EXEC_OUTPUTS) {
+        atomic_fetch_sub(&outputs_size, size);
+        return false;
+    }
+    exec->output_taken += size;
+    return true;
+}
+
+void exec_call_dispose(struct exec_call *call)
+{
+    buf_dispose(&call->ran);
+    buf_dispose(&call->output);
+    buf_dispose(&call->error_output);
+    atomic_fetch_sub(&outputs_size, call->output_taken);
+    call->output_taken = 0;
+}
+
 static void exec_output(struct exec_call *exec, bool is_error, const void *bytes, size_t size)
 {
     struct buf *kept = is_error ? &exec->error_output : &exec->output;
     uint64_t *total = is_error ? &exec->error_output_total : &exec->output_total;
+    bool *full = is_error ? &exec->error_output_full : &exec->output_full;
     size_t room = exec->output_max - kept->size;
-    buf_append(kept, bytes, size < room ? size : room);
+    size_t taken = size < room ? size : room;
     *total += size;
+    // What follows a gap would not be what the command wrote.
+    if (kept->size + taken > LIMIT_EXEC_OUTPUT_FIRST && !*full)
+        *full = !outputs_take(exec, taken);
+    if (!*full)
+        buf_append(kept, bytes, taken);
 }
 
 static bool file_output(struct file_call *file, bool is_error, const void *bytes, size_t size)

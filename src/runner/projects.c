@@ -40,13 +40,6 @@ void project_spec_dispose(struct project_spec *spec)
     *spec = (struct project_spec){0};
 }
 
-void exec_call_dispose(struct exec_call *call)
-{
-    buf_dispose(&call->ran);
-    buf_dispose(&call->output);
-    buf_dispose(&call->error_output);
-}
-
 void file_call_dispose(struct file_call *call)
 {
     buf_dispose(&call->data);
@@ -114,6 +107,8 @@ void projects_exec(struct projects *projects, struct exec_call *call)
 {
     call->ran = call->output = call->error_output = (struct buf){0};
     call->output_total = call->error_output_total = 0;
+    call->output_taken = 0;
+    call->output_full = call->error_output_full = false;
     submit(projects, &call->call, call->start_wait_ms, on_exec);
 }
 

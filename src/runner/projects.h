@@ -102,6 +102,9 @@ struct exec_call {
     struct buf ran; // what was really executed
     struct buf output, error_output;
     uint64_t output_total, error_output_total; // bytes before the cut
+    // the service's
+    size_t output_taken;                 // of what all calls together may keep
+    bool output_full, error_output_full; // there was no more to be had of that
 };
 // Starts the project if it does not run.
 void projects_exec(struct projects *projects, struct exec_call *call);

@@ -302,6 +302,15 @@ static void begin(struct svc *svc, struct account_create *create)
     check_syntax(create);
 }
 
+static void hash_later(struct account_create *create)
+{
+    if (work_submit_gated(create->loop, &create->svc->hashing, &create->work, create->caller,
+                          hash_now, on_hashed))
+        return;
+    create->rc = password_queue_full(&create->err);
+    create->done(create);
+}
+
 void account_create(struct svc *svc, struct db_session *session, struct account_create *create)
 {
     bool token_used;
@@ -311,7 +320,7 @@ void account_create(struct svc *svc, struct db_session *session, struct account_
     if (create->rc || account_refused(&create->refusal))
         create->done(create);
     else if (has_password(create))
-        work_submit_gated(create->loop, &svc->hashing, &create->work, hash_now, on_hashed);
+        hash_later(create);
     else
         write_account(create);
 }

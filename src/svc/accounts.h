@@ -30,6 +30,7 @@ struct account_create {
     const char *first_name, *last_name, *email_address, *password, *token, *usage_intent;
     const char *
         created_by; // network address, NULL: the command line, which no limit or site rule holds up
+    const char *caller; // who asks, NULL: the command line
     bool get_api_key, admin, gold_caller;
     struct loop *loop;
     void (*done)(struct account_create *create);

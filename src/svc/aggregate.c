@@ -26,6 +26,7 @@ struct aggregate {
     int rc;
     struct err err;
     uint64_t finished_us;
+    size_t kept_bytes; // counted in the aggregator's, since the last run
 };
 
 struct aggregator {
@@ -42,14 +43,25 @@ struct aggregator *aggregator_new(void)
     return a;
 }
 
-static size_t result_size(const struct exec_result *result)
+// What a group takes that is kept, whether it has a result or not.
+static size_t group_size(const struct aggregate *group)
 {
-    return result ? result->error.size + result->output.size + result->error_output.size : 0;
+    const struct exec_result *result = group->result;
+    size_t size = sizeof *group + group->key.capacity + json_size(group->stamp);
+    return result ? size + result->error.size + result->output.size + result->error_output.size
+                  : size;
+}
+
+static void keep(struct aggregator *a, struct aggregate *group)
+{
+    group->kept_bytes = group_size(group);
+    a->kept_bytes += group->kept_bytes;
 }
 
 static void forget_result(struct aggregator *a, struct aggregate *group)
 {
-    a->kept_bytes -= result_size(group->result);
+    a->kept_bytes -= group->kept_bytes;
+    group->kept_bytes = 0;
     exec_result_unref(group->result);
     group->result = NULL;
 }
@@ -241,7 +253,7 @@ void aggregator_finished(struct aggregator *a, struct exec_request *leader)
     group->result = leader->result;
     if (group->result)
         atomic_fetch_add(&group->result->refs, 1);
-    a->kept_bytes += result_size(group->result);
+    keep(a, group);
     group->finished_us = clock_monotonic_us();
     group->leader = NULL;
     struct exec_request *sharing = group->sharing;

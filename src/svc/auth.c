@@ -120,7 +120,11 @@ void auth_token_create(struct svc *svc, struct db_session *session, struct auth_
         call->verified = true;
         finish(call);
     } else if (call->hash[0]) {
-        work_submit_gated(call->loop, &svc->hashing, &call->work, verify_now, on_verified);
+        if (work_submit_gated(call->loop, &svc->hashing, &call->work, call->caller.account_id.text,
+                              verify_now, on_verified))
+            return;
+        call->rc = password_queue_full(&call->err);
+        call->done(call);
     } else {
         finish(call);
     }

@@ -12,6 +12,8 @@
 #include "base/text.h"
 
 #define UTF8_BYTES_PER_UNIT 3 // at most; four bytes are two units
+// More output than this is decoded by a worker: the loop has other clients.
+#define RESULT_INLINE_MAX ((size_t)256 * 1024)
 
 void exec_result_unref(struct exec_result *result)
 {
@@ -113,9 +115,9 @@ static void decode_stream(const struct exec_request *r, const struct buf *raw, u
             out->size = kept;
             *ret_cut = limit;
         }
-    } else if (total > raw->size) {
-        *ret_cut = utf8_utf16_len(out->data, out->size);
     }
+    if (*ret_cut == SIZE_MAX && total > raw->size)
+        *ret_cut = utf8_utf16_len(out->data ? out->data : "", out->size);
 }
 
 static void append_cut_notice(struct buf *out, size_t cut)
@@ -240,18 +242,40 @@ static struct exec_result *make_result(const struct exec_request *r)
     return result;
 }
 
+static void finish(struct exec_request *r)
+{
+    if (r->group)
+        aggregator_finished(r->svc->aggregator, r);
+    else
+        r->done(r);
+}
+
+static void make_now(struct work *work)
+{
+    struct exec_request *r = CONTAINER(work, struct exec_request, work);
+    r->result = make_result(r);
+}
+
+static void on_made(struct work *work)
+{
+    finish(CONTAINER(work, struct exec_request, work));
+}
+
 static void on_executed(struct project_call *call)
 {
     struct exec_call *x = CONTAINER(call, struct exec_call, call);
     struct exec_request *r = CONTAINER(x, struct exec_request, exec);
     r->rc = call->rc;
     r->err = call->err;
+    if (!r->rc && x->output.size + x->error_output.size > RESULT_INLINE_MAX) {
+        bool submitted =
+            work_submit_gated(r->loop, &r->svc->rendering, &r->work, NULL, make_now, on_made);
+        assert(submitted);
+        return;
+    }
     if (!r->rc)
         r->result = make_result(r);
-    if (r->group)
-        aggregator_finished(r->svc->aggregator, r);
-    else
-        r->done(r);
+    finish(r);
 }
 
 void exec_run_alone(struct svc *svc, struct exec_request *r)

@@ -45,6 +45,7 @@ struct exec_request {
     struct aggregate *group;
     struct exec_request *next;
     struct loop_message message;
+    struct work work;
 };
 // Starts the project if needed. `done` runs on the thread of `loop`, perhaps before this returns.
 void exec_run(struct svc *svc, struct exec_request *request);

@@ -17,6 +17,12 @@ const char *password_problem(const char *password)
     return NULL;
 }
 
+int password_queue_full(struct err *err)
+{
+    return err_set(err, ERR_RATE_LIMITED,
+                   "too many of your calls with a password are under way; try again later");
+}
+
 int password_hash(const char *password, char out[PASSWORD_HASH_SIZE], struct err *err)
 {
     if (crypto_pwhash_str(out, password, strlen(password), crypto_pwhash_OPSLIMIT_INTERACTIVE,

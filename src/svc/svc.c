@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "svc/exec.h"
@@ -20,6 +21,8 @@ int svc_init(struct svc *svc, struct db *db, const struct site *site, struct err
         return rc;
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     work_gate_init(&svc->hashing, cores > 1 ? (unsigned)cores : 1);
+    svc->hashing.owner_max = LIMIT_HASHES_WAITING;
+    work_gate_init(&svc->rendering, cores > 1 ? (unsigned)cores : 1);
     throttle_init(&svc->edited);
     throttle_init(&svc->touched);
     throttle_init(&svc->active);

@@ -31,10 +31,11 @@ struct svc {
     struct loop *loop; // for what nobody waits for; outlives the store. NULL where there is none
     struct site site;
     struct secret secret;
-    struct work_gate hashing; // a password hash takes 64 MB
-    struct throttle edited;   // projects marked as edited
-    struct throttle touched;  // account and project pairs
-    struct throttle active;   // accounts marked as active
+    struct work_gate hashing;   // a password hash takes 64 MB
+    struct work_gate rendering; // of large results, which take three times their size meanwhile
+    struct throttle edited;     // projects marked as edited
+    struct throttle touched;    // account and project pairs
+    struct throttle active;     // accounts marked as active
     struct aggregator *aggregator;
 };
 

@@ -591,14 +591,11 @@ def test_root_is_given_up(hub_factory):
         assert path.stat().st_mode & 0o077 == 0, path
 
 
-def test_an_unprivileged_user_runs_it(tmp_path):
+def test_an_unprivileged_user_runs_it(tmp_path, for_everybody):
     data = tmp_path / "data"
     data.mkdir()
     os.chown(data, 65534, 65534)
-    for folder in [tmp_path, *tmp_path.parents]:
-        if folder != pathlib.Path("/"):
-            folder.chmod(folder.stat().st_mode | 0o011)
-    with subprocess.Popen([COHUB, "serve", "--data", data, "--listen", "127.0.0.1:0"], user=65534, group=65534, extra_groups=[],
+    with subprocess.Popen([for_everybody, "serve", "--data", data, "--listen", "127.0.0.1:0"], user=65534, group=65534, extra_groups=[],
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             ready = process.stdout.readline()
@@ -607,3 +604,27 @@ def test_an_unprivileged_user_runs_it(tmp_path):
         finally:
             process.terminate()
         assert process.wait(30) == 0
+
+
+@pytest.mark.parametrize("headers", [
+    b"Content-Length: 0\r\nContent-Length: %d\r\n", b"Content-Length: %d\r\nContent-Length: 0\r\n",
+    b"Content-Length: %d\r\nTransfer-Encoding: chunked\r\n", b"Transfer-Encoding: chunked\r\nContent-Length: %d\r\n",
+    b"Transfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\n%.0d", b"Content-Length : %d\r\n",
+])
+def test_a_body_that_could_end_at_two_places(hub, headers):
+    """What one reader takes for the body is the next request to another."""
+    start = b"POST /api/v1/ping HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n" % hub.key.encode()
+    hidden = start + b"Content-Length: 0\r\n\r\n"
+    address = urllib.parse.urlsplit(hub.url)
+    with socket.create_connection((address.hostname, address.port), timeout=20) as client:
+        client.sendall(start + headers % len(hidden) + b"\r\n" + hidden)
+        answer = b"".join(iter(lambda: client.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 400 ") and answer.count(b"HTTP/1.1 ") == 1, answer
+
+
+def test_the_printed_address_leads_to_the_reference(hub_factory):
+    """In a browser, below a base path too."""
+    hub = hub_factory("--base-path", "/x")
+    answer = hub.client.get(hub.url + "/", follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (302, hub.url + "/api/v1/")
+    assert "create_project" in hub.client.get(answer.headers["location"]).text

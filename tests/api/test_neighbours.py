@@ -4,9 +4,12 @@ import concurrent.futures
 import http.client
 import json
 import os
+import subprocess
 import urllib.parse
 
 import pytest
+
+from harness.server import COHUB
 
 # Sends descriptors through sockets and lets nobody take them out, as many as the kernel lets it; then waits.
 FILL_SOCKETS = """
@@ -137,3 +140,19 @@ def test_image_with_a_link_out_of_it(hub, account, folder):
     reply = hub.exec(account, project, "/bin/true", timeout=20)
     assert reply["event"] == "error", reply
     assert ("the project failed to start" in reply["error"]) == (folder == "usr"), reply
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can read what others cannot")
+def test_files_that_the_hubs_user_names(tmp_path):
+    """The data folder belongs to that user, and so does a configuration in it: it must not choose what root reads."""
+    data, secret = tmp_path / "data", tmp_path / "secret"
+    secret.write_text("of root\n")
+    secret.chmod(0o600)
+    data.mkdir()
+    (data / "cohub.conf").write_text(f"[http]\ntls_cert = {secret}\ntls_key = {secret}\n")
+    for path in (data, data / "cohub.conf"):
+        os.chown(path, 65534, 65534)
+    tmp_path.chmod(0o755)
+    done = subprocess.run([COHUB, "serve", "--data", data, "--listen", "127.0.0.1:0"], capture_output=True, text=True,
+                          timeout=30, check=False)
+    assert (done.returncode, "Permission denied" in done.stderr) == (1, True), done

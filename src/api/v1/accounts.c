@@ -261,6 +261,7 @@ static void handle_create_account(struct api_call *call, const void *params)
         .token = p->token,
         .usage_intent = p->usage_intent,
         .created_by = http_request_client(call->request),
+        .caller = call->caller.account_id.text,
         .get_api_key = p->get_api_key,
         .gold_caller = call->caller.gold,
         .loop = call->loop,
