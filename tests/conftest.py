@@ -9,6 +9,7 @@ kills or configures a hub takes `hub_factory` and gets one of its own. docs/test
 """
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -18,6 +19,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 from harness.front import Nginx
 from harness.hub import Hub
+from harness.server import COHUB
 
 
 def _hubs_of(item):
@@ -89,6 +91,17 @@ def account(hub):
 def project(hub, account):
     """The id of a new project of `account`."""
     return hub.project(account)
+
+
+@pytest.fixture
+def for_everybody(tmp_path):
+    """The program where every user can run it, also if the checkout is in a closed folder; tmp_path is open to all."""
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder != pathlib.Path("/"):
+            folder.chmod(folder.stat().st_mode | 0o011)
+    for program in (COHUB, COHUB.parent.parent / "agent" / "cohub-agent"):
+        shutil.copy(program, tmp_path)
+    return tmp_path / COHUB.name
 
 
 @pytest.fixture(scope="session")

@@ -141,11 +141,13 @@ static void check_shell(struct cli *cli UNUSED, const struct cli_store *store UN
 
 static const struct {
     const char *name;
+    bool as_started; // looks with the rights that the command was started with, as the runner does
     void (*check)(struct cli *cli, const struct cli_store *store, struct finding *f);
 } checks[] = {
-    {"sandbox", check_sandbox},   {"agent", check_agent},    {"paths", check_paths},
-    {"shell", check_shell},       {"limits", check_cgroups}, {"open files", check_open_files},
-    {"database", check_database}, {"disk", check_disk},
+    {"sandbox", true, check_sandbox},    {"agent", true, check_agent},
+    {"paths", false, check_paths},       {"shell", false, check_shell},
+    {"limits", false, check_cgroups},    {"open files", false, check_open_files},
+    {"database", false, check_database}, {"disk", false, check_disk},
 };
 
 int cli_doctor(struct cli *cli)
@@ -158,13 +160,12 @@ int cli_doctor(struct cli *cli)
         return cli_fail(&err);
     for (size_t i = 0; i < ARRAY_LEN(checks); i++) {
         struct finding f;
+        if (!checks[i].as_started && data_drop_privileges(&store.owner, &err))
+            return cli_fail(&err);
         checks[i].check(cli, &store, &f);
         printf("%-6s  %-10s  %s\n", words[f.verdict], checks[i].name, f.text);
         if (f.verdict == BAD)
             rc = CLI_FAILED;
-        if (!i &&
-            data_drop_privileges(&store.owner, &err)) // the sandbox is tried as the runner makes it
-            return cli_fail(&err);
     }
     return rc;
 }

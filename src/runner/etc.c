@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/types.h>
@@ -300,8 +301,29 @@ static uint64_t hash_watched(int etc_fd)
     return walk.hash ? walk.hash : 1;
 }
 
+// The lock that says that copies are in use. A process that has used one holds it to its end:
+// between the look at a copy and the mount of it, nobody may remove it.
+static int lock_copies(int operation)
+{
+    auto_fd int fd = open("run/.etc-lock", O_RDONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0 || flock(fd, operation) < 0)
+        return -errno;
+    return TAKE_FD(fd);
+}
+
+static int hold_copies(void)
+{
+    static int held = -1;
+    if (held < 0)
+        held = lock_copies(LOCK_SH);
+    return held;
+}
+
 int etc_update(int root_fd, struct etc_copy *copy, struct err *err)
 {
+    const int held = hold_copies();
+    if (held < 0)
+        return err_set_errno(err, ERR_INTERNAL, -held, "cannot prepare /etc for sandboxes");
     auto_fd int etc_fd = openat(root_fd, "etc", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     const uint64_t seen = hash_watched(etc_fd);
     if (seen == copy->seen && access(copy->path, F_OK) == 0)
@@ -320,6 +342,9 @@ int etc_update(int root_fd, struct etc_copy *copy, struct err *err)
 
 void etc_remove_all(void)
 {
+    auto_fd int lock = lock_copies(LOCK_EX | LOCK_NB);
+    if (lock < 0)
+        return;
     auto_fd int dir = open("run", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     struct dirent **entries;
     const int count = dir < 0 ? -1 : scandirat(dir, ".", &entries, NULL, alphasort);

@@ -25,7 +25,7 @@ struct etc_copy {
 // The working directory is the data folder.
 int etc_update(int root_fd, struct etc_copy *copy, struct err *err) MUST_USE;
 
-// Removes the copies; only when no sandbox runs.
+// Removes the copies, unless another process may be about to use one; only when no sandbox runs.
 void etc_remove_all(void);
 
 #endif

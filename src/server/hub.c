@@ -83,11 +83,20 @@ static int open_projects(struct hub *hub, struct err *err)
 
 // ---- HTTP ----
 
+// People who open the printed address find the description of the interface.
+static void handle_home(struct http_request *request, void *ctx UNUSED)
+{
+    http_request_set_event(request, "home", 0);
+    http_reply_redirect(request, arena_printf(http_request_arena(request), "%s/api/v1/",
+                                              http_request_origin(request)));
+}
+
 static int open_http(struct hub *hub, struct err *err)
 {
     static struct http_route routes[8]; // outlives the server; filled once
     const struct http_route table[] = {
         {"POST", "/api/v1/*", api_v1_handle, NULL},
+        {"GET", "/", handle_home, NULL},
         {"GET", "/api/v1/", docs_handle_page, NULL},
         {"GET", "/api/v1", docs_handle_page, NULL},
         {"GET", "/api/v1/openapi.json", docs_handle_openapi, NULL},

@@ -397,15 +397,11 @@ def test_bad_proxies_stop_the_start(cohub):
 # ---- Root and others ----
 
 @pytest.fixture
-def as_nobody(tmp_path):
+def as_nobody(for_everybody):
     """Runs the command as a user without rights."""
-    for folder in (tmp_path, *tmp_path.parents):
-        if folder != pathlib.Path("/"):
-            folder.chmod(folder.stat().st_mode | 0o011)
-
     def run(*args, **options):
-        return subprocess.run([COHUB, *args], user=65534, group=65534, extra_groups=[], text=True, capture_output=True,
-                              timeout=60, **options)
+        return subprocess.run([for_everybody, *args], user=65534, group=65534, extra_groups=[], text=True,
+                              capture_output=True, timeout=60, **options)
     return run
 
 
