@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/fsuid.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -12,10 +13,31 @@
 
 #define PEM_SIZE_MAX ((size_t)1024 * 1024)
 
-static int read_pem(const char *path, char **ret_text, struct err *err)
+// What the configuration file names is opened with the rights of whom that file belongs to: in a
+// data folder that is the hub's user, who must not choose what root reads.
+static int open_pem(const struct config *config, enum config_key key)
 {
+    const bool as_owner = config->values[key].source == CONFIG_FILE && geteuid() == 0;
+    if (as_owner) {
+        setfsgid(config->file_gid);
+        setfsuid(config->file_uid);
+    }
+    const int fd = open(config_text(config, key), O_RDONLY | O_CLOEXEC);
+    const int error = errno;
+    if (as_owner) {
+        setfsuid(0);
+        setfsgid(getegid());
+    }
+    errno = error;
+    return fd;
+}
+
+static int read_pem(const struct config *config, enum config_key key, char **ret_text,
+                    struct err *err)
+{
+    const char *path = config_text(config, key);
     auto_buf struct buf text = {0};
-    auto_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
+    auto_fd int fd = open_pem(config, key);
     int rc = fd < 0 ? -errno : fd_read_all(fd, PEM_SIZE_MAX, &text);
     if (rc)
         return err_set_errno(err, ERR_INVALID, -rc, "%s: %s", path, strerror(-rc));
@@ -32,8 +54,8 @@ static int read_tls(struct serve *serve, struct err *err)
         return 0;
     if (!*cert || !*key)
         return err_set(err, ERR_INVALID, "TLS needs both a certificate and a key");
-    int rc = read_pem(cert, &serve->tls_cert_pem, err);
-    return rc ? rc : read_pem(key, &serve->tls_key_pem, err);
+    int rc = read_pem(serve->config, CONFIG_HTTP_TLS_CERT, &serve->tls_cert_pem, err);
+    return rc ? rc : read_pem(serve->config, CONFIG_HTTP_TLS_KEY, &serve->tls_key_pem, err);
 }
 
 static int open_listeners(struct serve *serve, struct err *err)

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/json.h"
 #include "base/limits.h"
@@ -206,6 +207,11 @@ int config_read_file(struct config *config, const char *path, struct err *err)
     if (!reader.file)
         return err_set_errno(err, errno == ENOENT ? ERR_NOT_FOUND : ERR_INVALID, errno, "%s: %s",
                              path, strerror(errno));
+    struct stat st;
+    if (!fstat(fileno(reader.file), &st)) {
+        config->file_uid = st.st_uid;
+        config->file_gid = st.st_gid;
+    }
     int line = ini_parse_stream(read_line, &reader, on_ini, &reader);
     fclose(reader.file);
     if (reader.err.code && (!line || reader.err_line <= line))

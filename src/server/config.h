@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/buf.h"
 #include "base/err.h"
@@ -45,6 +46,8 @@ struct config {
         char *text; // heap
         enum config_source source;
     } values[CONFIG_KEYS];
+    uid_t file_uid; // whom the file belongs to, if there is one
+    gid_t file_gid;
 };
 
 // The defaults.
