@@ -9,6 +9,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "base/clock.h"
 #include "base/fd.h"
@@ -123,6 +124,19 @@ static size_t unescape(void *cls UNUSED, struct MHD_Connection *mhd UNUSED, char
     return (size_t)(out - text);
 }
 
+// Connections of one daemon. A quarter of the descriptors is left to projects, files and the
+// database, or clients that only connect would stop everything.
+static unsigned connection_limit(const struct http_config *config)
+{
+    struct rlimit files;
+    rlim_t limit = config->connections_max;
+    if (!getrlimit(RLIMIT_NOFILE, &files)) {
+        rlim_t share = (files.rlim_cur - files.rlim_cur / 4) / config->listeners_count;
+        limit = share < limit ? share : limit;
+    }
+    return (unsigned)(limit / config->loops) + 1;
+}
+
 static struct MHD_Daemon *start_mhd(struct http_loop *loop, int fd)
 {
     const struct http_config *config = &loop->server->config;
@@ -140,14 +154,14 @@ static struct MHD_Daemon *start_mhd(struct http_loop *loop, int fd)
     } else {
         tls[0].option = MHD_OPTION_END;
     }
-    return MHD_start_daemon(
-        flags, 0, NULL, NULL, request_handle, loop, MHD_OPTION_EXTERNAL_LOGGER, mhd_log, NULL,
-        MHD_OPTION_UNESCAPE_CALLBACK, unescape, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONN_POOL_SIZE, MHD_OPTION_CONNECTION_LIMIT,
-        config->connections_max / config->loops + 1, MHD_OPTION_CONNECTION_TIMEOUT,
-        config->idle_timeout_s, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_NOTIFY_CONNECTION,
-        conn_notify, loop, MHD_OPTION_NOTIFY_COMPLETED, request_completed, NULL, MHD_OPTION_ARRAY,
-        tls, MHD_OPTION_END);
+    return MHD_start_daemon(flags, 0, NULL, NULL, request_handle, loop, MHD_OPTION_EXTERNAL_LOGGER,
+                            mhd_log, NULL, MHD_OPTION_UNESCAPE_CALLBACK, unescape, NULL,
+                            MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+                            CONN_POOL_SIZE, MHD_OPTION_CONNECTION_LIMIT, connection_limit(config),
+                            MHD_OPTION_CONNECTION_TIMEOUT, config->idle_timeout_s,
+                            MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_NOTIFY_CONNECTION,
+                            conn_notify, loop, MHD_OPTION_NOTIFY_COMPLETED, request_completed, NULL,
+                            MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
 }
 
 static int open_daemons(struct http_loop *loop, struct err *err)

@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """One project or client that uses up what it can get: the hub and the others go on."""
 import concurrent.futures
+import contextlib
 import http.client
 import json
 import os
+import socket
 import subprocess
 import urllib.parse
 
 import pytest
 
+from harness import parts, server
+from harness.process import wait_until
 from harness.server import COHUB
 
 # Sends descriptors through sockets and lets nobody take them out, as many as the kernel lets it; then waits.
@@ -156,3 +160,22 @@ def test_files_that_the_hubs_user_names(tmp_path):
     done = subprocess.run([COHUB, "serve", "--data", data, "--listen", "127.0.0.1:0"], capture_output=True, text=True,
                           timeout=30, check=False)
     assert (done.returncode, "Permission denied" in done.stderr) == (1, True), done
+
+
+def test_connections_leave_descriptors(hub_factory, tmp_path, monkeypatch):
+    """Clients that only connect do not take the descriptors that calls need."""
+    limited = tmp_path / "cohub"
+    limited.write_text(f'#!/bin/sh\nulimit -n 600\nexec {COHUB} "$@"\n')
+    limited.chmod(0o755)
+    monkeypatch.setattr(server, "COHUB", limited)
+    hub = hub_factory()
+    address, account = urllib.parse.urlsplit(hub.url), hub.account()
+    project = hub.project(account)
+    with contextlib.ExitStack() as stack:
+        for _ in range(700):
+            stack.enter_context(socket.create_connection((address.hostname, address.port), timeout=5))
+        wait_until(lambda: len(os.listdir(f"/proc/{parts.serving(hub)}/fd")) > 400, 10, "the hub has accepted many")
+        for i in range(20):
+            reply = hub.call("write_text_file_to_project", key=account, project_id=project, path=f"{i}", content="x")
+            assert reply["event"] == "file_written_to_project", reply
+        assert hub.exec(account, project, "echo", args=["x"])["stdout"] == "x\n"
