@@ -39,6 +39,7 @@ struct http_loop {
     uv_timer_t tick;      // once a second: deadlines
     uv_timer_t log_timer; // writes collected log lines
     bool due;             // MHD_run has something to do
+    bool ticked;          // deadlines are to be looked at
     bool stopping;
     int64_t stop_deadline_us; // when the rest is answered with 503
     struct http_conn *conns;  // all of them

@@ -66,6 +66,10 @@ static void on_check(uv_check_t *check)
     loop->due = false;
     for (size_t i = 0; i < loop->server->config.listeners_count; i++)
         MHD_run(loop->daemons[i].mhd);
+    // Behind MHD, which ends a client that says nothing without a word.
+    if (loop->ticked)
+        conn_check_deadlines(loop);
+    loop->ticked = false;
     request_acknowledge_fresh(loop);
     if (loop->server->config.tls_cert_pem)
         conn_park_handshakes(loop);
@@ -81,7 +85,7 @@ static void on_log_timer(uv_timer_t *timer)
 static void on_tick(uv_timer_t *timer)
 {
     struct http_loop *loop = CONTAINER(timer, struct http_loop, tick);
-    conn_check_deadlines(loop);
+    loop->ticked = true;
     loop_mark_due(loop); // MHD's own time limits
 }
 
