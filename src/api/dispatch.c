@@ -323,8 +323,10 @@ static void dispatch(struct http_request *request, struct api_loop *l,
     }
     struct api_call *call = call_new(request, l, endpoint, body);
     call->params = params;
-    if (identify(call, l, credentials))
-        endpoint->handler(call, params);
+    if (!identify(call, l, credentials))
+        return;
+    endpoint->handler(call, params);
+    assert(endpoint->run == API_ASYNC || http_request_answered(request));
 }
 
 void api_v1_handle(struct http_request *request, void *ctx UNUSED)

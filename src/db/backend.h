@@ -39,7 +39,6 @@ struct db_migration {
 
 struct db_backend {
     const char *scheme; // what an URL begins with, before the colon
-    bool reads_are_cheap;
     const struct db_migration *migrations;
     const size_t *migrations_count;
     // Gives a row when the table schema_migrations exists.

@@ -191,11 +191,6 @@ void db_session_close_ptr(struct db_session **session)
     db_session_close(*session);
 }
 
-bool db_reads_are_cheap(const struct db *db)
-{
-    return db->backend->reads_are_cheap;
-}
-
 int db_version(const struct db *db)
 {
     return db->version;

@@ -42,9 +42,6 @@ void db_session_close(struct db_session *session);
 void db_session_close_ptr(struct db_session **session);
 #define auto_session CLEANUP(db_session_close_ptr)
 
-// True when a prepared read takes microseconds and may run on an event loop; false when it waits
-// for a network.
-bool db_reads_are_cheap(const struct db *db);
 // The number of the newest migration applied.
 int db_version(const struct db *db);
 

@@ -252,7 +252,6 @@ static const struct db_stmt migrations_exist = {
 
 const struct db_backend db_backend_sqlite = {
     .scheme = "sqlite",
-    .reads_are_cheap = true,
     .migrations = db_migrations_sqlite,
     .migrations_count = &db_migrations_sqlite_count,
     .migrations_exist = &migrations_exist,

@@ -85,7 +85,6 @@ size_t http_server_memory(const struct http_server *server); // of bodies and un
 
 // ---- A request. What is returned is borrowed and lives as long as the request. ----
 
-const char *http_request_method(const struct http_request *request);
 const char *
 http_request_path(const struct http_request *request); // decoded, without base path and query
 const char *http_request_header(struct http_request *request, const char *name); // NULL if absent
@@ -103,7 +102,6 @@ bool http_request_memory_take(struct http_request *request, size_t size) MUST_US
 // Has `release(what)` called when the request ends.
 void http_request_keep(struct http_request *request, void *what, void (*release)(void *what));
 void *http_request_loop_data(struct http_request *request);
-struct loop *http_request_loop(struct http_request *request);
 
 // What the log line and the figures say of the request. `event` is static text and `index` below
 // HTTP_EVENTS_MAX.
@@ -111,6 +109,9 @@ void http_request_set_event(struct http_request *request, const char *event, uns
 void http_request_set_account(struct http_request *request, const struct uuid *account_id);
 void http_request_set_error(struct http_request *request,
                             const struct err *err); // logged with the line
+
+// Whether the handler has answered already; only while it runs.
+bool http_request_answered(const struct http_request *request);
 
 // Answers. Takes the bytes of `body` (emptied); `content_type` is static text. The request may be
 // gone when it returns.

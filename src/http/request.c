@@ -472,11 +472,6 @@ enum MHD_Result request_handle(void *cls, struct MHD_Connection *mhd, const char
 
 // ---- What handlers ask ----
 
-const char *http_request_method(const struct http_request *r)
-{
-    return r->method;
-}
-
 const char *http_request_path(const struct http_request *r)
 {
     return r->path;
@@ -541,6 +536,11 @@ const struct uuid *http_request_id(const struct http_request *r)
     return &r->id;
 }
 
+bool http_request_answered(const struct http_request *r)
+{
+    return r->answered;
+}
+
 struct arena *http_request_arena(struct http_request *r)
 {
     return &r->arena;
@@ -561,11 +561,6 @@ void http_request_keep(struct http_request *r, void *what, void (*release)(void 
 void *http_request_loop_data(struct http_request *r)
 {
     return r->loop->data;
-}
-
-struct loop *http_request_loop(struct http_request *r)
-{
-    return &r->loop->loop;
 }
 
 void http_request_set_event(struct http_request *r, const char *event, unsigned index)
