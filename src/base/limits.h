@@ -42,8 +42,6 @@
 #define LIMIT_NAME         254
 #define LIMIT_PASSWORD_MIN 6
 #define LIMIT_PASSWORD_MAX 64
-#define LIMIT_TITLE        10000
-#define LIMIT_DESCRIPTION  100000
 
 // Passwords to be hashed that wait for one caller: two seconds' worth, which others wait too.
 #define LIMIT_HASHES_WAITING 64

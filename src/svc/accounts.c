@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/limits.h"
 #include "base/text.h"
 #include "db/query.h"
 #include "svc/passwords.h"
@@ -79,7 +80,7 @@ static bool is_domain(const char *p)
 bool email_address_valid(const char *email_address)
 {
     const char *at = skip_local_part(email_address);
-    return at && *at == '@' && strlen(email_address) <= 254 && is_domain(at + 1);
+    return at && *at == '@' && strlen(email_address) <= LIMIT_EMAIL && is_domain(at + 1);
 }
 
 // ---- Looking after accounts ----

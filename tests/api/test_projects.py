@@ -3,15 +3,14 @@
 import datetime
 import os
 import re
-import shutil
 import stat
-import subprocess
 import uuid
 
 import pytest
 
+from harness.images import add_libraries
 from harness.process import parents, wait_until
-from harness.server import COHUB, CommandFailed
+from harness.server import CommandFailed
 from harness.store import add_user, execute
 
 MISSING = "12345678-1234-4234-8234-123456789012"
@@ -104,24 +103,13 @@ def test_refused(hub, account, parameters, title, reason):
     assert hub.cli("project", "list", "--account", account.id) == []
 
 
-def copy_needed_libraries(program, image):
-    """What a program that is not static needs, as a sanitized one; at the same paths in an image."""
-    told = subprocess.run(["ldd", program], capture_output=True, text=True, check=False).stdout
-    for path in re.findall(r"(/\S+) \(0x", told):
-        target = image / os.path.realpath(os.path.dirname(path)).lstrip("/") / os.path.basename(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(path, target)
-
-
 def test_an_image_is_a_folder_in_images(hub_factory):
     hub = hub_factory()
     account = hub.account()
     image = hub.data / "images" / "little-1.0"
     (image / "usr" / "share").mkdir(parents=True)
     (image / "usr" / "share" / "which").write_text("the image\n")
-    for name in ("lib", "lib64"):
-        (image / name).symlink_to(f"usr/{name}")
-    copy_needed_libraries(COHUB.parent.parent / "agent" / "cohub-agent", image)
+    add_libraries(image)
     project = hub.project(account, image="little-1.0")
     assert hub.cli("project", "show", project)["compute_image"] == "little-1.0"
     read = hub.call("read_text_file_from_project", key=account, project_id=project, path="/usr/share/which")
