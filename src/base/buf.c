@@ -5,7 +5,6 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/mem.h"
 
@@ -17,36 +16,14 @@ void buf_dispose(struct buf *b)
     *b = (struct buf){0};
 }
 
-char *buf_reserve(struct buf *b, size_t extra)
+void buf_grow(struct buf *b, size_t extra)
 {
     assert(extra < SIZE_MAX / 4 - b->size);
-    if (b->capacity - b->size < extra) {
-        size_t capacity = b->capacity ? b->capacity : BUF_CAPACITY_MIN;
-        while (capacity - b->size < extra)
-            capacity *= 2;
-        b->data = mem_realloc(b->data, capacity);
-        b->capacity = capacity;
-    }
-    return b->data + b->size;
-}
-
-void buf_append(struct buf *b, const void *bytes, size_t size)
-{
-    if (!size)
-        return;
-    memcpy(buf_reserve(b, size), bytes, size);
-    b->size += size;
-}
-
-void buf_append_str(struct buf *b, const char *s)
-{
-    buf_append(b, s, strlen(s));
-}
-
-void buf_append_char(struct buf *b, char c)
-{
-    *buf_reserve(b, 1) = c;
-    b->size++;
+    size_t capacity = b->capacity ? b->capacity : BUF_CAPACITY_MIN;
+    while (capacity - b->size < extra)
+        capacity *= 2;
+    b->data = mem_realloc(b->data, capacity);
+    b->capacity = capacity;
 }
 
 void buf_printf(struct buf *b, const char *fmt, ...)

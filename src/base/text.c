@@ -41,14 +41,27 @@ static size_t utf8_char(const unsigned char *s, size_t size, size_t *ret_skip)
     return len;
 }
 
+// A length within the run of ASCII that the text begins with; eight bytes are looked at together.
+static size_t ascii_len(const char *s, size_t size)
+{
+    size_t len = 0;
+    for (uint64_t word; len + sizeof word <= size; len += sizeof word) {
+        memcpy(&word, s + len, sizeof word);
+        if (word & UINT64_C(0x8080808080808080))
+            break;
+    }
+    return len;
+}
+
 bool utf8_valid(const char *s, size_t size)
 {
     const unsigned char *p = (const unsigned char *)s;
-    for (size_t i = 0, skip; i < size;) {
+    for (size_t i = ascii_len(s, size), skip; i < size;) {
         size_t len = utf8_char(p + i, size - i, &skip);
         if (!len)
             return false;
         i += len;
+        i += ascii_len(s + i, size - i);
     }
     return true;
 }

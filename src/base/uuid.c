@@ -2,6 +2,7 @@
 #include "base/uuid.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/random.h>
@@ -16,12 +17,10 @@ static void random_bytes(unsigned char *out, size_t size)
     static _Thread_local size_t left;
     assert(size <= sizeof pool);
     if (left < size) {
-        // Below 256 bytes getrandom never comes up short; above it may only be interrupted by a
-        // signal.
-        for (size_t got = 0; got < sizeof pool;) {
-            ssize_t n = getrandom(pool + got, 256, 0);
-            assert(n == 256);
-            got += (size_t)n;
+        for (size_t got = 0; got < sizeof pool;) { // a signal may cut a large request short
+            ssize_t n = getrandom(pool + got, sizeof pool - got, 0);
+            assert(n > 0 || errno == EINTR);
+            got += n > 0 ? (size_t)n : 0;
         }
         left = sizeof pool;
     }

@@ -81,8 +81,9 @@ static enum MHD_Result add_framing(void *cls, enum MHD_ValueKind kind UNUSED, co
                                    const char *value UNUSED)
 {
     struct framing *framing = cls;
-    framing->lengths += !strcasecmp(name, "Content-Length");
-    framing->codings += !strcasecmp(name, "Transfer-Encoding");
+    char first = (char)(name[0] | 0x20); // most names differ in it from both
+    framing->lengths += first == 'c' && !strcasecmp(name, "Content-Length");
+    framing->codings += first == 't' && !strcasecmp(name, "Transfer-Encoding");
     framing->odd_name |= strpbrk(name, " \t") != NULL;
     return MHD_YES;
 }
