@@ -21,7 +21,8 @@
 
 bool account_refused(const struct account_refusal *refusal)
 {
-    return refusal->email_address || refusal->password || refusal->token || refusal->other[0];
+    return refusal->agreed_to_terms || refusal->email_address || refusal->password ||
+           refusal->token || refusal->other[0];
 }
 
 static void refuse(struct account_create *create, const char *fmt, ...) PRINTF_LIKE(2, 3);
@@ -191,6 +192,10 @@ static void check_syntax(struct account_create *create)
     const char *email = create->email_address ? create->email_address : "";
     if (create->created_by && !strcmp(create->svc->site.sign_up, "closed")) {
         refuse(create, "Signing up via email/password is disabled.");
+        return;
+    }
+    if (create->terms_declined) {
+        refusal->agreed_to_terms = "Agree to the Terms of Service.";
         return;
     }
     if (email[0] && !email_address_valid(email))

@@ -20,7 +20,7 @@ int account_name_get(struct db_session *session, const struct uuid *account_id, 
 
 // What is wrong with a new account: texts by field, NULL where nothing is.
 struct account_refusal {
-    const char *email_address, *password, *token;
+    const char *agreed_to_terms, *email_address, *password, *token;
     char other[600];
 };
 bool account_refused(const struct account_refusal *refusal);
@@ -32,6 +32,7 @@ struct account_create {
         created_by; // network address, NULL: the command line, which no limit or site rule holds up
     const char *caller; // who asks, NULL: the command line
     bool get_api_key, admin, gold_caller;
+    bool terms_declined; // that is, the person said no; saying nothing is not held against anybody
     struct loop *loop;
     void (*done)(struct account_create *create);
     // out

@@ -66,6 +66,13 @@ def test_an_account(hub):
     assert len(logged) == 1 and json.loads(logged[0][0])["account_id"] == account_id
 
 
+@pytest.mark.parametrize("answer", [False, "false", "no", 0])
+def test_who_declines_the_terms_gets_no_account(hub, answer):
+    reply = hub.call("create_account", email_address="not an address", agreed_to_terms=answer)
+    assert (reply["event"], reply["reason"]) == (
+        "account_creation_failed", {"agreed_to_terms": "Agree to the Terms of Service."})
+
+
 def test_an_account_without_anything(hub):
     one, two = created(hub.call("create_account")), created(hub.call("create_account"))
     assert one != two

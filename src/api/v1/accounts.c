@@ -165,7 +165,8 @@ static const struct api_param create_account_params[] = {
     {.name = "agreed_to_terms",
      .type = PARAM_BOOL,
      FIELD(agreed_to_terms),
-     .text = "that the person has agreed to the terms of service; clients send true"},
+     .text = "that the person has agreed to the terms of service; who has not is refused",
+     .default_text = "true"},
     {.name = "token",
      .type = PARAM_STRING,
      FIELD(token),
@@ -219,6 +220,7 @@ static void reply_refusal(struct api_call *call, const struct account_refusal *r
     struct buf *out = api_reply_event(call, "account_creation_failed");
     json_key(out, "reason");
     json_begin_object(out);
+    member_if(out, "agreed_to_terms", refusal->agreed_to_terms);
     member_if(out, "email_address", refusal->email_address);
     member_if(out, "password", refusal->password);
     member_if(out, "token", refusal->token);
@@ -263,6 +265,7 @@ static void handle_create_account(struct api_call *call, const void *params)
         .created_by = http_request_client(call->request),
         .caller = call->caller.account_id.text,
         .get_api_key = p->get_api_key,
+        .terms_declined = !p->agreed_to_terms,
         .gold_caller = call->caller.gold,
         .loop = call->loop,
         .done = on_account_created,
