@@ -41,6 +41,19 @@ def parents():
     return result
 
 
+def with_environment(setting):
+    """The ids of the processes that were started with NAME=value in their environment."""
+    found = set()
+    for pid in parents():
+        try:
+            with open(f"/proc/{pid}/environ", "rb") as environment:
+                if setting.encode() in environment.read().split(b"\0"):
+                    found.add(pid)
+        except OSError:
+            pass  # it ended meanwhile, or is not ours to look at
+    return found
+
+
 def descendants(pid):
     """The ids of all processes below `pid`, itself not included."""
     tree = parents()

@@ -10,7 +10,7 @@ import re
 import subprocess
 import time
 
-from harness.process import LineReader, descendants, parents, wait_until
+from harness.process import LineReader, descendants, parents, wait_until, with_environment
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILD = pathlib.Path(os.environ.get("COHUB_BUILD") or ROOT / "build").resolve()
@@ -137,9 +137,12 @@ class Server:
     def sandbox(self, project_id):
         """The ids of all processes of a running project: bubblewrap, the agent and what it started. Empty if none runs."""
         try:
-            pid = int((self.data / "run" / project_id / "pid").read_text().split()[0])
+            words = (self.data / "run" / project_id / "pid").read_text().split()
         except FileNotFoundError:
             return set()
+        if not words:  # its runner was killed before it could say which process it had started
+            return with_environment(f"COCALC_PROJECT_ID={project_id}")
+        pid = int(words[0])
         return ({pid} | descendants(pid)) & parents().keys()
 
     def stop_projects(self):
