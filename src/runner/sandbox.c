@@ -165,26 +165,26 @@ static void add_isolation(struct buf *args, const struct sandbox_spec *spec)
     add(args, "ALL");
 }
 
+static void add_tmpfs(struct buf *args, const char *where)
+{
+    add(args, "--perms");
+    add(args, "1777");
+    add(args, "--size");
+    add(args, TMP_SIZE);
+    add(args, "--tmpfs");
+    add(args, where);
+}
+
 static void add_scratch(struct buf *args)
 {
     add(args, "--proc");
     add(args, "/proc");
     add(args, "--dev");
     add(args, "/dev");
-    add(args, "--perms");
-    add(args, "1777");
-    add(args, "--size");
-    add(args, TMP_SIZE);
-    add(args, "--tmpfs");
-    add(args, "/dev/shm");
+    add_tmpfs(args, "/dev/shm");
     add(args, "--remount-ro");
     add(args, "/dev");
-    add(args, "--perms");
-    add(args, "1777");
-    add(args, "--size");
-    add(args, TMP_SIZE);
-    add(args, "--tmpfs");
-    add(args, "/tmp");
+    add_tmpfs(args, "/tmp");
     add2(args, "--symlink", "../tmp", "/var/tmp");
 }
 

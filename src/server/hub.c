@@ -40,7 +40,8 @@ static void on_state_changed(void *ctx, const struct uuid *project_id, enum proj
 {
     struct hub *hub = ctx;
     log_event(LOG_INFO, "project", LOG_TEXT("project", project_id->text),
-              LOG_TEXT("state", project_state_name(state)), LOG_TEXT("error", error));
+              LOG_TEXT("state", project_state_name(state)),
+              error ? LOG_TEXT("error", error) : (struct log_field){0});
     project_state_set(&hub->svc, project_id, state, error);
 }
 

@@ -25,18 +25,26 @@ struct supervisor {
     bool stopping;
 };
 
+// A byte, since an empty packet would read as the end, and room for one descriptor.
+struct fd_packet {
+    char byte;
+    struct iovec iov;
+    _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))];
+};
+
+static struct msghdr fd_message(struct fd_packet *packet)
+{
+    packet->iov = (struct iovec){.iov_base = &packet->byte, .iov_len = 1};
+    return (struct msghdr){.msg_iov = &packet->iov,
+                           .msg_iovlen = 1,
+                           .msg_control = packet->control,
+                           .msg_controllen = sizeof packet->control};
+}
+
 int serve_send_fd(int socket, int fd)
 {
-    char byte = 0;
-    struct iovec iov = {.iov_base = &byte, .iov_len = 1};
-    union {
-        struct cmsghdr header;
-        char room[CMSG_SPACE(sizeof(int))];
-    } control = {0};
-    struct msghdr message = {.msg_iov = &iov,
-                             .msg_iovlen = 1,
-                             .msg_control = &control,
-                             .msg_controllen = sizeof control};
+    struct fd_packet packet = {0};
+    struct msghdr message = fd_message(&packet);
     struct cmsghdr *c = CMSG_FIRSTHDR(&message);
     c->cmsg_level = SOL_SOCKET;
     c->cmsg_type = SCM_RIGHTS;
@@ -47,17 +55,9 @@ int serve_send_fd(int socket, int fd)
 
 int serve_receive_fd(int socket)
 {
-    char byte;
+    struct fd_packet packet = {0};
+    struct msghdr message = fd_message(&packet);
     int fd = -1;
-    struct iovec iov = {.iov_base = &byte, .iov_len = 1};
-    union {
-        struct cmsghdr header;
-        char room[CMSG_SPACE(sizeof(int))];
-    } control = {0};
-    struct msghdr message = {.msg_iov = &iov,
-                             .msg_iovlen = 1,
-                             .msg_control = &control,
-                             .msg_controllen = sizeof control};
     ssize_t n = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
     struct cmsghdr *c = n == 1 ? CMSG_FIRSTHDR(&message) : NULL;
     if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&

@@ -126,6 +126,14 @@ static void append_cut_notice(struct buf *out, size_t cut)
         buf_printf(out, " (truncated at %zu characters)", cut);
 }
 
+static void append_args(const struct exec_request *r, const char *separator, struct buf *out)
+{
+    for (size_t i = 0; i < r->args_count; i++) {
+        buf_append_str(out, i ? separator : "");
+        buf_append_str(out, r->args[i]);
+    }
+}
+
 // The program that was run, and its arguments, as the contract's texts name them: in bash mode bash
 // and the temporary file.
 static void append_program(const struct exec_request *r, struct buf *out)
@@ -140,10 +148,7 @@ static void append_program(const struct exec_request *r, struct buf *out)
     } else {
         buf_append_str(out, r->command);
         buf_append_str(out, "' (args=");
-        for (size_t i = 0; i < r->args_count; i++) {
-            buf_append_str(out, i ? " " : "");
-            buf_append_str(out, r->args[i]);
-        }
+        append_args(r, " ", out);
     }
     buf_append_char(out, ')');
 }
@@ -205,10 +210,7 @@ static void write_error(const struct exec_request *r, const struct buf *reason,
     buf_append_str(out, "Error executing command '");
     buf_append_str(out, r->command);
     buf_append_str(out, "' with args '");
-    for (size_t i = 0; i < r->args_count; i++) {
-        buf_append_str(out, i ? "," : "");
-        buf_append_str(out, r->args[i]);
-    }
+    append_args(r, ",", out);
     buf_append_str(out, "' -- ");
     buf_append(out, reason->data, reason->size);
     buf_append_str(out, ", ");
