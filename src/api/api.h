@@ -136,6 +136,10 @@ struct buf *api_reply_event(struct api_call *call, const char *event);
 // What each I/O loop has for its calls.
 struct api_loop;
 int api_loop_open(struct loop *loop, void *svc, void **ret_data, struct err *err) MUST_USE;
+// What a handler of another route finds by http_request_loop_data, taken apart.
+struct svc *api_loop_svc(const struct api_loop *api_loop);
+struct db_session *api_loop_session(const struct api_loop *api_loop);
+struct loop *api_loop_loop(const struct api_loop *api_loop);
 void api_loop_close(void *api_loop);
 // POST below /api/v1/ (api-v1 section 1).
 void api_v1_handle(struct http_request *request, void *ctx);

@@ -91,6 +91,21 @@ void api_loop_close(void *api_loop)
     free(l);
 }
 
+struct svc *api_loop_svc(const struct api_loop *l)
+{
+    return l->svc;
+}
+
+struct db_session *api_loop_session(const struct api_loop *l)
+{
+    return l->session;
+}
+
+struct loop *api_loop_loop(const struct api_loop *l)
+{
+    return l->loop;
+}
+
 const char *api_event_name(unsigned index)
 {
     unsigned count = 0;

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "cli/cli.h"
+#include "server/site.h"
 
 int cli_fail(const struct err *err)
 {
@@ -67,13 +68,12 @@ int cli_store_enter(struct cli *cli, bool create, struct cli_store *store, struc
 int cli_store_begin(struct cli *cli, struct cli_store *store, struct err *err)
 {
     const struct config *c = &cli->config;
-    struct site site = {.name = config_text(c, CONFIG_SITE_NAME),
-                        .url = config_text(c, CONFIG_SITE_URL),
-                        .help_email = config_text(c, CONFIG_SITE_HELP_EMAIL),
-                        .sign_up = config_text(c, CONFIG_SITE_SIGN_UP)};
+    struct site site;
     int rc = data_drop_privileges(&store->owner, err);
     if (!rc)
         rc = data_make_folders(err);
+    if (!rc)
+        rc = site_configure(c, &site, err);
     if (!rc)
         rc = db_open(config_text(c, CONFIG_DATABASE_URL), &store->db, err);
     if (!rc)

@@ -88,6 +88,8 @@ size_t http_server_memory(const struct http_server *server); // of bodies and un
 const char *
 http_request_path(const struct http_request *request); // decoded, without base path and query
 const char *http_request_header(struct http_request *request, const char *name); // NULL if absent
+// What the query string says of a name, decoded; NULL if absent. Any bytes but NUL.
+const char *http_request_query(struct http_request *request, const char *name);
 const char *http_request_body(struct http_request *request, size_t *ret_size);
 // The client's address as text: of the peer, or what a trusted proxy says.
 const char *http_request_client(struct http_request *request);

@@ -483,6 +483,11 @@ const char *http_request_header(struct http_request *r, const char *name)
     return MHD_lookup_connection_value(r->mhd, MHD_HEADER_KIND, name);
 }
 
+const char *http_request_query(struct http_request *r, const char *name)
+{
+    return MHD_lookup_connection_value(r->mhd, MHD_GET_ARGUMENT_KIND, name);
+}
+
 const char *http_request_body(struct http_request *r, size_t *ret_size)
 {
     *ret_size = r->body.size;

@@ -20,6 +20,7 @@
 #include "base/uuid.h"
 #include "loop/loop.h"
 #include "proto/frame.h"
+#include "runner/runner.h"
 
 struct projects;
 
@@ -34,6 +35,7 @@ struct project_spec {
     char *image;  // name of a folder in images/, or NULL: the host's own system
     char **env;   // "NAME=value", ends with NULL; or NULL
     bool network; // outside network
+    struct runner_limits limits;
 };
 void project_spec_dispose(struct project_spec *spec);
 
@@ -93,6 +95,8 @@ struct exec_call {
     uint32_t timeout_ms; // of the command, 0: none. Counts from when it runs, not from the start of
                          // the project
     uint32_t cpu_seconds;   // 0: no limit
+    bool limit_file_size;   // no file may grow beyond file_size_max
+    uint64_t file_size_max; // bytes
     uint32_t start_wait_ms; // how long to wait for the project to start; ERR_TIMEOUT "timeout"
                             // then; 0: as long as it takes
     size_t output_max;      // bytes kept of each stream; what comes after is counted and dropped
@@ -129,6 +133,37 @@ struct file_call {
 // run.
 void projects_file(struct projects *projects, struct file_call *call);
 void file_call_dispose(struct file_call *call);
+
+// Gives a running project other limits. Nothing happens if it does not run.
+struct limit_call {
+    struct project_call call;
+    struct runner_limits limits; // in
+};
+void projects_limit(struct projects *projects, struct limit_call *limit);
+
+struct usage_call {
+    struct project_call call;
+    bool running;              // out
+    struct runner_usage usage; // out, if it runs
+};
+// What a project uses.
+void projects_usage(struct projects *projects, struct usage_call *usage);
+
+// rsync from one home into another, in a sandbox that sees only these two (api-v1 5.3).
+// call.project_id is the target; neither project needs to run, nor is started.
+struct copy_call {
+    struct project_call call;
+    // in
+    struct uuid source_project_id;
+    const char *source_path, *target_path; // relative to the homes, normalised
+    unsigned flags;                        // runner_copy_flags
+    uint32_t timeout_s;                    // without any transfer; 0: none
+    uint64_t file_size_max;                // of a file that is written; 0: no limit
+    // out, if rc is 0
+    int status;                 // wait status of rsync
+    char text[RUNNER_TEXT_MAX]; // the end of what it said
+};
+void projects_copy(struct projects *projects, struct copy_call *copy);
 
 // Projects whose stored state says that they run: finds out which do, and tells `changed` about
 // those that do not (any thread).

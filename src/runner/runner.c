@@ -330,9 +330,9 @@ static int start_locked(struct runner *r, const struct runner_request *request,
         return err_set_errno(err, ERR_INTERNAL, -rc, "cannot make the agent's socket");
     const struct sandbox_spec spec = {.project_id = *project_id,
                                       .image = request->image[0] ? request->image : NULL,
-                                      .network = request->network,
-                                      .env = request->env,
-                                      .env_size = request->env_size,
+                                      .network = request->flags,
+                                      .env = request->data,
+                                      .env_size = request->data_size,
                                       .listen_fd = listen_fd,
                                       .info_fd = files.info_fd,
                                       .log_fd = files.log_fd};
@@ -424,16 +424,16 @@ static bool handle_start(struct runner *r, const struct runner_request *request,
 static bool request_valid(const struct runner_request *request, size_t size,
                           struct uuid *ret_project_id)
 {
-    if (size < RUNNER_REQUEST_SIZE(0) || request->env_size > RUNNER_ENV_MAX ||
-        size != RUNNER_REQUEST_SIZE(request->env_size))
+    if (size < RUNNER_REQUEST_SIZE(0) || request->data_size > RUNNER_DATA_MAX ||
+        size != RUNNER_REQUEST_SIZE(request->data_size))
         return false;
-    if (request->network > 1 || request->image[RUNNER_IMAGE_MAX] || request->uuid[UUID_LEN] ||
+    if (request->flags > 15 || request->image[RUNNER_IMAGE_MAX] || request->uuid[UUID_LEN] ||
         !uuid_parse(request->uuid, UUID_LEN, ret_project_id))
         return false;
     // Folders have lower-case names.
     return memcmp(request->uuid, ret_project_id->text, UUID_LEN) == 0 &&
            (!request->image[0] || sandbox_image_valid(request->image)) &&
-           sandbox_env_valid(request->env, request->env_size);
+           sandbox_env_valid(request->data, request->data_size);
 }
 
 static bool handle_request(struct runner *r, const struct runner_request *request, size_t size)
@@ -462,7 +462,7 @@ static bool read_request(struct runner *r)
     if (size == 0)
         return false;
     const bool alive = handle_request(r, &request, (size_t)size);
-    explicit_bzero(request.env, sizeof request.env);
+    explicit_bzero(request.data, sizeof request.data);
     return alive;
 }
 

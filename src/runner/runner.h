@@ -30,39 +30,82 @@
 #include "base/uuid.h"
 
 #define RUNNER_IMAGE_MAX 64          // characters of an image's name
-#define RUNNER_ENV_MAX   (32 * 1024) // bytes of a project's environment, each entry with its NUL
+#define RUNNER_DATA_MAX  (32 * 1024) // bytes of a project's environment, each entry with its NUL
 #define RUNNER_TEXT_MAX  512
 
 enum runner_request_type {
     RUNNER_START = 1, // run the project's sandbox; answered as soon as the agent's socket can be
                       // connected to. Success, with the text "running", if it runs already.
     RUNNER_KILL,      // end the sandbox and all in it at once; ESRCH if there is none
+    RUNNER_LIMIT,     // give the running sandbox these limits; ESRCH if there is none
+    RUNNER_USAGE,     // what the sandbox uses; ESRCH if there is none
+    RUNNER_COPY, // run rsync in a sandbox of its own; answered when it runs. The project is the
+                 // target
+};
+
+// 0: no limit.
+struct runner_limits {
+    uint32_t memory_mb;
+    uint32_t cpu_millis; // 1000: one processor
+    uint32_t cpu_shares; // weight against others; 1024 is a processor's worth
+    uint32_t processes;
+};
+
+enum runner_copy_flags {
+    RUNNER_COPY_OVERWRITE_NEWER = 1,
+    RUNNER_COPY_DELETE_MISSING = 2,
+    RUNNER_COPY_BACKUP = 4,
+    RUNNER_COPY_EXCLUDE_HISTORY = 8,
 };
 
 struct runner_request {
     uint32_t type;
-    uint32_t network; // START: 1: with the host's network
-    uint64_t seq;     // chosen by the asker, comes back in the reply
+    uint32_t flags; // START: 1: with a network; COPY: runner_copy_flags
+    uint64_t seq;   // chosen by the asker, comes back in the reply
     char uuid[UUID_LEN + 1];
+    char source[UUID_LEN + 1]; // COPY: the source's project
     char image[RUNNER_IMAGE_MAX +
-               1];            // START: [A-Za-z0-9._-]+, no leading dot; "": the host's system
-    uint32_t env_size;        // START: bytes used of env
-    char env[RUNNER_ENV_MAX]; // "NAME=value\0NAME=value\0"
+               1];               // START: [A-Za-z0-9._-]+, no leading dot; "": the host's system
+    struct runner_limits limits; // START, LIMIT
+    uint32_t timeout_s;          // COPY: without any transfer; 0: none
+    uint64_t file_size_max;      // COPY: of a file that is written; 0: no limit
+    uint32_t data_size;          // bytes used of data
+    char data[RUNNER_DATA_MAX]; // START: "NAME=value\0NAME=value\0"; COPY: source path, NUL, target
+                                // path, NUL, both relative to the homes
 };
-// A request is sent without the unused end of env.
-#define RUNNER_REQUEST_SIZE(env_size) (offsetof(struct runner_request, env) + (env_size))
+// A request is sent without the unused end of data.
+#define RUNNER_REQUEST_SIZE(data_size) (offsetof(struct runner_request, data) + (data_size))
 
 enum runner_message_type {
     RUNNER_REPLY = 1,
     RUNNER_EXITED, // a sandbox that this runner started has ended
+    RUNNER_COPIED, // the rsync of a COPY has ended
+};
+
+// Limits that the host cannot enforce.
+enum runner_missing {
+    RUNNER_NO_MEMORY_LIMIT = 1,
+    RUNNER_NO_CPU_LIMIT = 2,
+    RUNNER_NO_PROCESS_LIMIT = 4,
+    RUNNER_NO_NETWORK = 8,
+};
+
+struct runner_usage {
+    uint64_t memory_bytes;
+    uint64_t cpu_us; // since the start
+    uint32_t processes;
+    uint32_t oom_kills; // processes that ended for want of memory
+    uint32_t missing;   // runner_missing
 };
 
 struct runner_message {
     uint32_t type;
-    int32_t value; // reply: 0 or an errno; EXITED: wait status of bubblewrap
-    uint64_t seq;  // reply: of the request
+    int32_t value; // reply: 0 or an errno; EXITED, COPIED: wait status
+    uint64_t seq;  // reply, COPIED: of the request
     char uuid[UUID_LEN + 1];
-    char text[RUNNER_TEXT_MAX]; // reply: why it failed; EXITED: what bubblewrap said, if it failed
+    struct runner_usage usage;  // reply to USAGE, LIMIT and START; EXITED: as far as it is known
+    char text[RUNNER_TEXT_MAX]; // reply: why it failed; EXITED: what bubblewrap said, if it failed;
+                                // COPIED: the end of what rsync said
 };
 
 struct runner_config {

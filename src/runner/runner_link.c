@@ -85,7 +85,7 @@ static void channel_flush(struct runner_channel *channel)
 
 static void channel_send(struct runner_channel *channel, const struct runner_request *request)
 {
-    size_t size = RUNNER_REQUEST_SIZE(request->env_size);
+    size_t size = RUNNER_REQUEST_SIZE(request->data_size);
     if (!channel->first && packet_send(channel, request, size))
         return;
     struct packet *packet = mem_alloc(sizeof *packet + size);
@@ -101,7 +101,7 @@ static uint64_t request_begin(struct runner_link *link, enum runner_request_type
                               const struct uuid *project_id)
 {
     struct runner_request *request = &link->request;
-    memset(request, 0, offsetof(struct runner_request, env));
+    memset(request, 0, offsetof(struct runner_request, data));
     request->type = type;
     request->seq = ++link->seq;
     memcpy(request->uuid, project_id->text, sizeof request->uuid);
@@ -120,10 +120,10 @@ static bool request_set_image(struct runner_request *request, const char *image)
 static bool request_add_env(struct runner_request *request, const char *entry)
 {
     size_t size = strlen(entry) + 1;
-    if (size > sizeof request->env - request->env_size)
+    if (size > sizeof request->data - request->data_size)
         return false;
-    memcpy(request->env + request->env_size, entry, size);
-    request->env_size += (uint32_t)size;
+    memcpy(request->data + request->data_size, entry, size);
+    request->data_size += (uint32_t)size;
     return true;
 }
 
@@ -131,7 +131,7 @@ int runner_link_start(struct runner_link *link, const struct uuid *project_id,
                       const struct project_spec *spec, uint64_t *ret_seq, struct err *err)
 {
     uint64_t seq = request_begin(link, RUNNER_START, project_id);
-    link->request.network = spec->network;
+    link->request.flags = spec->network;
     if (spec->image && !request_set_image(&link->request, spec->image))
         return err_set(err, ERR_TOO_LARGE, "the name of the project's image is too long");
     for (char *const *env = spec->env; env && *env; env++) {

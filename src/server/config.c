@@ -14,12 +14,12 @@
 #include "base/mem.h"
 #include "base/text.h"
 
-enum value_type { VALUE_TEXT, VALUE_INT, VALUE_CHOICE, VALUE_LIST };
+enum value_type { VALUE_TEXT, VALUE_SECRET, VALUE_INT, VALUE_NUMBER, VALUE_CHOICE, VALUE_LIST };
 
 struct key_description {
     const char *section, *name;
     enum value_type type;
-    int64_t min, max;     // VALUE_INT
+    int64_t min, max;     // VALUE_INT, VALUE_NUMBER
     const char *choices;  // VALUE_CHOICE: words with spaces between
     const char *fallback; // the default
     const char *option;   // NULL: none
@@ -71,9 +71,65 @@ static const struct key_description keys[CONFIG_KEYS] = {
     [CONFIG_LOG_FORMAT] = {"log", "format", VALUE_CHOICE, .choices = "text json",
                            .fallback = "text", .option = "log-format", .value = "FORMAT",
                            .text = "text or json"},
+    [CONFIG_MAIL_URL] = {"mail", "url", VALUE_TEXT, .fallback = "",
+                         .text = "SMTP server: smtp://HOST:PORT or smtps://HOST:PORT; without one, "
+                                 "mail goes into the folder mail/ of the data folder"},
+    [CONFIG_MAIL_USERNAME] = {"mail", "username", VALUE_TEXT, .fallback = "",
+                              .text = "name to sign in to the SMTP server with"},
+    [CONFIG_MAIL_PASSWORD] = {"mail", "password", VALUE_SECRET, .fallback = "",
+                              .text = "password to sign in to the SMTP server with"},
+    [CONFIG_MAIL_STARTTLS] = {"mail", "starttls", VALUE_CHOICE, .choices = "try require off",
+                              .fallback = "try",
+                              .text = "encryption of an smtp:// connection: try, require or off"},
+    [CONFIG_MAIL_CA_FILE] = {"mail", "ca_file", VALUE_TEXT, .fallback = "",
+                             .text = "certificates (PEM file) to believe instead of the system's"},
+    [CONFIG_MAIL_FROM] = {"mail", "from", VALUE_TEXT, .fallback = "",
+                          .text = "address that mail comes from; default: site.help_email"},
     [CONFIG_PROJECTS_START_TIMEOUT] =
         {"projects", "start_timeout", VALUE_INT, 1, 3600, .fallback = "60",
          .text = "seconds after which a project that does not start has failed to"},
+    [CONFIG_PROJECTS_IDLE_CHECK] =
+        {"projects", "idle_check", VALUE_INT, 1, 86400, .fallback = "60",
+         .text = "seconds between two looks for projects that are idle or too large"},
+    [CONFIG_PROJECTS_COPIES] = {"projects", "copies", VALUE_INT, 1, 1000, .fallback = "4",
+                                .text = "copies between projects that run at once"},
+    [CONFIG_PROJECTS_PROCESSES] = {"projects", "processes", VALUE_INT, 16, 1000000,
+                                   .fallback = "4096", .text = "processes of one project"},
+    [CONFIG_PROJECTS_DISK_QUOTA] = {"projects", "disk_quota", VALUE_INT, 1, 1000000000,
+                                    .fallback = "3000", .text = "disk of every project, MB"},
+    [CONFIG_PROJECTS_MEMORY] = {"projects", "memory", VALUE_INT, 1, 100000000, .fallback = "1000",
+                                .text = "memory of every project, MB"},
+    [CONFIG_PROJECTS_MEMORY_REQUEST] = {"projects", "memory_request", VALUE_INT, 0, 100000000,
+                                        .fallback = "0",
+                                        .text = "memory guaranteed to every project, MB"},
+    [CONFIG_PROJECTS_CORES] = {"projects", "cores", VALUE_NUMBER, 0, 10000, .fallback = "1",
+                               .text = "processors of every project"},
+    [CONFIG_PROJECTS_CPU_SHARES] = {"projects", "cpu_shares", VALUE_INT, 0, 1000000,
+                                    .fallback = "0",
+                                    .text = "guaranteed to every project, 1/1024 of a processor"},
+    [CONFIG_PROJECTS_MINTIME] = {"projects", "mintime", VALUE_INT, 1, 1000000000,
+                                 .fallback = "1800",
+                                 .text = "seconds after which an idle project is stopped"},
+    [CONFIG_PROJECTS_NETWORK] = {"projects", "network", VALUE_INT, 0, 1, .fallback = "0",
+                                 .text = "1: every project reaches the network"},
+    [CONFIG_PROJECTS_DISK_QUOTA_MAX] = {"projects", "disk_quota_max", VALUE_INT, 1, 1000000000,
+                                        .fallback = "20000", .text = "with upgrades, MB"},
+    [CONFIG_PROJECTS_MEMORY_MAX] = {"projects", "memory_max", VALUE_INT, 1, 100000000,
+                                    .fallback = "16000", .text = "with upgrades, MB"},
+    [CONFIG_PROJECTS_MEMORY_REQUEST_MAX] = {"projects", "memory_request_max", VALUE_INT, 0,
+                                            100000000, .fallback = "8000",
+                                            .text = "with upgrades, MB"},
+    [CONFIG_PROJECTS_CORES_MAX] = {"projects", "cores_max", VALUE_NUMBER, 0, 10000, .fallback = "3",
+                                   .text = "with upgrades"},
+    [CONFIG_PROJECTS_CPU_SHARES_MAX] = {"projects", "cpu_shares_max", VALUE_INT, 0, 1000000,
+                                        .fallback = "2048", .text = "with upgrades"},
+    [CONFIG_PROJECTS_MINTIME_MAX] = {"projects", "mintime_max", VALUE_INT, 1, 1000000000,
+                                     .fallback = "7776000", .text = "with upgrades, seconds"},
+    [CONFIG_PROJECTS_NETWORK_MAX] = {"projects", "network_max", VALUE_INT, 0, 1, .fallback = "1",
+                                     .text = "0: no project reaches the network"},
+    [CONFIG_PROJECTS_ALWAYS_RUNNING_MAX] = {"projects", "always_running_max", VALUE_INT, 0, 1,
+                                            .fallback = "1",
+                                            .text = "0: idle projects are always stopped"},
     [CONFIG_SERVER_USER] =
         {"server", "user", VALUE_TEXT, .fallback = "cohub", .option = "user", .value = "NAME",
          .text = "when started as root: whom a new data folder belongs to, and the server runs as"},
@@ -84,13 +140,21 @@ static const struct key_description keys[CONFIG_KEYS] = {
          .text = "accounts made from one address within 30 minutes"},
     [CONFIG_SITE_NAME] = {"site", "name", VALUE_TEXT, .fallback = "cohub",
                           .text = "what the site is called"},
-    [CONFIG_SITE_URL] = {"site", "url", VALUE_TEXT, .fallback = "",
-                         .text = "where people find the site"},
+    [CONFIG_SITE_URL] =
+        {"site", "url", VALUE_TEXT, .fallback = "",
+         .text = "where people find the site, for links in mail; default: the first listener"},
     [CONFIG_SITE_HELP_EMAIL] = {"site", "help_email", VALUE_TEXT, .fallback = "help@localhost",
                                 .text = "address that people are told to write to"},
+    [CONFIG_SITE_ORGANIZATION] = {"site", "organization", VALUE_TEXT, .fallback = "",
+                                  .text = "who runs the site, named in mail"},
     [CONFIG_SITE_SIGN_UP] =
         {"site", "sign_up", VALUE_CHOICE, .choices = "open token closed", .fallback = "open",
          .text = "who may make accounts: open, token (with a registration token) or closed"},
+    [CONFIG_SITE_VERIFY_EMAIL] = {"site", "verify_email", VALUE_INT, 0, 1, .fallback = "1",
+                                  .text = "1: the welcome mail asks to verify the address"},
+    [CONFIG_SITE_REVEAL_ACCOUNTS] = {"site", "reveal_accounts", VALUE_INT, 0, 1, .fallback = "0",
+                                     .text =
+                                         "1: forgot_password tells when an address has no account"},
 };
 
 static const char *const source_names[] = {"default", "file", "environment", "option"};
@@ -130,6 +194,11 @@ static int check(const struct key_description *key, const char *value, struct er
         return err_set(err, ERR_INVALID,
                        "%s.%s is \"%s\"; allowed are whole numbers from %lld to %lld", key->section,
                        key->name, value, (long long)key->min, (long long)key->max);
+    double real;
+    if (key->type == VALUE_NUMBER &&
+        !(text_parse_double(value, &real) && real >= (double)key->min && real <= (double)key->max))
+        return err_set(err, ERR_INVALID, "%s.%s is \"%s\"; allowed are numbers from %lld to %lld",
+                       key->section, key->name, value, (long long)key->min, (long long)key->max);
     if (key->type == VALUE_CHOICE && !is_choice(key->choices, value))
         return err_set(err, ERR_INVALID, "%s.%s is \"%s\"; allowed are: %s", key->section,
                        key->name, value, key->choices);
@@ -195,8 +264,8 @@ static int on_ini(void *user, const char *section, const char *name, const char 
                 section, buf_cstr(&known));
     else
         err_set(&reader->err, ERR_INVALID,
-                "unknown section [%s]; allowed are: http, database, log, projects, server, limits, "
-                "site",
+                "unknown section [%s]; allowed are: http, database, log, mail, projects, server, "
+                "limits, site",
                 section);
     return 0;
 }
@@ -257,6 +326,12 @@ int64_t config_int(const struct config *config, enum config_key key)
     return strtoll(config->values[key].text, NULL, 10);
 }
 
+double config_number(const struct config *config, enum config_key key)
+{
+    assert(keys[key].type == VALUE_INT || keys[key].type == VALUE_NUMBER);
+    return strtod(config->values[key].text, NULL);
+}
+
 void config_print(const struct config *config, struct buf *out)
 {
     json_begin_object(out);
@@ -265,7 +340,8 @@ void config_print(const struct config *config, struct buf *out)
         snprintf(name, sizeof name, "%s.%s", keys[i].section, keys[i].name);
         json_key(out, name);
         json_begin_object(out);
-        json_member_str(out, "value", config->values[i].text);
+        bool hidden = keys[i].type == VALUE_SECRET && config->values[i].text[0];
+        json_member_str(out, "value", hidden ? "(set)" : config->values[i].text);
         json_member_str(out, "source", source_names[config->values[i].source]);
         json_end_object(out);
     }

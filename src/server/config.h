@@ -28,14 +28,41 @@ enum config_key {
     CONFIG_DATABASE_URL,
     CONFIG_LOG_LEVEL,
     CONFIG_LOG_FORMAT,
+    CONFIG_MAIL_URL,
+    CONFIG_MAIL_USERNAME,
+    CONFIG_MAIL_PASSWORD,
+    CONFIG_MAIL_STARTTLS,
+    CONFIG_MAIL_CA_FILE,
+    CONFIG_MAIL_FROM,
     CONFIG_PROJECTS_START_TIMEOUT,
+    CONFIG_PROJECTS_IDLE_CHECK,
+    CONFIG_PROJECTS_COPIES,
+    CONFIG_PROJECTS_PROCESSES,
+    CONFIG_PROJECTS_DISK_QUOTA,
+    CONFIG_PROJECTS_MEMORY,
+    CONFIG_PROJECTS_MEMORY_REQUEST,
+    CONFIG_PROJECTS_CORES,
+    CONFIG_PROJECTS_CPU_SHARES,
+    CONFIG_PROJECTS_MINTIME,
+    CONFIG_PROJECTS_NETWORK,
+    CONFIG_PROJECTS_DISK_QUOTA_MAX,
+    CONFIG_PROJECTS_MEMORY_MAX,
+    CONFIG_PROJECTS_MEMORY_REQUEST_MAX,
+    CONFIG_PROJECTS_CORES_MAX,
+    CONFIG_PROJECTS_CPU_SHARES_MAX,
+    CONFIG_PROJECTS_MINTIME_MAX,
+    CONFIG_PROJECTS_NETWORK_MAX,
+    CONFIG_PROJECTS_ALWAYS_RUNNING_MAX,
     CONFIG_SERVER_USER,
     CONFIG_SERVER_WORKERS,
     CONFIG_LIMITS_SIGN_UPS_PER_HALF_HOUR,
     CONFIG_SITE_NAME,
     CONFIG_SITE_URL,
     CONFIG_SITE_HELP_EMAIL,
+    CONFIG_SITE_ORGANIZATION,
     CONFIG_SITE_SIGN_UP,
+    CONFIG_SITE_VERIFY_EMAIL,
+    CONFIG_SITE_REVEAL_ACCOUNTS,
     CONFIG_KEYS,
 };
 
@@ -65,6 +92,7 @@ int config_set_option(struct config *config, const char *option, const char *val
 
 const char *config_text(const struct config *config, enum config_key key); // never NULL
 int64_t config_int(const struct config *config, enum config_key key);
+double config_number(const struct config *config, enum config_key key);
 
 // Appends one JSON object: "section.key" -> {"value", "source"}.
 void config_print(const struct config *config, struct buf *out);

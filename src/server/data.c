@@ -87,7 +87,7 @@ int data_drop_privileges(const struct data_owner *owner, struct err *err)
 
 int data_make_folders(struct err *err)
 {
-    static const char *const folders[] = {"projects", "run", "images"};
+    static const char *const folders[] = {"projects", "run", "images", "mail"};
     for (size_t i = 0; i < ARRAY_LEN(folders); i++) {
         if (mkdir(folders[i], 0700) && errno != EEXIST)
             return err_set_errno(err, ERR_INTERNAL, errno,

@@ -24,7 +24,7 @@ int data_enter(const char *path, bool create, const char *user, struct data_owne
                struct err *err) MUST_USE;
 // Gives root up for good; nothing happens in a process that has no root.
 int data_drop_privileges(const struct data_owner *owner, struct err *err) MUST_USE;
-// Makes the folders that the data folder has (projects, run, images), as the owner.
+// Makes the folders that the data folder has (projects, run, images, mail), as the owner.
 int data_make_folders(struct err *err) MUST_USE;
 
 #endif

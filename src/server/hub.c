@@ -12,13 +12,16 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "http/http.h"
+#include "pages/pages.h"
 #include "runner/projects.h"
 #include "server/metrics.h"
 #include "server/serve.h"
+#include "server/site.h"
 #include "svc/project.h"
 #include "svc/svc.h"
 
-#define STOP_GRACE_MS 10000
+#define STOP_GRACE_MS   10000
+#define HTTP_ROUTES_MAX 64
 
 struct hub {
     struct serve *serve;
@@ -94,8 +97,8 @@ static void handle_home(struct http_request *request, void *ctx UNUSED)
 
 static int open_http(struct hub *hub, struct err *err)
 {
-    static struct http_route routes[8]; // outlives the server; filled once
-    const struct http_route table[] = {
+    static struct http_route routes[HTTP_ROUTES_MAX]; // outlives the server; filled once
+    const struct http_route own[] = {
         {"POST", "/api/v1/*", api_v1_handle, NULL},
         {"GET", "/", handle_home, NULL},
         {"GET", "/api/v1/", docs_handle_page, NULL},
@@ -103,10 +106,13 @@ static int open_http(struct hub *hub, struct err *err)
         {"GET", "/api/v1/openapi.json", docs_handle_openapi, NULL},
         {"GET", "/healthz", healthz_handle, &hub->metrics},
         {"GET", "/metrics", metrics_handle, &hub->metrics},
-        {0},
     };
-    _Static_assert(sizeof table <= sizeof routes, "all routes fit");
-    memcpy(routes, table, sizeof table);
+    size_t count = ARRAY_LEN(own);
+    memcpy(routes, own, sizeof own);
+    for (const struct http_route *route = pages_routes; route->path; route++) {
+        assert(count + 1 < HTTP_ROUTES_MAX);
+        routes[count++] = *route;
+    }
     const struct config *c = hub->serve->config;
     struct http_config config = {
         .listeners = hub->serve->listeners,
@@ -137,14 +143,12 @@ static int open_services(struct hub *hub, struct err *err)
 {
     const struct config *c = hub->serve->config;
     const char *url = config_text(c, CONFIG_DATABASE_URL);
-    struct site site = {
-        .name = config_text(c, CONFIG_SITE_NAME),
-        .url = config_text(c, CONFIG_SITE_URL),
-        .help_email = config_text(c, CONFIG_SITE_HELP_EMAIL),
-        .sign_up = config_text(c, CONFIG_SITE_SIGN_UP),
-        .sign_ups_per_half_hour = config_int(c, CONFIG_LIMITS_SIGN_UPS_PER_HALF_HOUR),
-    };
+    struct site site;
     int rc = data_make_folders(err);
+    if (!rc)
+        rc = site_url_note(hub->serve, err);
+    if (!rc)
+        rc = site_configure(c, &site, err);
     if (!rc)
         rc = net_list_parse(config_text(c, CONFIG_HTTP_TRUSTED_PROXIES), &hub->trusted, err);
     if (!rc)
@@ -175,13 +179,10 @@ static int open_hub(struct hub *hub, struct err *err)
 
 static void print_ready(const struct hub *hub)
 {
-    const struct serve *serve = hub->serve;
-    for (size_t i = 0; i < serve->listeners_count; i++) {
-        const struct listener *l = &serve->listeners[i];
-        bool v6 = strchr(l->host, ':');
-        printf("cohub: ready on %s://%s%s%s:%u%s\n", serve->tls_cert_pem ? "https" : "http",
-               v6 ? "[" : "", l->host, v6 ? "]" : "", l->port,
-               config_text(serve->config, CONFIG_HTTP_BASE_PATH));
+    for (size_t i = 0; i < hub->serve->listeners_count; i++) {
+        auto_buf struct buf url = {0};
+        site_listener_url(hub->serve, i, &url);
+        printf("cohub: ready on %s\n", buf_cstr(&url));
     }
     fflush(stdout);
 }

@@ -10,19 +10,28 @@
 #include "base/uuid.h"
 #include "db/db.h"
 #include "loop/work.h"
+#include "svc/quota.h"
 #include "svc/secret.h"
 #include "svc/throttle.h"
 
 struct projects;
 struct aggregator;
+struct copies;
+struct disk;
+struct mailer;
 
 // What the site's owner has set; strings outlive the services.
 struct site {
     const char *name;
-    const char *url; // "" if not set
+    const char *url; // without a slash at its end; links in mail begin with it
     const char *help_email;
+    const char *organization;       // "" if not set
+    const char *mail_from;          // address
     const char *sign_up;            // "open", "token" or "closed"
     int64_t sign_ups_per_half_hour; // from one address
+    bool verify_email;
+    bool reveal_accounts; // forgot_password tells that there is no such account
+    struct quota_site quotas;
 };
 
 struct svc {
@@ -37,6 +46,9 @@ struct svc {
     struct throttle touched;    // account and project pairs
     struct throttle active;     // accounts marked as active
     struct aggregator *aggregator;
+    struct disk *disk;
+    struct mailer *mailer; // NULL where nothing is sent (commands)
+    struct copies *copies; // NULL where nothing is copied
 };
 
 // Who calls. An anonymous caller has no account.

@@ -1,0 +1,163 @@
+-- SPDX-License-Identifier: AGPL-3.0-or-later
+-- What the rest of API v1 stores: found names, forgotten passwords, mail, copies, public paths,
+-- licences, invitations, support tickets. Conventions as in 0001.
+
+-- ---- Accounts ----
+
+-- What an account may hand to its projects. JSON: name -> amount
+ALTER TABLE accounts ADD COLUMN upgrades TEXT;
+
+CREATE TABLE password_reset (
+    id TEXT NOT NULL PRIMARY KEY,        -- the code
+    email_address TEXT NOT NULL,         -- lower case
+    expire INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX password_reset_email_address ON password_reset (email_address);
+CREATE INDEX password_reset_expire ON password_reset (expire);
+
+CREATE TABLE password_reset_attempts (
+    id INTEGER PRIMARY KEY,
+    email_address TEXT NOT NULL,
+    ip_address TEXT NOT NULL,
+    time INTEGER NOT NULL
+) STRICT;
+CREATE INDEX password_reset_attempts_email_address ON password_reset_attempts (email_address, time);
+CREATE INDEX password_reset_attempts_ip_address ON password_reset_attempts (ip_address, time);
+CREATE INDEX password_reset_attempts_time ON password_reset_attempts (time);
+
+-- ---- Mail that waits, and what became of it ----
+
+CREATE TABLE mail (
+    id TEXT NOT NULL PRIMARY KEY,
+    category TEXT NOT NULL,              -- welcome, password_reset, invite, ticket
+    recipient TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    message TEXT NOT NULL,               -- RFC 5322, 7-bit
+    project_id TEXT,                     -- of an invitation: where a failure is noted
+    created INTEGER NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    next_attempt INTEGER,                -- NULL: sent, or given up
+    claimed_until INTEGER,               -- some process is sending it
+    sent INTEGER,
+    error TEXT                           -- of the last attempt
+) STRICT;
+CREATE INDEX mail_next_attempt ON mail (next_attempt) WHERE next_attempt IS NOT NULL;
+CREATE INDEX mail_created ON mail (created);
+
+-- ---- Projects ----
+
+CREATE TABLE project_invite_tokens (
+    token TEXT NOT NULL PRIMARY KEY,
+    project_id TEXT NOT NULL REFERENCES projects (project_id) ON DELETE CASCADE,
+    created INTEGER,
+    expires INTEGER,
+    usage_limit INTEGER,                 -- NULL: none
+    counter INTEGER NOT NULL DEFAULT 0
+) STRICT, WITHOUT ROWID;
+CREATE INDEX project_invite_tokens_project ON project_invite_tokens (project_id, created);
+
+CREATE TABLE public_paths (
+    id TEXT NOT NULL PRIMARY KEY,        -- SHA-1 of project id and path, hexadecimal
+    project_id TEXT NOT NULL REFERENCES projects (project_id) ON DELETE CASCADE,
+    path TEXT NOT NULL,                  -- below the home, no slash at its end
+    description TEXT,
+    disabled INTEGER NOT NULL DEFAULT 0,
+    unlisted INTEGER NOT NULL DEFAULT 0,
+    license TEXT,
+    name TEXT,
+    created INTEGER,
+    last_edited INTEGER,
+    last_saved INTEGER,
+    counter INTEGER,
+    vhost TEXT UNIQUE,
+    auth TEXT,                           -- JSON
+    token TEXT,
+    compute_image TEXT
+) STRICT, WITHOUT ROWID;
+CREATE INDEX public_paths_project ON public_paths (project_id);
+
+CREATE TABLE copy_paths (
+    id TEXT NOT NULL PRIMARY KEY,
+    time INTEGER NOT NULL,               -- when it was asked for
+    account_id TEXT NOT NULL,            -- by whom
+    source_project_id TEXT NOT NULL,
+    source_path TEXT NOT NULL,
+    target_project_id TEXT NOT NULL,
+    target_path TEXT NOT NULL,
+    overwrite_newer INTEGER NOT NULL DEFAULT 0,
+    delete_missing INTEGER NOT NULL DEFAULT 0,
+    backup INTEGER NOT NULL DEFAULT 0,
+    exclude_history INTEGER NOT NULL DEFAULT 0,
+    public INTEGER NOT NULL DEFAULT 0,   -- the right to the source is that its path is public
+    timeout REAL,                        -- seconds without any transfer
+    scheduled INTEGER,
+    claimed_by TEXT,                     -- the hub that runs it
+    started INTEGER,
+    finished INTEGER,
+    error TEXT
+) STRICT;
+CREATE INDEX copy_paths_source ON copy_paths (source_project_id, time);
+CREATE INDEX copy_paths_target ON copy_paths (target_project_id, time);
+CREATE INDEX copy_paths_pending ON copy_paths (scheduled, time) WHERE finished IS NULL;
+
+-- ---- Licences ----
+
+CREATE TABLE site_licenses (
+    id TEXT NOT NULL PRIMARY KEY,
+    title TEXT,
+    description TEXT,
+    info TEXT,                           -- JSON
+    activates INTEGER,
+    expires INTEGER,
+    created INTEGER,
+    last_used INTEGER,
+    managers TEXT,                       -- JSON array of accounts
+    restricted INTEGER NOT NULL DEFAULT 0,
+    upgrades TEXT,                       -- JSON: upgrade -> amount
+    quota TEXT,                          -- JSON: cpu, ram, disk, dedicated_cpu, …
+    run_limit INTEGER,                   -- NULL: none
+    apply_limit INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE INDEX site_licenses_last_used ON site_licenses (last_used);
+
+-- Which project ran with which licence, from when until when. A row without `stop` runs now.
+CREATE TABLE site_license_usage_log (
+    license_id TEXT NOT NULL,
+    project_id TEXT NOT NULL,
+    start INTEGER NOT NULL,
+    stop INTEGER,
+    PRIMARY KEY (license_id, project_id, start)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX site_license_usage_log_running ON site_license_usage_log (license_id, project_id)
+    WHERE stop IS NULL;
+CREATE INDEX site_license_usage_log_project ON site_license_usage_log (project_id)
+    WHERE stop IS NULL;
+
+-- ---- Support ----
+
+CREATE TABLE support_tickets (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    secret TEXT NOT NULL,                -- in the link to its page
+    account_id TEXT,                     -- whose list shows it
+    username TEXT NOT NULL,
+    email_address TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    description TEXT NOT NULL,
+    tags TEXT NOT NULL,                  -- JSON array
+    location TEXT,
+    info TEXT NOT NULL,                  -- JSON
+    status TEXT NOT NULL,                -- new, open, pending, solved or closed
+    created INTEGER NOT NULL,
+    updated INTEGER NOT NULL
+) STRICT;
+CREATE INDEX support_tickets_account ON support_tickets (account_id, id)
+    WHERE account_id IS NOT NULL;
+
+CREATE TABLE support_ticket_replies (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    ticket_id INTEGER NOT NULL REFERENCES support_tickets (id) ON DELETE CASCADE,
+    author TEXT NOT NULL,
+    body TEXT NOT NULL,
+    time INTEGER NOT NULL
+) STRICT;
+CREATE INDEX support_ticket_replies_ticket ON support_ticket_replies (ticket_id, id);

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+#include "pages/page.h"
+
+#include <string.h>
+
+#include "api/api.h"
+#include "api/params.h"
+#include "base/text.h"
+#include "http/http.h"
+
+static const char style[] =
+    "body{font:16px/1.5 system-ui,sans-serif;max-width:38rem;margin:0 auto;padding:1rem;"
+    "color:#222;background:#fff}"
+    "header{border-bottom:1px solid #ccc;padding-bottom:.5rem;margin-bottom:1.5rem}"
+    "header a{color:inherit;font-weight:bold;text-decoration:none}"
+    "label{display:block;margin:.8rem 0 .2rem}"
+    "input,textarea{font:inherit;width:100%;box-sizing:border-box;padding:.4rem}"
+    "button{font:inherit;margin-top:1rem;padding:.5rem 1rem}"
+    ".problem{color:#a00}article{border-top:1px solid #ddd;padding:.5rem 0}"
+    "article p{white-space:pre-wrap;overflow-wrap:anywhere}"
+    "@media(prefers-color-scheme:dark){body{color:#ddd;background:#181818}a{color:#8bf}"
+    ".problem{color:#f88}}";
+
+static const char *text_of(const cJSON *values, const char *name)
+{
+    const char *text = json_get_str(values, name);
+    return text ? text : "";
+}
+
+const char *page_query(const struct page_call *call, const char *name)
+{
+    const char *text = http_request_query(call->request, name);
+    return text && utf8_valid(text, strlen(text)) ? text : "";
+}
+
+const char *page_form(const struct page_call *call, const char *name)
+{
+    return text_of(call->form, name);
+}
+
+struct buf *page_begin(struct page_call *call, const char *title)
+{
+    struct buf *out = &call->body;
+    buf_append_str(out, "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
+                        "<meta name=\"viewport\" content=\"width=device-width\"><title>");
+    text_append_html(out, title);
+    buf_append_str(out, " - ");
+    text_append_html(out, call->svc->site.name);
+    buf_printf(out, "</title><style>%s</style></head>\n<body><header><a href=\"%s/\">", style,
+               http_request_origin(call->request));
+    text_append_html(out, call->svc->site.name);
+    buf_append_str(out, "</a></header>\n<main><h1>");
+    text_append_html(out, title);
+    buf_append_str(out, "</h1>\n");
+    return out;
+}
+
+void page_send(struct page_call *call, int status)
+{
+    static const char *const headers[][2] = {
+        {"Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; "
+                                    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"},
+        {"Referrer-Policy", "no-referrer"}, // addresses of pages hold codes
+        {"Cache-Control", "no-store"},
+        {"X-Content-Type-Options", "nosniff"},
+    };
+    buf_append_str(&call->body, "</main></body></html>\n");
+    for (size_t i = 0; i < ARRAY_LEN(headers); i++)
+        http_request_reply_header(call->request, headers[i][0], headers[i][1]);
+    http_reply(call->request, status, HTTP_HTML, &call->body);
+}
+
+void page_message(struct page_call *call, int status, const char *title, const char *text)
+{
+    struct buf *out = page_begin(call, title);
+    buf_append_str(out, "<p>");
+    text_append_html(out, text);
+    buf_append_str(out, "</p>\n");
+    page_send(call, status);
+}
+
+static void free_form(void *form)
+{
+    cJSON_Delete(form);
+}
+
+// Reads the body of a POST. False: it was answered.
+static bool read_form(struct page_call *call)
+{
+    size_t size;
+    struct err err;
+    const char *text = http_request_body(call->request, &size);
+    const char *type = http_request_header(call->request, "Content-Type");
+    if (!size)
+        return true;
+    if (params_read_body(type, text, size, &call->form, &err)) {
+        http_reply_error(call->request, err_http_status(err.code), err.message);
+        return false;
+    }
+    if (call->form)
+        http_request_keep(call->request, call->form, free_form);
+    return true;
+}
+
+void page_handle(struct http_request *request, void *page)
+{
+    struct api_loop *l = http_request_loop_data(request);
+    struct arena *arena = http_request_arena(request);
+    const struct page *described = page;
+    struct page_call *call = arena_zalloc(arena, sizeof *call);
+    call->request = request;
+    call->svc = api_loop_svc(l);
+    call->session = api_loop_session(l);
+    call->loop = api_loop_loop(l);
+    call->arena = arena;
+    call->client = http_request_client(request);
+    http_request_set_event(request, described->name, 0);
+    if (read_form(call))
+        described->run(call);
+}

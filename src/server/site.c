@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+#include "server/site.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/fd.h"
+
+#define URL_FILE     "run/url"
+#define URL_FILE_NEW "run/url.new"
+#define URL_MAX      512
+
+void site_listener_url(const struct serve *serve, size_t listener, struct buf *out)
+{
+    const struct listener *l = &serve->listeners[listener];
+    bool v6 = strchr(l->host, ':');
+    buf_printf(out, "%s://%s%s%s:%u%s", serve->tls_cert_pem ? "https" : "http", v6 ? "[" : "",
+               l->host, v6 ? "]" : "", l->port, config_text(serve->config, CONFIG_HTTP_BASE_PATH));
+}
+
+int site_url_note(const struct serve *serve, struct err *err)
+{
+    auto_buf struct buf url = {0};
+    site_listener_url(serve, 0, &url);
+    auto_fd int fd = open(URL_FILE_NEW, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    int rc = fd < 0 ? -errno : fd_write_all(fd, url.data, url.size);
+    if (!rc && rename(URL_FILE_NEW, URL_FILE))
+        rc = -errno;
+    return rc ? err_set_errno(err, ERR_INTERNAL, -rc, "cannot write to the data folder: %s",
+                              strerror(-rc))
+              : 0;
+}
+
+// What the hub that ran last has noted, or where one would serve by default.
+static const char *noted_url(void)
+{
+    static char url[URL_MAX];
+    auto_fd int fd = open(URL_FILE, O_RDONLY | O_CLOEXEC);
+    auto_buf struct buf text = {0};
+    if (fd < 0 || fd_read_all(fd, URL_MAX - 1, &text) || !text.size || text.size >= URL_MAX)
+        return "http://127.0.0.1:5000";
+    snprintf(url, sizeof url, "%s", buf_cstr(&text));
+    return url;
+}
+
+static const char *site_url(const char *configured)
+{
+    static char url[URL_MAX];
+    size_t size = strlen(configured);
+    while (size && configured[size - 1] == '/')
+        size--;
+    snprintf(url, sizeof url, "%.*s", (int)size, configured);
+    return size ? url : noted_url();
+}
+
+static void read_quotas(const struct config *c, struct quota_site *quotas)
+{
+    static const struct {
+        enum config_key base, max;
+    } keys[UPGRADE_COUNT] = {
+        [UPGRADE_DISK_QUOTA] = {CONFIG_PROJECTS_DISK_QUOTA, CONFIG_PROJECTS_DISK_QUOTA_MAX},
+        [UPGRADE_MEMORY] = {CONFIG_PROJECTS_MEMORY, CONFIG_PROJECTS_MEMORY_MAX},
+        [UPGRADE_MEMORY_REQUEST] = {CONFIG_PROJECTS_MEMORY_REQUEST,
+                                    CONFIG_PROJECTS_MEMORY_REQUEST_MAX},
+        [UPGRADE_CORES] = {CONFIG_PROJECTS_CORES, CONFIG_PROJECTS_CORES_MAX},
+        [UPGRADE_CPU_SHARES] = {CONFIG_PROJECTS_CPU_SHARES, CONFIG_PROJECTS_CPU_SHARES_MAX},
+        [UPGRADE_MINTIME] = {CONFIG_PROJECTS_MINTIME, CONFIG_PROJECTS_MINTIME_MAX},
+        [UPGRADE_NETWORK] = {CONFIG_PROJECTS_NETWORK, CONFIG_PROJECTS_NETWORK_MAX},
+    };
+    for (int i = 0; i <= UPGRADE_NETWORK; i++) {
+        quotas->base[i] = config_number(c, keys[i].base);
+        quotas->max[i] = config_number(c, keys[i].max);
+    }
+    quotas->max[UPGRADE_MEMBER_HOST] = 1;
+    quotas->max[UPGRADE_ALWAYS_RUNNING] = config_number(c, CONFIG_PROJECTS_ALWAYS_RUNNING_MAX);
+    quotas->max[UPGRADE_EPHEMERAL_STATE] = 1;
+    quotas->max[UPGRADE_EPHEMERAL_DISK] = 1;
+    quotas->processes = (unsigned)config_int(c, CONFIG_PROJECTS_PROCESSES);
+}
+
+int site_configure(const struct config *c, struct site *ret_site, struct err *err)
+{
+    const char *url = config_text(c, CONFIG_SITE_URL), *from = config_text(c, CONFIG_MAIL_FROM);
+    const char *help = config_text(c, CONFIG_SITE_HELP_EMAIL);
+    if (*url && strncmp(url, "http://", 7) && strncmp(url, "https://", 8))
+        return err_set(err, ERR_INVALID,
+                       "site.url is \"%.200s\"; it must begin with http:// or https://", url);
+    *ret_site = (struct site){
+        .name = config_text(c, CONFIG_SITE_NAME),
+        .url = site_url(url),
+        .help_email = help,
+        .organization = config_text(c, CONFIG_SITE_ORGANIZATION),
+        .mail_from = *from ? from : help,
+        .sign_up = config_text(c, CONFIG_SITE_SIGN_UP),
+        .sign_ups_per_half_hour = config_int(c, CONFIG_LIMITS_SIGN_UPS_PER_HALF_HOUR),
+        .verify_email = config_int(c, CONFIG_SITE_VERIFY_EMAIL),
+        .reveal_accounts = config_int(c, CONFIG_SITE_REVEAL_ACCOUNTS),
+    };
+    read_quotas(c, &ret_site->quotas);
+    return 0;
+}
