@@ -257,7 +257,7 @@ static void expect_asked(uint32_t type, const struct uuid *id, struct runner_req
 {
     ssize_t n = recv(t.runner, ret_asked, sizeof *ret_asked, 0);
     assert_true(n >= (ssize_t)RUNNER_REQUEST_SIZE(0));
-    assert_int_equal(n, RUNNER_REQUEST_SIZE(ret_asked->env_size));
+    assert_int_equal(n, RUNNER_REQUEST_SIZE(ret_asked->data_size));
     assert_int_equal(ret_asked->type, type);
     assert_string_equal(ret_asked->uuid, id->text);
 }
@@ -455,10 +455,10 @@ static void serve_one(int conn)
 static void check_start_request(const struct runner_request *asked)
 {
     static const char env[] = "A=1\0B=two";
-    assert_int_equal(asked->network, 1);
+    assert_int_equal(asked->flags, 1);
     assert_string_equal(asked->image, "stretch");
-    assert_int_equal(asked->env_size, sizeof env);
-    assert_memory_equal(asked->env, env, sizeof env);
+    assert_int_equal(asked->data_size, sizeof env);
+    assert_memory_equal(asked->data, env, sizeof env);
 }
 
 static void check_exec_frame(const struct asked_frame *frame)

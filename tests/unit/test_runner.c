@@ -119,7 +119,7 @@ static struct runner_request request_for(struct fixture *f, enum runner_request_
 
 static struct runner_message ask(struct fixture *f, const struct runner_request *request)
 {
-    send_request(f, request, RUNNER_REQUEST_SIZE(request->env_size));
+    send_request(f, request, RUNNER_REQUEST_SIZE(request->data_size));
     const struct runner_message reply = receive_type(f, RUNNER_REPLY);
     assert_int_equal(reply.seq, request->seq);
     return reply;
@@ -127,8 +127,8 @@ static struct runner_message ask(struct fixture *f, const struct runner_request 
 
 static void add_env(struct runner_request *request, const char *entry)
 {
-    strcpy(request->env + request->env_size, entry);
-    request->env_size += (uint32_t)strlen(entry) + 1;
+    strcpy(request->data + request->data_size, entry);
+    request->data_size += (uint32_t)strlen(entry) + 1;
 }
 
 static void start(struct fixture *f, const struct runner_request *request)
@@ -382,7 +382,7 @@ static void test_malformed_requests_are_refused(void **state)
     request = request_for(f, 77, &id);
     assert_int_equal(ask(f, &request).value, EINVAL);
     request = request_for(f, RUNNER_START, &id);
-    request.env_size = 100;
+    request.data_size = 100;
     send_request(f, &request, RUNNER_REQUEST_SIZE(0));
     assert_int_equal(receive(f).value, EINVAL);
     send_request(f, &request, 3);
@@ -510,7 +510,7 @@ static void test_network_only_when_asked_for(void **state)
     struct fixture *f = *state;
     const struct uuid id = uuid_new();
     struct runner_request request = request_for(f, RUNNER_START, &id);
-    request.network = 1;
+    request.flags = 1;
     start(f, &request);
     struct client *c = connect_agent(&id);
     char here[64] = "", command[] = "readlink /proc/self/ns/net";
