@@ -34,6 +34,11 @@
 #define LIMIT_EXEC_SECONDS 86400
 #define LIMIT_EXEC_ARGS    4096
 
+// The longest path that the system takes, bytes.
+#define LIMIT_PATH 4096
+// Enabled public paths of a project: each question of a stranger reads them all.
+#define LIMIT_PUBLIC_PATHS 1000
+
 // Account ids in one get_usernames.
 #define LIMIT_USERNAMES 10000
 

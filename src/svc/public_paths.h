@@ -5,9 +5,26 @@
 
 #include "svc/svc.h"
 
+// ---- Asking ----
+
 // Whether a path, relative to the home, is public by the rules of 6.1.
 int public_path_check(struct db_session *session, const struct uuid *project_id, const char *path,
                       bool *ret_public, struct err *err) MUST_USE;
+
+// The paths of a project that are public, for several questions.
+struct public_list {
+    char **paths;
+    size_t count;
+};
+int public_list_load(struct db_session *session, const struct uuid *project_id,
+                     struct public_list *ret_list, struct err *err) MUST_USE;
+void public_list_dispose(struct public_list *list);
+// Public by the rules of 6.1.
+bool public_list_has(const struct public_list *list, const char *path);
+// Public without the rule for archives: what a file must be for itself.
+bool public_list_has_below(const struct public_list *list, const char *path);
+
+// ---- Publishing (6.2) ----
 
 struct public_path {
     struct uuid project_id;
@@ -15,9 +32,22 @@ struct public_path {
     const char *description, *license; // NULL: left as they are
     bool disabled, unlisted;
 };
-// In a transaction: adds or changes the record (6.2). ERR_INVALID for a path that leads out of the
-// home.
+// In a transaction: adds or changes the record. ERR_INVALID for a path that leads out of the home,
+// ERR_NOT_FOUND if there is no such project.
 int public_path_set(struct db_session *txn, const struct public_path *path,
                     struct err *err) MUST_USE;
+// In a transaction. ERR_NOT_FOUND if it is not public.
+int public_path_disable(struct db_session *txn, const struct uuid *project_id, const char *path,
+                        struct err *err) MUST_USE;
+
+#define PUBLIC_PATH_ID_SIZE (2 * 20 + 1)
+// The id of the record: SHA-1 of project id and path, hexadecimal.
+void public_path_id(const struct uuid *project_id, const char *path, char out[PUBLIC_PATH_ID_SIZE]);
+
+// One record, and a JSON array of all of a project, for the command line. ERR_NOT_FOUND.
+int public_path_show(struct db_session *session, const struct uuid *project_id, const char *path,
+                     struct buf *out, struct err *err) MUST_USE;
+int public_path_list(struct db_session *session, const struct uuid *project_id, struct buf *out,
+                     struct err *err) MUST_USE;
 
 #endif

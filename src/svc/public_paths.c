@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+#include "svc/public_paths.h"
+
+#include <gnutls/crypto.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/limits.h"
+#include "base/mem.h"
+#include "db/query.h"
+
+#define SHA1_SIZE 20
+
+// The length of the path without the slashes at its end.
+static size_t trimmed(const char *path)
+{
+    size_t size = strlen(path);
+    while (size && path[size - 1] == '/')
+        size--;
+    return size;
+}
+
+void public_path_id(const struct uuid *project_id, const char *path, char out[PUBLIC_PATH_ID_SIZE])
+{
+    unsigned char hash[SHA1_SIZE];
+    auto_buf struct buf text = {0};
+    buf_append(&text, project_id->text, UUID_LEN);
+    buf_append(&text, path, trimmed(path));
+    int rc = gnutls_hash_fast(GNUTLS_DIG_SHA1, text.data, text.size, hash);
+    assert(rc == 0);
+    sodium_bin2hex(out, PUBLIC_PATH_ID_SIZE, hash, sizeof hash);
+}
+
+// ---- Matching (6.1) ----
+
+// "../" anywhere, as the contract has it, or ".." as the last name.
+static bool leads_up(const char *path, size_t size)
+{
+    return memmem(path, size, "../", 3) || (size == 2 && !memcmp(path, "..", 2)) ||
+           (size > 2 && !memcmp(path + size - 3, "/..", 3));
+}
+
+static bool is_below(const char *path, size_t size, const char *public_path)
+{
+    size_t len = strlen(public_path);
+    return !len ||
+           (size >= len && !memcmp(path, public_path, len) && (size == len || path[len] == '/'));
+}
+
+static bool list_has(const struct public_list *list, const char *path, size_t size)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        if (is_below(path, size, list->paths[i]))
+            return true;
+    }
+    return false;
+}
+
+bool public_list_has_below(const struct public_list *list, const char *path)
+{
+    size_t size = trimmed(path);
+    return !leads_up(path, strlen(path)) && list_has(list, path, size);
+}
+
+bool public_list_has(const struct public_list *list, const char *path)
+{
+    size_t size = trimmed(path);
+    if (leads_up(path, strlen(path)))
+        return false;
+    while (!list_has(list, path, size)) {
+        if (size < 4 || memcmp(path + size - 4, ".zip", 4))
+            return false;
+        size -= 4;
+    }
+    return true;
+}
+
+// ---- Asking ----
+
+void public_list_dispose(struct public_list *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        free(list->paths[i]);
+    free(list->paths);
+    *list = (struct public_list){0};
+}
+
+int public_list_load(struct db_session *session, const struct uuid *project_id,
+                     struct public_list *ret_list, struct err *err)
+{
+    static const struct db_stmt find = {
+        "SELECT path FROM public_paths WHERE project_id = $1 AND disabled = 0"};
+    auto_rows struct db_rows *rows = NULL;
+    struct public_list list = {0};
+    size_t room = 0;
+    int rc = db_query(session, &find, DB_ARGS(DB_TEXT(project_id->text)), &rows, err);
+    while (!rc && (rc = db_rows_next(rows, err)) == 1) {
+        if (list.count == room) {
+            room = room ? 2 * room : 8;
+            list.paths = mem_realloc(list.paths, room * sizeof *list.paths);
+        }
+        const char *path = db_rows_text(rows, 0);
+        list.paths[list.count++] = mem_strndup(path, trimmed(path));
+        rc = 0;
+    }
+    if (rc)
+        public_list_dispose(&list);
+    else
+        *ret_list = list;
+    return rc;
+}
+
+int public_path_check(struct db_session *session, const struct uuid *project_id, const char *path,
+                      bool *ret_public, struct err *err)
+{
+    struct public_list list;
+    int rc = public_list_load(session, project_id, &list, err);
+    if (rc)
+        return rc;
+    *ret_public = public_list_has(&list, path);
+    public_list_dispose(&list);
+    return 0;
+}
+
+// ---- Publishing (6.2) ----
+
+static int check_path(const char *path, struct err *err)
+{
+    size_t size = strlen(path);
+    if (path[0] == '/' || leads_up(path, size))
+        return err_set(err, ERR_INVALID, "path '%.200s' must be contained in the project", path);
+    if (size > LIMIT_PATH)
+        return err_set(err, ERR_INVALID, "path must have at most %d bytes", LIMIT_PATH);
+    return 0;
+}
+
+// Each question from outside reads all of a project's, so there is an end to them.
+static int check_room(struct db_session *txn, const struct uuid *project_id, const char *id,
+                      struct err *err)
+{
+    static const struct db_stmt count = {
+        "SELECT count(*) FROM public_paths WHERE project_id = $1 AND disabled = 0 AND id <> $2"};
+    int64_t others = 0;
+    int rc =
+        db_query_int(txn, &count, DB_ARGS(DB_TEXT(project_id->text), DB_TEXT(id)), &others, err);
+    if (!rc && others >= LIMIT_PUBLIC_PATHS)
+        return err_set(err, ERR_TOO_LARGE, "a project has at most %d public paths",
+                       LIMIT_PUBLIC_PATHS);
+    return rc;
+}
+
+static int write_record(struct db_session *txn, const struct public_path *path, const char *id,
+                        struct err *err)
+{
+    static const struct db_stmt insert = {
+        "INSERT INTO public_paths (id, project_id, path, description, license, disabled, unlisted)"
+        " SELECT $1, project_id, $3, $4, $5, $6, $7 FROM projects WHERE project_id = $2"
+        " ON CONFLICT (id) DO UPDATE SET"
+        " description = COALESCE(excluded.description, public_paths.description),"
+        " license = COALESCE(excluded.license, public_paths.license),"
+        " disabled = excluded.disabled, unlisted = excluded.unlisted"};
+    int64_t changed = 0;
+    int rc =
+        db_exec(txn, &insert,
+                DB_ARGS(DB_TEXT(id), DB_TEXT(path->project_id.text),
+                        DB_TEXTN(path->path, trimmed(path->path)), DB_TEXT(path->description),
+                        DB_TEXT(path->license), DB_INT(path->disabled), DB_INT(path->unlisted)),
+                &changed, err);
+    return rc || changed ? rc : err_set(err, ERR_NOT_FOUND, "no project %s", path->project_id.text);
+}
+
+int public_path_set(struct db_session *txn, const struct public_path *path, struct err *err)
+{
+    char id[PUBLIC_PATH_ID_SIZE];
+    int rc = check_path(path->path, err);
+    if (rc)
+        return rc;
+    public_path_id(&path->project_id, path->path, id);
+    if (!path->disabled)
+        rc = check_room(txn, &path->project_id, id, err);
+    return rc ? rc : write_record(txn, path, id, err);
+}
+
+static int not_public(const char *path, struct err *err)
+{
+    return err_set(err, ERR_NOT_FOUND, "'%.200s' has not been made public", path);
+}
+
+int public_path_disable(struct db_session *txn, const struct uuid *project_id, const char *path,
+                        struct err *err)
+{
+    static const struct db_stmt update = {
+        "UPDATE public_paths SET disabled = 1 WHERE id = $1 AND disabled = 0"};
+    char id[PUBLIC_PATH_ID_SIZE];
+    int64_t changed = 0;
+    public_path_id(project_id, path, id);
+    int rc = db_exec(txn, &update, DB_ARGS(DB_TEXT(id)), &changed, err);
+    return rc || changed ? rc : not_public(path, err);
+}
+
+// ---- Showing ----
+
+#define COLUMNS "id, path, description, license, disabled, unlisted"
+
+static void write_text(struct buf *out, const char *name, struct db_rows *rows, int column)
+{
+    if (!db_rows_null(rows, column))
+        json_member_str(out, name, db_rows_text(rows, column));
+}
+
+static void write_shown(struct db_rows *rows, struct buf *out)
+{
+    json_begin_object(out);
+    write_text(out, "id", rows, 0);
+    write_text(out, "path", rows, 1);
+    write_text(out, "description", rows, 2);
+    write_text(out, "license", rows, 3);
+    json_member_bool(out, "disabled", db_rows_int(rows, 4));
+    json_member_bool(out, "unlisted", db_rows_int(rows, 5));
+    json_end_object(out);
+}
+
+int public_path_show(struct db_session *session, const struct uuid *project_id, const char *path,
+                     struct buf *out, struct err *err)
+{
+    static const struct db_stmt find = {"SELECT " COLUMNS " FROM public_paths WHERE id = $1"};
+    auto_rows struct db_rows *rows = NULL;
+    char id[PUBLIC_PATH_ID_SIZE];
+    public_path_id(project_id, path, id);
+    int rc = db_query_row(session, &find, DB_ARGS(DB_TEXT(id)), &rows, err);
+    if (rc != 1)
+        return rc ? rc : not_public(path, err);
+    write_shown(rows, out);
+    return 0;
+}
+
+int public_path_list(struct db_session *session, const struct uuid *project_id, struct buf *out,
+                     struct err *err)
+{
+    static const struct db_stmt list = {"SELECT " COLUMNS
+                                        " FROM public_paths WHERE project_id = $1 ORDER BY path"};
+    auto_rows struct db_rows *rows = NULL;
+    int rc = db_query(session, &list, DB_ARGS(DB_TEXT(project_id->text)), &rows, err);
+    if (rc)
+        return rc;
+    json_begin_array(out);
+    while ((rc = db_rows_next(rows, err)) == 1)
+        write_shown(rows, out);
+    json_end_array(out);
+    return rc;
+}
