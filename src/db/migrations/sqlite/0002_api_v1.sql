@@ -25,6 +25,9 @@ CREATE INDEX password_reset_attempts_email_address ON password_reset_attempts (e
 CREATE INDEX password_reset_attempts_ip_address ON password_reset_attempts (ip_address, time);
 CREATE INDEX password_reset_attempts_time ON password_reset_attempts (time);
 
+-- Whether it was carried out; it is kept until it expires, for the page that its mail leads to.
+ALTER TABLE account_creation_actions ADD COLUMN done INTEGER NOT NULL DEFAULT 0;
+
 -- ---- Mail that waits, and what became of it ----
 
 CREATE TABLE mail (
@@ -43,6 +46,17 @@ CREATE TABLE mail (
 ) STRICT;
 CREATE INDEX mail_next_attempt ON mail (next_attempt) WHERE next_attempt IS NOT NULL;
 CREATE INDEX mail_created ON mail (created);
+
+-- Who asked for which invitation mail when, of the last day: nobody floods others.
+CREATE TABLE invitation_mails (
+    id INTEGER PRIMARY KEY,
+    account_id TEXT NOT NULL,
+    recipient TEXT NOT NULL,
+    time INTEGER NOT NULL
+) STRICT;
+CREATE INDEX invitation_mails_account ON invitation_mails (account_id, time);
+CREATE INDEX invitation_mails_recipient ON invitation_mails (recipient, time);
+CREATE INDEX invitation_mails_time ON invitation_mails (time);
 
 -- ---- Projects ----
 
