@@ -51,6 +51,12 @@
 // Passwords to be hashed that wait for one caller: two seconds' worth, which others wait too.
 #define LIMIT_HASHES_WAITING 64
 
+// Amount of an upgrade, a setting or a licence: far beyond any machine, and small enough that a
+// thousand of them add up without loss.
+#define LIMIT_UPGRADE 1e9
+// Licences of one project: each is looked up at every start.
+#define LIMIT_PROJECT_LICENSES 100
+
 // Keys whose accounts a loop remembers.
 #define LIMIT_KEY_CACHE 4096
 

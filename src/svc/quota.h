@@ -27,6 +27,9 @@ enum upgrade {
 const char *upgrade_name(enum upgrade upgrade);
 // False if no upgrade has that name.
 bool upgrade_find(const char *name, enum upgrade *ret_upgrade);
+// What a value counts (11.5): numbers and texts that are numbers, without their decimals but for
+// processors and their shares; 0 for what is no number or negative. `value` may be NULL.
+double upgrade_amount(enum upgrade upgrade, const cJSON *value);
 
 // What every project has, and what upgrades can make of it at most.
 struct quota_site {
