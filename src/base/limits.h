@@ -42,6 +42,11 @@
 // Account ids in one get_usernames.
 #define LIMIT_USERNAMES 10000
 
+// People added to projects by one call: it is one transaction.
+#define LIMIT_ADD_COLLABORATORS 1000
+// Characters of a project's invite token.
+#define LIMIT_INVITE_TOKEN 254
+
 // Columns of the contract (api-v1 2.4, 2.5, 2.6).
 #define LIMIT_EMAIL        254
 #define LIMIT_NAME         254
@@ -56,6 +61,42 @@
 #define LIMIT_UPGRADE 1e9
 // Licences of one project: each is looked up at every start.
 #define LIMIT_PROJECT_LICENSES 100
+
+// HTML in mail: bytes, and levels of elements, for which a reader of HTML keeps a stack that every
+// end tag may walk through.
+#define LIMIT_HTML_SIZE  (256 * 1024)
+#define LIMIT_HTML_DEPTH 100
+// Subjects and names in mail, UTF-16 units: each becomes a header.
+#define LIMIT_MAIL_SUBJECT 200
+#define LIMIT_MAIL_NAME    100
+// Messages on their way to the SMTP server at once.
+#define LIMIT_MAIL_AT_ONCE 4
+// Messages that `mail list` shows.
+#define LIMIT_MAIL_LIST 1000
+
+// Wrong passwords that a key's owner may give: few enough that guessing is hopeless, enough for
+// somebody who tries the passwords that come to mind.
+#define LIMIT_PASSWORD_FAILURES_MINUTE 5
+#define LIMIT_PASSWORD_FAILURES_HOUR   30
+// Forgotten passwords (api-v1 3.5).
+#define LIMIT_RESETS_ADDRESS_HOUR  30
+#define LIMIT_RESETS_CLIENT_MINUTE 10
+#define LIMIT_RESETS_CLIENT_HOUR   60
+// Rows past their time that one write to their table deletes with it.
+#define LIMIT_CLEANED_AT_ONCE 100
+
+// Of a search for accounts: names found by everybody (api-v1 7.2) and by administrators; items of
+// one call (a class's list of addresses); rows that a call looks at, some milliseconds' worth on a
+// loop, and for administrators seconds' worth on a worker.
+#define LIMIT_SEARCH_NAMES       50
+#define LIMIT_SEARCH_NAMES_ADMIN 1000
+#define LIMIT_SEARCH_ITEMS       1000
+#define LIMIT_SEARCH_ROWS        20000
+#define LIMIT_SEARCH_ROWS_ADMIN  2000000
+// Accounts of one prefix in the search's index before longer prefixes get rows of their own, and the
+// longest prefix that does, in characters.
+#define LIMIT_SEARCH_BUCKET 32
+#define LIMIT_SEARCH_PREFIX 24
 
 // Keys whose accounts a loop remembers.
 #define LIMIT_KEY_CACHE 4096

@@ -9,10 +9,13 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "db/query.h"
 #include "svc/accounts.h"
+#include "svc/licenses.h"
+#include "svc/project_quota.h"
 
 #define EDITED_INTERVAL_MS 30000
 #define TOUCH_INTERVAL_MS  60000
@@ -67,6 +70,22 @@ int project_gate(struct db_session *session, const struct caller *caller, const 
     if (access < need)
         return err_set(err, ERR_FORBIDDEN, "User %s does not have %s access to project %s",
                        caller->account_id.text, need == ACCESS_WRITE ? "write" : "read", id.text);
+    *ret_project_id = id;
+    return 0;
+}
+
+int project_write_gate(struct db_session *session, const struct caller *caller,
+                       const char *project_id, struct uuid *ret_project_id, struct err *err)
+{
+    struct uuid id;
+    enum project_access access = ACCESS_NONE;
+    if (!uuid_parse(project_id, strlen(project_id), &id))
+        return err_set(err, ERR_INVALID, "project_id must be specified and valid");
+    int rc = project_access_get(session, caller, &id, &access, err);
+    if (rc)
+        return rc;
+    if (access != ACCESS_WRITE)
+        return err_set(err, ERR_FORBIDDEN, "must have write access");
     *ret_project_id = id;
     return 0;
 }
@@ -145,6 +164,7 @@ bool project_image_exists(const char *image)
 // "a,b" into {"a":{},"b":{}}.
 static int read_licenses(const char *license, struct buf *out, struct err *err)
 {
+    int count = 0;
     json_begin_object(out);
     for (const char *p = license ? license : ""; *p;) {
         size_t size = strcspn(p, ",");
@@ -152,7 +172,10 @@ static int read_licenses(const char *license, struct buf *out, struct err *err)
         if (!uuid_parse(p, size, &id))
             return err_set(err, ERR_INVALID, "license id \"%.*s\" is not a UUID",
                            (int)(size < 100 ? size : 100), p);
-        if (!out->size || !memmem(out->data, out->size, id.text, UUID_LEN)) {
+        if (!memmem(out->data, out->size, id.text, UUID_LEN)) {
+            if (count++ == LIMIT_PROJECT_LICENSES)
+                return err_set(err, ERR_INVALID, "a project can have %d licenses at most",
+                               LIMIT_PROJECT_LICENSES);
             json_key(out, id.text);
             json_raw(out, "{}", 2);
         }
@@ -287,22 +310,37 @@ static int spec_read(struct db_session *session, const struct uuid *project_id,
     return 0;
 }
 
+static int home_ensure(const struct uuid *project_id, struct err *err)
+{
+    int rc = project_home_ensure(project_id);
+    return rc ? err_set_errno(err, ERR_INTERNAL, -rc, "the project's folder cannot be made: %s",
+                              strerror(-rc))
+              : 0;
+}
+
+// The licences are granted last: nothing fails any more that would leave them in use.
 int project_spec_load(void *ctx, const struct uuid *project_id, struct project_spec *ret_spec,
                       struct err *err)
 {
     struct svc *svc = ctx;
+    struct project_spec spec = {0};
+    struct quota quota;
     auto_session struct db_session *session = NULL;
     int rc = db_session_open(svc->db, &session, err);
     if (!rc)
-        rc = spec_read(session, project_id, ret_spec, err);
-    if (rc)
+        rc = spec_read(session, project_id, &spec, err);
+    if (!rc)
+        rc = home_ensure(project_id, err);
+    if (!rc)
+        rc = project_quota_begin(svc, session, project_id, &quota, err);
+    if (rc) {
+        project_spec_dispose(&spec);
         return rc;
-    int home = project_home_ensure(project_id);
-    if (!home)
-        return 0;
-    project_spec_dispose(ret_spec);
-    return err_set_errno(err, ERR_INTERNAL, -home, "the project's folder cannot be made: %s",
-                         strerror(-home));
+    }
+    spec.network = quota.network;
+    spec.limits = project_limits(&svc->site.quotas, &quota);
+    *ret_spec = spec;
+    return 0;
 }
 
 struct state_change {
@@ -312,18 +350,21 @@ struct state_change {
     char error[200];
 };
 
+// What a project that has stopped used is no longer told, nor are its licences in use.
 static int write_state(struct db_session *txn, void *arg, struct err *err)
 {
     static const struct db_stmt update = {
         "UPDATE projects SET state = $2, state_time = $3, state_error = $4,"
-        " last_started = CASE WHEN $2 = 'running' THEN $3 ELSE last_started END WHERE project_id = "
-        "$1"};
+        " last_started = CASE WHEN $2 = 'running' THEN $3 ELSE last_started END,"
+        " status = CASE WHEN $2 = 'opened' THEN NULL ELSE status END WHERE project_id = $1"};
     const struct state_change *change = arg;
-    return db_exec(txn, &update,
-                   DB_ARGS(DB_TEXT(change->project_id.text),
-                           DB_TEXT(project_state_name(change->state)), DB_INT(change->time_ms),
-                           DB_TEXT(change->error[0] ? change->error : NULL)),
-                   NULL, err);
+    int rc = db_exec(txn, &update,
+                     DB_ARGS(DB_TEXT(change->project_id.text),
+                             DB_TEXT(project_state_name(change->state)), DB_INT(change->time_ms),
+                             DB_TEXT(change->error[0] ? change->error : NULL)),
+                     NULL, err);
+    return rc || change->state != PROJECT_OPENED ? rc
+                                                 : licenses_release(txn, &change->project_id, err);
 }
 
 void project_state_set(struct svc *svc, const struct uuid *project_id, enum project_state state,

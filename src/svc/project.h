@@ -17,6 +17,10 @@ int project_access_get(struct db_session *session, const struct caller *caller,
 // The project gate (api-v1 2.1). `project_id` is as sent; fails with the contract's texts.
 int project_gate(struct db_session *session, const struct caller *caller, const char *project_id,
                  enum project_access need, struct uuid *ret_project_id, struct err *err) MUST_USE;
+// The second gate (api-v1 2.1): write access, with texts to stand behind an endpoint's own.
+int project_write_gate(struct db_session *session, const struct caller *caller,
+                       const char *project_id, struct uuid *ret_project_id,
+                       struct err *err) MUST_USE;
 // Notes that a project was edited, at most every 30 s (api-v1 2.1).
 void project_mark_edited(struct svc *svc, const struct uuid *project_id);
 
@@ -82,11 +86,11 @@ int project_folders_remove(const struct uuid *project_id, struct err *err) MUST_
 
 // ---- For the running of projects ----
 
-// projects_config.load: what the record says to start it with. A deleted project is not started.
-// `ctx` is the svc.
+// projects_config.load: what to start it with: the record, and the quota that its licences grant
+// from now on. A deleted project is not started. `ctx` is the svc.
 int project_spec_load(void *ctx, const struct uuid *project_id, struct project_spec *ret_spec,
                       struct err *err) MUST_USE;
-// Writes the state. Any thread.
+// Writes the state; a project that has stopped gives its licences back. Any thread.
 void project_state_set(struct svc *svc, const struct uuid *project_id, enum project_state state,
                        const char *error);
 // The ids of projects whose record says that they are not stopped. *ret_ids is heap.
