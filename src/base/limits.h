@@ -36,6 +36,11 @@
 
 // The longest path that the system takes, bytes.
 #define LIMIT_PATH 4096
+// Files in a home, soft and hard (api-v1 11.6), and the names that are counted at most: a file can
+// have many.
+#define LIMIT_HOME_FILES      1000000
+#define LIMIT_HOME_FILES_HARD 1100000
+#define LIMIT_HOME_NAMES      (4 * LIMIT_HOME_FILES_HARD)
 // Enabled public paths of a project: each question of a stranger reads them all.
 #define LIMIT_PUBLIC_PATHS 1000
 
@@ -46,6 +51,15 @@
 #define LIMIT_ADD_COLLABORATORS 1000
 // Characters of a project's invite token.
 #define LIMIT_INVITE_TOKEN 254
+// The text of an invitation, bytes: each of many recipients' messages holds it. And each of the
+// shorter texts around it.
+#define LIMIT_INVITATION_TEXT ((size_t)16384)
+#define LIMIT_INVITATION_LINE ((size_t)1024)
+// Invitations within a day by one account and to one address, so that nobody is flooded.
+#define LIMIT_INVITATIONS_BY 1000
+#define LIMIT_INVITATIONS_TO 100
+// Addresses that a project remembers to have sent mail to.
+#define LIMIT_INVITES_NOTED 1000
 
 // Columns of the contract (api-v1 2.4, 2.5, 2.6).
 #define LIMIT_EMAIL        254

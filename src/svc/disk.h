@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // How much disk projects use, held against their quota. File systems seldom count by folder, so
 // homes are measured: before and after what may fill them, at most as often as measuring is cheap.
+// docs/decisions/disk.md tells the rules.
 #ifndef SVC_DISK_H
 #define SVC_DISK_H
 
@@ -8,6 +9,12 @@
 
 struct disk *disk_new(void);
 void disk_free(struct disk *disk);
+// From now on changed homes are measured in the background, and those of running projects every
+// `look_s` seconds; a project that goes beyond its hard quota is stopped. On the thread of
+// svc->loop.
+int disk_open(struct svc *svc, unsigned look_s, struct err *err) MUST_USE;
+// Ends that. On the same thread, before the store is closed.
+void disk_close(struct svc *svc);
 
 // What may still be written, in bytes; negative when the quota is exceeded. Measures the home when
 // what is known is too old. On a worker: it walks the home. ERR_NOT_FOUND if there is no such
@@ -18,5 +25,20 @@ int disk_room(struct svc *svc, struct db_session *session, const struct uuid *pr
 int disk_refuse(const struct uuid *project_id, struct err *err) MUST_USE;
 // Something was written, or may have been. Any thread.
 void disk_changed(struct svc *svc, const struct uuid *project_id);
+
+// Counts `bytes` as written if the quota allows them; else disk_refuse. On a worker.
+int disk_reserve(struct svc *svc, const struct uuid *project_id, int64_t bytes,
+                 struct err *err) MUST_USE;
+// Counts what was written, negative: removed or not written after all. Any thread.
+void disk_wrote(struct svc *svc, const struct uuid *project_id, int64_t bytes);
+
+// Beyond what size no file may grow. Any thread, quick: by what is known.
+uint64_t disk_file_size_max(struct svc *svc, const struct uuid *project_id);
+// Bytes in use as far as it is known, -1: it is not. Any thread.
+int64_t disk_used(struct svc *svc, const struct uuid *project_id);
+// A project is about to be started: measures what is not known. One that is beyond its hard quota
+// already may run as long as it does not grow. On a worker.
+int disk_starting(struct svc *svc, struct db_session *session, const struct uuid *project_id,
+                  struct err *err) MUST_USE;
 
 #endif

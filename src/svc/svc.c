@@ -9,6 +9,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "svc/disk.h"
 #include "svc/exec.h"
 
 int svc_init(struct svc *svc, struct db *db, const struct site *site, struct err *err)
@@ -27,12 +28,14 @@ int svc_init(struct svc *svc, struct db *db, const struct site *site, struct err
     throttle_init(&svc->touched);
     throttle_init(&svc->active);
     svc->aggregator = aggregator_new();
+    svc->disk = disk_new();
     return 0;
 }
 
 void svc_dispose(struct svc *svc)
 {
     aggregator_free(svc->aggregator);
+    disk_free(svc->disk);
     throttle_dispose(&svc->edited);
     throttle_dispose(&svc->touched);
     throttle_dispose(&svc->active);
