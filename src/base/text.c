@@ -3,9 +3,12 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <locale.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <wctype.h>
 
 // Looks at one character at s[0..size). Returns its length if it is valid; otherwise 0, with
 // *ret_skip the length of the maximal invalid sequence.
@@ -119,24 +122,82 @@ void text_lower(char *s)
         *s = (char)(*s >= 'A' && *s <= 'Z' ? *s - 'A' + 'a' : *s);
 }
 
+#define REPLACEMENT 0xfffd
+
+static locale_t unicode;
+static pthread_once_t unicode_once = PTHREAD_ONCE_INIT;
+
+static void open_unicode(void)
+{
+    unicode = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+    assert(unicode); // built into the C library
+}
+
+// The code point of the valid UTF-8 character at s, of `len` bytes.
+static uint32_t code_point(const unsigned char *s, size_t len)
+{
+    static const unsigned char lead_bits[] = {0, 0x7f, 0x1f, 0x0f, 0x07};
+    uint32_t c = s[0] & lead_bits[len];
+    for (size_t i = 1; i < len; i++)
+        c = c << 6 | (s[i] & 0x3f);
+    return c;
+}
+
+static void append_code_point(struct buf *out, uint32_t c)
+{
+    static const unsigned char leads[] = {0, 0, 0xc0, 0xe0, 0xf0};
+    size_t len = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+    buf_append_char(out, (char)(leads[len] | c >> 6 * (len - 1)));
+    for (size_t i = len - 1; i-- > 0;)
+        buf_append_char(out, (char)(0x80 | (c >> 6 * i & 0x3f)));
+}
+
+void text_append_lower(struct buf *out, const char *s)
+{
+    const unsigned char *p = (const unsigned char *)s;
+    size_t size = strlen(s);
+    pthread_once(&unicode_once, open_unicode);
+    for (size_t i = 0, skip; i < size;) {
+        size_t len = utf8_char(p + i, size - i, &skip);
+        uint32_t c = len ? code_point(p + i, len) : REPLACEMENT;
+        append_code_point(out, (uint32_t)towlower_l((wint_t)c, unicode));
+        i += len ? len : skip;
+    }
+}
+
 bool text_is_space(char c)
 {
     return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
-void text_append_html(struct buf *out, const char *s)
+void text_append_htmln(struct buf *out, const char *s, size_t size)
 {
-    for (; *s; s++) {
-        const char *entity = *s == '&'    ? "&amp;"
-                             : *s == '<'  ? "&lt;"
-                             : *s == '>'  ? "&gt;"
-                             : *s == '"'  ? "&quot;"
-                             : *s == '\'' ? "&#39;"
-                                          : NULL;
+    for (size_t i = 0; i < size; i++) {
+        const char *entity = s[i] == '&'    ? "&amp;"
+                             : s[i] == '<'  ? "&lt;"
+                             : s[i] == '>'  ? "&gt;"
+                             : s[i] == '"'  ? "&quot;"
+                             : s[i] == '\'' ? "&#39;"
+                                            : NULL;
         if (entity)
             buf_append_str(out, entity);
         else
+            buf_append_char(out, s[i]);
+    }
+}
+
+void text_append_html(struct buf *out, const char *s)
+{
+    text_append_htmln(out, s, strlen(s));
+}
+
+void text_append_percent(struct buf *out, const char *s)
+{
+    for (; *s; s++) {
+        if (isalnum((unsigned char)*s) || strchr("-._~", *s))
             buf_append_char(out, *s);
+        else
+            buf_printf(out, "%%%02X", (unsigned char)*s);
     }
 }
 

@@ -25,11 +25,18 @@ size_t utf8_utf16_len(const char *s, size_t size);
 bool text_has_prefix(const char *s, const char *prefix);
 // Lower-cases ASCII letters in place.
 void text_lower(char *s);
+// Appends UTF-8 text with every letter in lower case, one for one, as Unicode pairs them; each
+// invalid sequence becomes U+FFFD.
+void text_append_lower(struct buf *out, const char *s);
 // True for white space as a shell separates words by it, or a JavaScript pattern's \s among ASCII.
 bool text_is_space(char c);
 
 // Appends text with the characters that mean something in HTML escaped, quotes included.
 void text_append_html(struct buf *out, const char *s);
+void text_append_htmln(struct buf *out, const char *s, size_t size);
+
+// Appends text for a query string: letters, digits and -._~ as they are, all else percent-encoded.
+void text_append_percent(struct buf *out, const char *s);
 
 // A decimal number without white space or trailing text, within [min, max].
 bool text_parse_int64(const char *s, int64_t min, int64_t max, int64_t *ret_value);

@@ -90,6 +90,8 @@ int cli_project_show(struct cli *cli);
 int cli_project_start(struct cli *cli);
 int cli_project_stop(struct cli *cli);
 int cli_project_delete(struct cli *cli);
+int cli_mail_list(struct cli *cli);
+int cli_mail_show(struct cli *cli);
 int cli_api(struct cli *cli);
 int cli_doctor(struct cli *cli);
 

@@ -85,6 +85,9 @@ static const struct key_description keys[CONFIG_KEYS] = {
                              .text = "certificates (PEM file) to believe instead of the system's"},
     [CONFIG_MAIL_FROM] = {"mail", "from", VALUE_TEXT, .fallback = "",
                           .text = "address that mail comes from; default: site.help_email"},
+    [CONFIG_MAIL_RETRY_SECONDS] = {"mail", "retry_seconds", VALUE_INT, 1, 86400, .fallback = "60",
+                                   .text = "until a message that failed is tried again; doubles "
+                                           "with each further failure"},
     [CONFIG_PROJECTS_START_TIMEOUT] =
         {"projects", "start_timeout", VALUE_INT, 1, 3600, .fallback = "60",
          .text = "seconds after which a project that does not start has failed to"},

@@ -17,6 +17,8 @@
 #include "server/metrics.h"
 #include "server/serve.h"
 #include "server/site.h"
+#include "svc/mail.h"
+#include "svc/disk.h"
 #include "svc/project.h"
 #include "svc/svc.h"
 
@@ -161,6 +163,12 @@ static int open_services(struct hub *hub, struct err *err)
     return 0;
 }
 
+static int open_mailer(struct hub *hub, struct err *err)
+{
+    struct mailer_config config = site_mailer_config(hub->serve->config);
+    return mailer_open(&hub->svc, &config, &hub->svc.mailer, err);
+}
+
 static int open_hub(struct hub *hub, struct err *err)
 {
     work_threads_set((unsigned)config_int(hub->serve->config, CONFIG_SERVER_WORKERS));
@@ -168,9 +176,14 @@ static int open_hub(struct hub *hub, struct err *err)
     if (!rc)
         rc = open_services(hub, err);
     if (!rc)
+        rc = open_mailer(hub, err);
+    if (!rc)
         rc = open_projects(hub, err);
     if (!rc)
         rc = adopt_projects(hub, err);
+    if (!rc)
+        rc = disk_open(
+            &hub->svc, (unsigned)config_int(hub->serve->config, CONFIG_PROJECTS_IDLE_CHECK), err);
     if (rc)
         return rc;
     hub->metrics = (struct metrics){.svc = &hub->svc, .started_ms = clock_now_ms()};
@@ -234,6 +247,8 @@ static void close_hub(struct hub *hub)
     projects_shut(hub->svc.projects);
     http_server_stop(hub->metrics.http);
     projects_close(hub->svc.projects);
+    mailer_close(hub->svc.mailer);
+    disk_close(&hub->svc);
     db_close(hub->db);
     loop_dispose(&hub->loop);
     svc_dispose(&hub->svc);

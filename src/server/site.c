@@ -80,6 +80,18 @@ static void read_quotas(const struct config *c, struct quota_site *quotas)
     quotas->processes = (unsigned)config_int(c, CONFIG_PROJECTS_PROCESSES);
 }
 
+struct mailer_config site_mailer_config(const struct config *c)
+{
+    return (struct mailer_config){
+        .url = config_text(c, CONFIG_MAIL_URL),
+        .username = config_text(c, CONFIG_MAIL_USERNAME),
+        .password = config_text(c, CONFIG_MAIL_PASSWORD),
+        .starttls = config_text(c, CONFIG_MAIL_STARTTLS),
+        .ca_file = config_text(c, CONFIG_MAIL_CA_FILE),
+        .retry_s = config_int(c, CONFIG_MAIL_RETRY_SECONDS),
+    };
+}
+
 int site_configure(const struct config *c, struct site *ret_site, struct err *err)
 {
     const char *url = config_text(c, CONFIG_SITE_URL), *from = config_text(c, CONFIG_MAIL_FROM);

@@ -4,6 +4,7 @@
 #define SERVER_SITE_H
 
 #include "server/serve.h"
+#include "svc/mail.h"
 #include "svc/svc.h"
 
 // Appends where a listener is reached, such as "http://127.0.0.1:5000/base".
@@ -13,5 +14,8 @@ void site_listener_url(const struct serve *serve, size_t listener, struct buf *o
 int site_url_note(const struct serve *serve, struct err *err) MUST_USE;
 // Fills the site from the configuration, whose texts it borrows, and that note.
 int site_configure(const struct config *config, struct site *ret_site, struct err *err) MUST_USE;
+
+// How mail is sent; the strings are the config's.
+struct mailer_config site_mailer_config(const struct config *config);
 
 #endif

@@ -43,10 +43,18 @@ struct mailer_config {
     const char *username, *password; // "": none
     const char *starttls;            // "try", "require" or "off"
     const char *ca_file;             // "": the system's
+    int64_t retry_s;                 // after a first failure; doubles with each further one
 };
 int mailer_open(struct svc *svc, const struct mailer_config *config, struct mailer **ret_mailer,
                 struct err *err) MUST_USE;
 // Ends the thread; what was not sent stays in the queue.
 void mailer_close(struct mailer *mailer);
+void mailer_wake(struct mailer *mailer);
+
+// For commands, where no hub need run and no SMTP server is set: delivers what is due into the
+// maildir.
+int mail_deliver_due(const struct svc *svc, struct db_session *session, struct err *err) MUST_USE;
+// For doctor: whether the SMTP server of `config` greets and takes its user.
+int mail_probe(const struct mailer_config *config, const char *sender, struct err *err) MUST_USE;
 
 #endif

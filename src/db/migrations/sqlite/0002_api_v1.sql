@@ -7,6 +7,39 @@
 -- What an account may hand to its projects. JSON: name -> amount
 ALTER TABLE accounts ADD COLUMN upgrades TEXT;
 
+-- Whether the account's names are in the tables of the search below; what is not yet is put there by
+-- the hub in the background.
+ALTER TABLE accounts ADD COLUMN searchable INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX accounts_not_searchable ON accounts (account_id) WHERE searchable = 0 AND deleted = 0;
+
+-- The lower-cased names of accounts that can be found by them; svc/account_index.c tells how.
+CREATE TABLE account_names (
+    id INTEGER PRIMARY KEY,
+    account_id TEXT NOT NULL UNIQUE REFERENCES accounts (account_id) ON DELETE CASCADE,
+    first_name TEXT NOT NULL,
+    last_name TEXT NOT NULL,
+    recency INTEGER NOT NULL
+) STRICT;
+CREATE TABLE account_search (
+    prefix TEXT NOT NULL,
+    recency INTEGER NOT NULL,
+    id INTEGER NOT NULL,                 -- of account_names
+    PRIMARY KEY (prefix, recency, id)
+) STRICT, WITHOUT ROWID;
+-- The prefixes that have so many accounts that longer ones have rows too.
+CREATE TABLE account_search_splits (
+    prefix TEXT NOT NULL PRIMARY KEY
+) STRICT, WITHOUT ROWID;
+
+-- Wrong passwords given with an account's key.
+CREATE TABLE password_failures (
+    id INTEGER PRIMARY KEY,
+    account_id TEXT NOT NULL,
+    time INTEGER NOT NULL
+) STRICT;
+CREATE INDEX password_failures_account ON password_failures (account_id, time);
+CREATE INDEX password_failures_time ON password_failures (time);
+
 CREATE TABLE password_reset (
     id TEXT NOT NULL PRIMARY KEY,        -- the code
     email_address TEXT NOT NULL,         -- lower case
@@ -128,7 +161,7 @@ CREATE TABLE site_licenses (
     managers TEXT,                       -- JSON array of accounts
     restricted INTEGER NOT NULL DEFAULT 0,
     upgrades TEXT,                       -- JSON: upgrade -> amount
-    quota TEXT,                          -- JSON: cpu, ram, disk, dedicated_cpu, …
+    quota TEXT,                          -- JSON: cpu, ram, disk, dedicated_cpu and others
     run_limit INTEGER,                   -- NULL: none
     apply_limit INTEGER
 ) STRICT, WITHOUT ROWID;

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Text that users put into mail: cleaned, searched for links, made plain (api-v1 9.3).
+#ifndef SVC_MAIL_HTML_H
+#define SVC_MAIL_HTML_H
+
+#include <stdbool.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+
+// Appends the text, HTML or plain, as HTML of the tags that the contract lists and no attributes,
+// but for the address of a link (http, https, mailto) where links are allowed. Plain text keeps its
+// line breaks. Fails as html_walk does.
+int mail_html_clean(const char *text, bool links_allowed, struct buf *out,
+                    struct err *err) MUST_USE;
+// Whether the text, HTML or plain, holds anything like a URL or a domain, such as "example.com".
+// What cannot be walked through counts as one.
+bool mail_html_has_link(const char *text);
+// Appends HTML as plain text: paragraphs, lists, "text <url>" for links.
+int mail_html_to_text(const char *html, struct buf *out, struct err *err) MUST_USE;
+
+#endif
