@@ -17,8 +17,8 @@
 #include "server/metrics.h"
 #include "server/serve.h"
 #include "server/site.h"
-#include "svc/mail.h"
 #include "svc/disk.h"
+#include "svc/mail.h"
 #include "svc/project.h"
 #include "svc/svc.h"
 
@@ -85,6 +85,12 @@ static int open_projects(struct hub *hub, struct err *err)
         .changed = on_state_changed,
     };
     return projects_open(&config, &hub->svc.projects, err);
+}
+
+static int open_disk(struct hub *hub, struct err *err)
+{
+    int64_t look_s = config_int(hub->serve->config, CONFIG_PROJECTS_IDLE_CHECK);
+    return disk_open(&hub->svc, (unsigned)look_s, err);
 }
 
 // ---- HTTP ----
@@ -182,8 +188,7 @@ static int open_hub(struct hub *hub, struct err *err)
     if (!rc)
         rc = adopt_projects(hub, err);
     if (!rc)
-        rc = disk_open(
-            &hub->svc, (unsigned)config_int(hub->serve->config, CONFIG_PROJECTS_IDLE_CHECK), err);
+        rc = open_disk(hub, err);
     if (rc)
         return rc;
     hub->metrics = (struct metrics){.svc = &hub->svc, .started_ms = clock_now_ms()};

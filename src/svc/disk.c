@@ -14,6 +14,7 @@
 #include "db/query.h"
 #include "svc/disk_walk.h"
 #include "svc/project.h"
+#include "svc/project_quota.h"
 
 #define MB               1000000 // bytes, of a quota's unit (api-v1 11.6)
 #define HARD_PER_SOFT    1.2
@@ -230,15 +231,11 @@ static void learn(struct entry *entry, const struct measuring *m)
 static int read_limits(struct svc *svc, struct db_session *session, const struct uuid *project_id,
                        struct limits *ret_limits, struct err *err)
 {
-    static const struct db_stmt find = {"SELECT 1 FROM projects WHERE project_id = $1"};
-    int64_t exists = 0;
-    int rc = db_query_int(session, &find, DB_ARGS(DB_TEXT(project_id->text)), &exists, err);
-    if (rc)
-        return rc;
-    if (!exists)
-        return err_set(err, ERR_NOT_FOUND, "project %s does not exist", project_id->text);
-    *ret_limits = limits_of(svc->site.quotas.base[UPGRADE_DISK_QUOTA]);
-    return 0;
+    struct quota quota;
+    int rc = project_quota_get(session, &svc->site.quotas, project_id, &quota, err);
+    if (!rc)
+        *ret_limits = limits_of(quota.disk_mb);
+    return rc;
 }
 
 // `session` may be NULL; then one is opened if it is needed.
@@ -386,6 +383,9 @@ int disk_starting(struct svc *svc, struct db_session *session, const struct uuid
 {
     struct disk *disk = svc->disk;
     int64_t room;
+    pthread_mutex_lock(&disk->lock);
+    entry_get(disk, project_id)->limits_us = 0; // a start may change the quota
+    pthread_mutex_unlock(&disk->lock);
     int rc = disk_room(svc, session, project_id, &room, err);
     if (rc)
         return rc;

@@ -10,6 +10,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "svc/disk.h"
 
 #define UTF8_BYTES_PER_UNIT 3 // at most; four bytes are two units
 // More output than this is decoded by a worker: the loop has other clients.
@@ -269,6 +270,7 @@ static void on_executed(struct project_call *call)
     struct exec_request *r = CONTAINER(x, struct exec_request, exec);
     r->rc = call->rc;
     r->err = call->err;
+    disk_changed(r->svc, &r->project_id);
     if (!r->rc && x->output.size + x->error_output.size > RESULT_INLINE_MAX) {
         bool submitted =
             work_submit_gated(r->loop, &r->svc->rendering, &r->work, NULL, make_now, on_made);
@@ -288,6 +290,8 @@ void exec_run_alone(struct svc *svc, struct exec_request *r)
         .timeout_ms = timeout_ms,
         .start_wait_ms = timeout_ms,
         .output_max = bytes_to_keep(r),
+        .limit_file_size = true,
+        .file_size_max = disk_file_size_max(svc, &r->project_id),
     };
     set_command(r);
     set_directory(r);
