@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "db/query.h"
 #include "svc/accounts.h"
+#include "svc/disk.h"
 #include "svc/licenses.h"
 #include "svc/project_quota.h"
 
@@ -333,6 +334,8 @@ int project_spec_load(void *ctx, const struct uuid *project_id, struct project_s
         rc = home_ensure(project_id, err);
     if (!rc)
         rc = project_quota_begin(svc, session, project_id, &quota, err);
+    if (!rc)
+        rc = disk_starting(svc, session, project_id, err);
     if (rc) {
         project_spec_dispose(&spec);
         return rc;
