@@ -128,7 +128,7 @@ CREATE TABLE copy_paths (
     time INTEGER NOT NULL,               -- when it was asked for
     account_id TEXT NOT NULL,            -- by whom
     source_project_id TEXT NOT NULL,
-    source_path TEXT NOT NULL,
+    source_path TEXT NOT NULL,           -- these two as they were sent
     target_project_id TEXT NOT NULL,
     target_path TEXT NOT NULL,
     overwrite_newer INTEGER NOT NULL DEFAULT 0,
@@ -136,16 +136,32 @@ CREATE TABLE copy_paths (
     backup INTEGER NOT NULL DEFAULT 0,
     exclude_history INTEGER NOT NULL DEFAULT 0,
     public INTEGER NOT NULL DEFAULT 0,   -- the right to the source is that its path is public
-    timeout REAL,                        -- seconds without any transfer
+    timeout INTEGER,                     -- seconds without any transfer
     scheduled INTEGER,
+    ready INTEGER NOT NULL DEFAULT 0,    -- it may start, and has not
+    attempts INTEGER NOT NULL DEFAULT 0, -- how often it has started: it does again when its hub dies
     claimed_by TEXT,                     -- the hub that runs it
+    claimed_until INTEGER,               -- unless that says more, it is dead then
     started INTEGER,
     finished INTEGER,
     error TEXT
 ) STRICT;
 CREATE INDEX copy_paths_source ON copy_paths (source_project_id, time);
+CREATE INDEX copy_paths_source_pending ON copy_paths (source_project_id, time)
+    WHERE finished IS NULL;
+CREATE INDEX copy_paths_source_failed ON copy_paths (source_project_id, time)
+    WHERE error IS NOT NULL;
 CREATE INDEX copy_paths_target ON copy_paths (target_project_id, time);
-CREATE INDEX copy_paths_pending ON copy_paths (scheduled, time) WHERE finished IS NULL;
+CREATE INDEX copy_paths_target_pending ON copy_paths (target_project_id, time)
+    WHERE finished IS NULL;
+CREATE INDEX copy_paths_target_failed ON copy_paths (target_project_id, time)
+    WHERE error IS NOT NULL;
+CREATE INDEX copy_paths_account ON copy_paths (account_id) WHERE finished IS NULL;
+CREATE INDEX copy_paths_ready ON copy_paths (account_id, time) WHERE ready = 1;
+CREATE INDEX copy_paths_scheduled ON copy_paths (scheduled)
+    WHERE ready = 0 AND started IS NULL AND finished IS NULL;
+CREATE INDEX copy_paths_claimed ON copy_paths (claimed_until) WHERE claimed_by IS NOT NULL;
+CREATE INDEX copy_paths_finished ON copy_paths (finished) WHERE finished IS NOT NULL;
 
 -- ---- Licences ----
 
@@ -185,6 +201,7 @@ CREATE INDEX site_license_usage_log_project ON site_license_usage_log (project_i
 CREATE TABLE support_tickets (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     secret TEXT NOT NULL,                -- in the link to its page
+    created_by TEXT NOT NULL,            -- the account that filed it
     account_id TEXT,                     -- whose list shows it
     username TEXT NOT NULL,
     email_address TEXT NOT NULL,
@@ -193,17 +210,18 @@ CREATE TABLE support_tickets (
     tags TEXT NOT NULL,                  -- JSON array
     location TEXT,
     info TEXT NOT NULL,                  -- JSON
-    status TEXT NOT NULL,                -- new, open, pending, solved or closed
+    status TEXT NOT NULL,                -- new, open, pending or closed
     created INTEGER NOT NULL,
     updated INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX support_tickets_account ON support_tickets (account_id, id)
     WHERE account_id IS NOT NULL;
+CREATE INDEX support_tickets_created_by ON support_tickets (created_by, created);
 
 CREATE TABLE support_ticket_replies (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     ticket_id INTEGER NOT NULL REFERENCES support_tickets (id) ON DELETE CASCADE,
-    author TEXT NOT NULL,
+    staff INTEGER NOT NULL,              -- 1: from the people who run the site; 0: the requester
     body TEXT NOT NULL,
     time INTEGER NOT NULL
 ) STRICT;
