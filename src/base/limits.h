@@ -78,7 +78,7 @@
 
 // HTML in mail: bytes, and levels of elements, for which a reader of HTML keeps a stack that every
 // end tag may walk through.
-#define LIMIT_HTML_SIZE  (256 * 1024)
+#define LIMIT_HTML_SIZE  (512 * 1024)
 #define LIMIT_HTML_DEPTH 100
 // Subjects and names in mail, UTF-16 units: each becomes a header.
 #define LIMIT_MAIL_SUBJECT 200
@@ -107,10 +107,32 @@
 #define LIMIT_SEARCH_ITEMS       1000
 #define LIMIT_SEARCH_ROWS        20000
 #define LIMIT_SEARCH_ROWS_ADMIN  2000000
-// Accounts of one prefix in the search's index before longer prefixes get rows of their own, and the
-// longest prefix that does, in characters.
+// Accounts of one prefix in the search's index before longer prefixes get rows of their own, and
+// the longest prefix that does, in characters.
 #define LIMIT_SEARCH_BUCKET 32
 #define LIMIT_SEARCH_PREFIX 24
+
+// Support tickets: what one account may file, and one ticket's requester may answer, in an hour, as
+// each becomes mail to the people who help; and the sizes of what they say, bytes.
+#define LIMIT_TICKETS_PER_HOUR        20
+#define LIMIT_TICKET_ANSWERS_PER_HOUR 20
+#define LIMIT_TICKET_TEXT             (32 * 1024)
+#define LIMIT_TICKET_LINE             1000
+#define LIMIT_TICKET_INFO             (8 * 1024)
+#define LIMIT_TICKET_TAGS             50
+#define LIMIT_TICKET_TAG              100
+// Tickets in one list.
+#define LIMIT_TICKETS_LISTED 100
+
+// Copies that one account has asked for and that have not finished: a course's handout to a large
+// class, and rows that a start can count.
+#define LIMIT_COPIES_WAITING 1000
+// How often a copy is started when its hub or its runner dies meanwhile: it may be what kills them.
+#define LIMIT_COPY_ATTEMPTS 3
+// Scheduled copies that become ready in one transaction.
+#define LIMIT_COPIES_TENDED 1000
+// Bytes of a copy's path, as the system has it.
+#define LIMIT_COPY_PATH 4095
 
 // Keys whose accounts a loop remembers.
 #define LIMIT_KEY_CACHE 4096

@@ -36,8 +36,15 @@ static const struct cli_option project_list_options[] = {
     {0}};
 static const struct cli_option project_delete_options[] = {
     {"purge", NULL, "remove its record and its files for good"}, {0}};
+static const struct cli_option project_invite_token_options[] = {
+    {"token", "TEXT", "the token to make or change; default: one is made up"},
+    {"expires", "WHEN", "time (2027-01-31, 2027-01-31T12:00:00Z) or from now (30d, 12h)"},
+    {"usage-limit", "NUMBER", "of people who can join with it"},
+    {0}};
 static const struct cli_option serve_options[] = {
     {"print-config", NULL, "print every setting and where it came from"}, {0}};
+static const struct cli_option ticket_reply_options[] = {
+    {"text-file", "FILE", "file with the answer; - is standard input, which is the default"}, {0}};
 static const struct cli_option api_options[] = {
     {"format", "FORMAT", "api.json (default), openapi or markdown"}, {0}};
 
@@ -70,9 +77,15 @@ static const struct cli_command commands[] = {
     {"project stop", "ID", 1, 1, "stop a project", NULL, cli_project_stop},
     {"project delete", "ID", 1, 1, "stop and delete a project", project_delete_options,
      cli_project_delete},
+    {"ticket list", "", 0, 0, "list support tickets", NULL, cli_ticket_list},
+    {"ticket reply", "ID", 1, 1, "answer a support ticket, by mail too", ticket_reply_options,
+     cli_ticket_reply},
+    {"ticket close", "ID", 1, 1, "close a support ticket", NULL, cli_ticket_close},
     {"mail list", "", 0, 0, "list mail: what waits, what was sent, what is in the maildir", NULL,
      cli_mail_list},
     {"mail show", "ID", 1, 1, "show a message", NULL, cli_mail_show},
+    {"project invite-token", "ID", 1, 1, "make a token that people join a project with",
+     project_invite_token_options, cli_project_invite_token},
     {"api", "", 0, 0, "describe the interface", api_options, cli_api},
     {"doctor", "", 0, 0, "tell what this host can and cannot do", NULL, cli_doctor},
     {"version", "", 0, 0, "tell the version", NULL, cli_version},

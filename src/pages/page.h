@@ -43,4 +43,9 @@ void page_send(struct page_call *call, int status);
 // A page with one sentence.
 void page_message(struct page_call *call, int status, const char *title, const char *text);
 
+// ---- The pages ----
+
+extern struct page page_invitation, page_invitation_accept; // invitation.c
+extern struct page page_ticket, page_ticket_answer;         // ticket.c
+
 #endif

@@ -28,7 +28,7 @@ static bool is_banned(const char *address)
 
 // An address that a header and an envelope can hold. The domain may be of any script, the part
 // before it is ASCII.
-static int check_address(const char *address, struct err *err)
+int mail_address_check(const char *address, struct err *err)
 {
     const char *at = strrchr(address, '@');
     if (!email_address_valid(address) || strchr(address, 0x7f))
@@ -44,7 +44,7 @@ static int check_addresses(const struct mail *mail, struct err *err)
 {
     const char *addresses[] = {mail->to, mail->from, mail->reply_to};
     for (size_t i = 0; i < ARRAY_LEN(addresses); i++) {
-        int rc = addresses[i] ? check_address(addresses[i], err) : 0;
+        int rc = addresses[i] ? mail_address_check(addresses[i], err) : 0;
         if (rc)
             return rc;
     }

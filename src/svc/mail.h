@@ -25,6 +25,8 @@ struct mail {
 // The mailer is told once the transaction is durable: mail_wake.
 int mail_queue(struct db_session *txn, const struct svc *svc, const struct mail *mail,
                struct err *err) MUST_USE;
+// What mail_queue says of an address.
+int mail_address_check(const char *address, struct err *err) MUST_USE;
 // After the commit, any thread: there is mail to send.
 void mail_wake(const struct svc *svc);
 

@@ -88,7 +88,7 @@ static void clean_text(void *ctx, const char *text, size_t size)
     text_append_htmln(cleaner->out, text, size);
 }
 
-static void clean_plain(const char *text, struct buf *out)
+void mail_html_from_plain(const char *text, struct buf *out)
 {
     for (;;) {
         size_t line = strcspn(text, "\n");
@@ -109,7 +109,7 @@ int mail_html_clean(const char *text, bool links_allowed, struct buf *out, struc
         return html_walk(text, &events, &cleaner, err);
     if (strlen(text) > LIMIT_HTML_SIZE)
         return err_set(err, ERR_TOO_LARGE, "the text must have at most %d bytes", LIMIT_HTML_SIZE);
-    clean_plain(text, out);
+    mail_html_from_plain(text, out);
     return 0;
 }
 

@@ -13,6 +13,8 @@
 // line breaks. Fails as html_walk does.
 int mail_html_clean(const char *text, bool links_allowed, struct buf *out,
                     struct err *err) MUST_USE;
+// Appends plain text as HTML, each line on a line of its own.
+void mail_html_from_plain(const char *text, struct buf *out);
 // Whether the text, HTML or plain, holds anything like a URL or a domain, such as "example.com".
 // What cannot be walked through counts as one.
 bool mail_html_has_link(const char *text);

@@ -99,7 +99,7 @@ static void test_limits(void **state UNUSED)
     assert_int_equal(mail_html_clean(buf_cstr(&html), true, &out, &err), 0);
     buf_append_char(&html, 'a');
     assert_int_equal(mail_html_clean(buf_cstr(&html), true, &out, &err), -ERR_TOO_LARGE);
-    assert_string_equal(err.message, "the text must have at most 262144 bytes");
+    assert_string_equal(err.message, "the text must have at most 524288 bytes");
 }
 
 static void test_has_link(void **state UNUSED)
