@@ -17,5 +17,48 @@ int collaborator_remove(struct db_session *txn, const struct uuid *project_id,
 // invitations that have not expired. Marks the account's creation_actions_done.
 int creation_actions_run(struct db_session *txn, const struct uuid *account_id,
                          const char *email_address, struct err *err) MUST_USE;
+// In a transaction: who comes to have this address within 14 days joins the project. *ret_id is the
+// key to the page of the invitation; of the one that waits already, if there is one.
+int creation_action_add(struct db_session *txn, const struct uuid *project_id,
+                        const char *email_address, struct uuid *ret_id, struct err *err) MUST_USE;
+
+// ---- Many at once, and by invite tokens (api-v1 3.17) ----
+
+// Texts are as sent, and the caller's.
+struct collaborators_add {
+    struct caller caller;
+    const char *const *accounts; // paired by position with the tokens, or else with the projects
+    size_t accounts_count;
+    const char *const *projects;
+    size_t projects_count;
+    bool projects_given;
+    const char *const *tokens; // NULL: none; an item may be NULL, which is refused
+    size_t tokens_count;
+    // out
+    struct uuid *project_ids; // of the pairs; the caller's, room for accounts_count
+    int rc;                   // of the first pair that failed; those before it stay
+    struct err err;
+};
+// Whether the caller may, and whether the pairs are well formed. Fails with the contract's texts.
+int collaborators_add_check(struct db_session *session, const struct collaborators_add *add,
+                            struct err *err) MUST_USE;
+// The transaction, once that is so; `add` is a struct collaborators_add. A member stays what it is,
+// and uses up no token.
+int collaborators_add_write(struct db_session *txn, void *add, struct err *err) MUST_USE;
+
+// What is not given keeps its value.
+struct project_invite_token {
+    const char *token;
+    struct uuid project_id;
+    bool created_given, expires_given, usage_limit_given;
+    int64_t created, expires, usage_limit;
+};
+// In a transaction: makes a token, or changes it. ERR_INVALID for a text that can be no token,
+// ERR_CONFLICT if it belongs to another project, ERR_NOT_FOUND if there is no such project.
+int project_invite_token_set(struct db_session *txn, const struct project_invite_token *token,
+                             struct err *err) MUST_USE;
+// Appends it as a JSON object: token, project_id, created, expires, usage_limit, counter.
+int project_invite_token_show(struct db_session *session, const char *token, struct buf *out,
+                              struct err *err) MUST_USE;
 
 #endif

@@ -39,6 +39,14 @@ def _fill_in(hub, command, event, number):
         ids["99ebde5c-58f8-4e29-b6e4-b55b8fd71a1b"] = made["account_id"]
     if event == "create_account" and number == 1:  # the same address again
         hub.call("create_account", key=me, email_address=email, password="xyzabc09090")
+    if event in ("invite_collaborator", "add_collaborator", "remove_collaborator"):
+        for example in ("99ebde5c-58f8-4e29-b6e4-b55b8fd71a1b", "9b896055-920a-413c-9172-dfb4007a8e7f"):
+            ids[example] = hub.account().id
+        ids["18955da4-4bfa-4afa-910c-7f2358c05eb8"] = hub.project(me)
+        token = hub.cli("project", "invite-token", project)["token"]
+        command = command.replace("8sNCs0gO6qwRLMwJ", token)
+    if event == "invite_noncloud_collaborators":
+        ids["18955da4-4bfa-4afa-910c-7f2358c05eb8"] = project
     for example, real in ids.items():
         command = command.replace(example, real)
     return command

@@ -1,0 +1,664 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+#include "svc/invitations.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/limits.h"
+#include "base/text.h"
+#include "db/query.h"
+#include "svc/accounts.h"
+#include "svc/collaborators.h"
+#include "svc/mail.h"
+#include "svc/mail_html.h"
+
+#define DAY_MS        (INT64_C(24) * 3600 * 1000)
+#define MAIL_PAUSE_MS (7 * DAY_MS) // between two mails for a project to one address
+#define BATCH         16           // addresses in one transaction
+#define ADDRESS_MAX   128
+#define LINKS_REFUSED "Error: Sorry, links to specific websites are not allowed!"
+#define TO_MAX        1024
+
+// Whether an error is an answer to the caller, which undoes nothing.
+static bool is_refusal(int rc)
+{
+    return rc == -ERR_INVALID || rc == -ERR_NOT_FOUND || rc == -ERR_RATE_LIMITED ||
+           rc == -ERR_TOO_LARGE;
+}
+
+// ---- Whether the text may hold links (9.3) ----
+
+static bool grants_network(const char *json)
+{
+    auto_json cJSON *map = json ? cJSON_Parse(json) : NULL;
+    const cJSON *network = json_get(map, "network");
+    return cJSON_IsTrue(network) || (cJSON_IsNumber(network) && network->valuedouble > 0);
+}
+
+static bool is_some(const char *json)
+{
+    auto_json cJSON *map = json ? cJSON_Parse(json) : NULL;
+    return map && map->child;
+}
+
+// Whether `good` likes the first column of any row.
+static int any_row(struct db_session *session, const struct db_stmt *stmt, const struct uuid *id,
+                   bool (*good)(const char *json), bool *found, struct err *err)
+{
+    auto_rows struct db_rows *rows = NULL;
+    int rc = *found ? 0 : db_query(session, stmt, DB_ARGS(DB_TEXT(id->text)), &rows, err);
+    if (rc || *found)
+        return rc;
+    while (!*found && (rc = db_rows_next(rows, err)) == 1)
+        *found = good(db_rows_text(rows, 0));
+    return rc < 0 ? rc : 0;
+}
+
+// The project has network access, or the inviter has what one pays for.
+static int links_allowed(struct db_session *session, const struct invite *invite, bool *ret_allowed,
+                         struct err *err)
+{
+    static const struct db_stmt settings = {"SELECT settings FROM projects WHERE project_id = $1"};
+    static const struct db_stmt upgrades = {
+        "SELECT upgrades FROM project_users WHERE project_id = $1 AND upgrades IS NOT NULL"};
+    static const struct db_stmt bought = {"SELECT upgrades FROM accounts WHERE account_id = $1"};
+    *ret_allowed = false;
+    int rc = any_row(session, &settings, &invite->project_id, grants_network, ret_allowed, err);
+    if (!rc)
+        rc = any_row(session, &upgrades, &invite->project_id, grants_network, ret_allowed, err);
+    if (!rc)
+        rc = any_row(session, &bought, &invite->inviter, is_some, ret_allowed, err);
+    return rc;
+}
+
+// ---- The letter ----
+
+// True for http and https; then *ret_host is the part that names the server.
+static bool read_url(const char *url, const char **ret_host, size_t *ret_size)
+{
+    size_t scheme = !strncasecmp(url, "http://", 7) ? 7 : !strncasecmp(url, "https://", 8) ? 8 : 0;
+    for (const char *p = url; *p; p++) {
+        if ((unsigned char)*p <= ' ' || *p == 0x7f)
+            return false;
+    }
+    *ret_host = url + scheme;
+    *ret_size = strcspn(*ret_host, "/?#\\");
+    return scheme && *ret_size;
+}
+
+static bool is_same_server(const char *url, const char *site_url)
+{
+    const char *host, *site;
+    size_t size, site_size;
+    return read_url(url, &host, &size) && read_url(site_url, &site, &site_size) &&
+           size == site_size && !strncasecmp(host, site, size);
+}
+
+static bool is_url(const char *url)
+{
+    const char *host;
+    size_t size;
+    return read_url(url, &host, &size);
+}
+
+static void write_link(struct buf *out, const char *url, const char *text)
+{
+    buf_append_str(out, "<a href=\"");
+    text_append_html(out, url);
+    buf_append_str(out, "\">");
+    text_append_html(out, text);
+    buf_append_str(out, "</a>");
+}
+
+// "the project 'TITLE'", linked if it leads to this site; who may write links may lead elsewhere.
+static char *project_html(const struct invite *invite, const char *title, bool links)
+{
+    const char *url = invite->text.link2proj ? invite->text.link2proj : "";
+    struct arena *arena = invite->arena;
+    auto_buf struct buf out = {0};
+    const char *name = *title ? arena_printf(arena, "the project '%s'", title) : "the project";
+    bool linked = is_same_server(url, invite->svc->site.url) || (links && is_url(url));
+    if (linked)
+        write_link(&out, url, name);
+    else
+        text_append_html(&out, name);
+    if (*url && !linked) {
+        buf_append_str(&out, " (");
+        text_append_html(&out, url);
+        buf_append_char(&out, ')');
+    }
+    return arena_strndup(arena, out.data, out.size);
+}
+
+// Names and titles that look like links are left out where links are not allowed: there is no harm
+// in a project that is called so.
+static const char *harmless(const char *text, bool links)
+{
+    return !text || !*text || (!links && mail_html_has_link(text)) ? "" : text;
+}
+
+static const char *default_subject(const struct invite *invite, const char *title, const char *name)
+{
+    const char *site = invite->svc->site.name;
+    struct arena *arena = invite->arena;
+    if (invite->to)
+        return arena_printf(arena, "%s Invitation", site);
+    if (*name && *title)
+        return arena_printf(arena, "%s invited you to collaborate on %s in project '%s'", name,
+                            site, title);
+    if (*title)
+        return arena_printf(arena, "Invitation to %s for collaborating in project '%s'", site,
+                            title);
+    return *name ? arena_printf(arena, "%s invited you to collaborate on %s", name, site)
+                 : arena_printf(arena, "Invitation to %s", site);
+}
+
+// The cleaned text, or the subject if there is none.
+static int write_body(struct invite *invite, const char *subject, bool links)
+{
+    struct invite_letter *letter = &invite->letter;
+    const char *text = invite->text.email;
+    auto_buf struct buf body = {0};
+    struct err err;
+    int rc = *text ? mail_html_clean(text, links, &body, &err) : 0;
+    if (rc)
+        return err_set(&letter->err, ERR_INVALID, "error sending email -- %s", err.message);
+    if (!*text)
+        text_append_html(&body, subject);
+    letter->body = arena_strndup(invite->arena, body.data ? body.data : "", body.size);
+    return 0;
+}
+
+static void write_letter(struct invite *invite, const char *stored_title, bool links)
+{
+    const struct invite_text *text = &invite->text;
+    struct invite_letter *letter = &invite->letter;
+    const char *title = harmless(text->title ? text->title : stored_title, links);
+    const char *name = harmless(text->replyto_name, links);
+    bool own_subject = text->subject && *text->subject;
+    letter->subject = own_subject ? text->subject : default_subject(invite, title, name);
+    letter->project = project_html(invite, title, links);
+    letter->reply_to = text->replyto && *text->replyto ? text->replyto : NULL;
+    letter->reply_to_name = letter->reply_to ? name : NULL;
+    if (!links &&
+        (mail_html_has_link(text->email) || (own_subject && mail_html_has_link(text->subject))))
+        letter->rc = err_set(&letter->err, ERR_INVALID, LINKS_REFUSED);
+    else
+        letter->rc = write_body(invite, letter->subject, links);
+}
+
+static int read_title(struct db_session *session, const struct invite *invite,
+                      const char **ret_title, struct err *err)
+{
+    static const struct db_stmt find = {"SELECT title FROM projects WHERE project_id = $1"};
+    auto_rows struct db_rows *rows = NULL;
+    int rc = db_query_row(session, &find, DB_ARGS(DB_TEXT(invite->project_id.text)), &rows, err);
+    const char *title = rc == 1 ? db_rows_text(rows, 0) : NULL;
+    *ret_title = title ? arena_strdup(invite->arena, title) : "";
+    return rc < 0 ? rc : 0;
+}
+
+static int check_sizes(const struct invite_text *text, struct err *err)
+{
+    const struct {
+        const char *name, *text;
+        size_t max;
+    } texts[] = {
+        {"email", text->email, LIMIT_INVITATION_TEXT},
+        {"subject", text->subject, LIMIT_INVITATION_LINE},
+        {"title", text->title, LIMIT_INVITATION_LINE},
+        {"link2proj", text->link2proj, LIMIT_INVITATION_LINE},
+        {"replyto", text->replyto, LIMIT_INVITATION_LINE},
+        {"replyto_name", text->replyto_name, LIMIT_INVITATION_LINE},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+        if (texts[i].text && strlen(texts[i].text) > texts[i].max)
+            return err_set(err, ERR_INVALID, "%s must have at most %zu bytes", texts[i].name,
+                           texts[i].max);
+    }
+    return 0;
+}
+
+static int prepare(struct db_session *session, struct invite *invite, struct err *err)
+{
+    const char *title = "";
+    bool links = false;
+    int rc = check_sizes(&invite->text, err);
+    if (rc || !invite->text.email)
+        return rc;
+    rc = read_title(session, invite, &title, err);
+    if (!rc)
+        rc = links_allowed(session, invite, &links, err);
+    if (!rc)
+        write_letter(invite, title, links);
+    return rc;
+}
+
+// ---- Who was sent what ----
+
+// projects.invite: address -> time, error
+static int load_map(struct db_session *txn, const struct invite *invite, cJSON **ret_map,
+                    struct err *err)
+{
+    static const struct db_stmt find = {"SELECT invite FROM projects WHERE project_id = $1"};
+    auto_rows struct db_rows *rows = NULL;
+    int rc = db_query_row(txn, &find, DB_ARGS(DB_TEXT(invite->project_id.text)), &rows, err);
+    if (rc < 0)
+        return rc;
+    const char *json = rc ? db_rows_text(rows, 0) : NULL;
+    auto_json cJSON *map = json ? cJSON_Parse(json) : NULL;
+    *ret_map = cJSON_IsObject(map) ? TAKE_PTR(map) : cJSON_CreateObject();
+    return 0;
+}
+
+static int save_map(struct db_session *txn, const struct invite *invite, const cJSON *map,
+                    struct err *err)
+{
+    static const struct db_stmt update = {"UPDATE projects SET invite = $2 WHERE project_id = $1"};
+    auto_buf struct buf json = {0};
+    json_value(&json, map);
+    return db_exec(txn, &update,
+                   DB_ARGS(DB_TEXT(invite->project_id.text), DB_TEXTN(json.data, json.size)), NULL,
+                   err);
+}
+
+static bool was_sent_lately(const cJSON *map, const char *address)
+{
+    const cJSON *entry = json_get(map, address);
+    const char *time = json_get_str(entry, "time"), *error = json_get_str(entry, "error");
+    int64_t time_ms;
+    return time && !(error && *error) && clock_parse(time, &time_ms) &&
+           time_ms > clock_now_ms() - MAIL_PAUSE_MS;
+}
+
+static void drop_oldest(cJSON *map)
+{
+    const cJSON *oldest = map->child;
+    for (const cJSON *entry = map->child; entry; entry = entry->next) {
+        const char *time = json_get_str(entry, "time"), *least = json_get_str(oldest, "time");
+        if (!time || (least && strcmp(time, least) < 0))
+            oldest = entry;
+    }
+    cJSON_DeleteItemFromObjectCaseSensitive(map, oldest->string);
+}
+
+static void note(cJSON *map, const char *address, const char *error)
+{
+    char now[CLOCK_ISO_SIZE];
+    cJSON *entry = cJSON_CreateObject();
+    clock_iso(clock_now_ms(), now);
+    cJSON_AddStringToObject(entry, "time", now);
+    if (error)
+        cJSON_AddStringToObject(entry, "error", error);
+    cJSON_DeleteItemFromObjectCaseSensitive(map, address);
+    while (cJSON_GetArraySize(map) >= LIMIT_INVITES_NOTED)
+        drop_oldest(map);
+    cJSON_AddItemToObject(map, address, entry);
+}
+
+// Invitations of the last day: an account sends only so many, and an address gets only so many.
+static int count_invitation(struct db_session *txn, const struct invite *invite,
+                            const char *address, struct err *err)
+{
+    static const struct db_stmt by = {
+        "SELECT count(*) FROM invitation_mails WHERE account_id = $1 AND time > $2"};
+    static const struct db_stmt to = {
+        "SELECT count(*) FROM invitation_mails WHERE recipient = $1 AND time > $2"};
+    static const struct db_stmt drop = {"DELETE FROM invitation_mails WHERE time <= $1"};
+    static const struct db_stmt add = {
+        "INSERT INTO invitation_mails (account_id, recipient, time) VALUES ($1, $2, $3)"};
+    int64_t now = clock_now_ms(), sent = 0, got = 0;
+    struct db_value since = DB_INT(now - DAY_MS);
+    int rc = db_exec(txn, &drop, DB_ARGS(since), NULL, err);
+    if (!rc)
+        rc = db_query_int(txn, &by, DB_ARGS(DB_TEXT(invite->inviter.text), since), &sent, err);
+    if (!rc)
+        rc = db_query_int(txn, &to, DB_ARGS(DB_TEXT(address), since), &got, err);
+    if (rc)
+        return rc;
+    if (sent >= LIMIT_INVITATIONS_BY || got >= LIMIT_INVITATIONS_TO)
+        return err_set(err, ERR_RATE_LIMITED,
+                       "too many invitations %s within a day; try again tomorrow",
+                       sent >= LIMIT_INVITATIONS_BY ? "by you" : "to this address");
+    return db_exec(txn, &add, DB_ARGS(DB_TEXT(invite->inviter.text), DB_TEXT(address), DB_INT(now)),
+                   NULL, err);
+}
+
+// ---- Sending ----
+
+static void write_member_steps(const struct invite *invite, const char *address, struct buf *out)
+{
+    const char *site = invite->svc->site.url;
+    buf_append_str(out, "<p>To go to ");
+    buf_append_str(out, invite->letter.project);
+    buf_append_str(out, ", open ");
+    write_link(out, site, site);
+    buf_append_str(out, " and sign in using exactly the email address <b>");
+    text_append_html(out, address);
+    buf_append_str(out, "</b>. If you are signed in there under another address, sign out "
+                        "first.</p>\n");
+}
+
+static void write_sign_up_steps(const struct invite *invite, const char *address,
+                                const struct uuid *action, struct buf *out)
+{
+    auto_free char *page =
+        mem_printf("%s/auth/invitation?token=%s", invite->svc->site.url, action->text);
+    buf_append_str(out, "<p>To accept the invitation, please sign up at ");
+    write_link(out, page, page);
+    buf_append_str(out, " using exactly the email address <b>");
+    text_append_html(out, address);
+    buf_append_str(out, "</b>. Then go to ");
+    buf_append_str(out, invite->letter.project);
+    buf_append_str(out, ".</p>\n");
+}
+
+// `action` is what waits for somebody without an account.
+static int send_mail(struct db_session *txn, const struct invite *invite, cJSON *map,
+                     const char *address, const struct uuid *action, struct err *err)
+{
+    const struct invite_letter *letter = &invite->letter;
+    auto_buf struct buf html = {0};
+    if (letter->rc) {
+        *err = letter->err;
+        return letter->rc;
+    }
+    buf_append_str(&html, letter->body);
+    buf_append_str(&html, "<br>\n<br>\n");
+    if (action)
+        write_sign_up_steps(invite, address, action, &html);
+    else
+        write_member_steps(invite, address, &html);
+    struct mail mail = {
+        .category = "invite",
+        .to = address,
+        .reply_to = letter->reply_to ? letter->reply_to : invite->svc->site.help_email,
+        .reply_to_name = letter->reply_to_name,
+        .subject = letter->subject,
+        .html = buf_cstr(&html),
+        .project_id = &invite->project_id,
+    };
+    int rc = mail_queue(txn, invite->svc, &mail, err);
+    if (!rc || is_refusal(rc))
+        note(map, address, rc ? err->message : NULL);
+    return rc;
+}
+
+// ---- An account (3.16) ----
+
+static int mail_account(struct db_session *txn, const struct invite *invite, struct err *err)
+{
+    static const struct db_stmt find = {"SELECT email_address FROM accounts WHERE account_id = $1"};
+    auto_rows struct db_rows *rows = NULL;
+    auto_json cJSON *map = NULL;
+    int rc = db_query_row(txn, &find, DB_ARGS(DB_TEXT(invite->account_id.text)), &rows, err);
+    const char *address = rc == 1 ? db_rows_text(rows, 0) : NULL;
+    if (rc < 0 || !address)
+        return rc < 0 ? rc : 0;
+    rc = load_map(txn, invite, &map, err);
+    if (rc || was_sent_lately(map, address))
+        return rc;
+    rc = count_invitation(txn, invite, address, err);
+    if (rc)
+        return rc;
+    struct err save_err;
+    rc = send_mail(txn, invite, map, address, NULL, err);
+    int saved = save_map(txn, invite, map, &save_err);
+    if (!saved)
+        return rc;
+    *err = save_err;
+    return saved;
+}
+
+static int write_account(struct db_session *txn, void *arg, struct err *err)
+{
+    struct invite *invite = arg;
+    invite->batch_rc = 0;
+    int rc = collaborator_add(txn, &invite->project_id, &invite->account_id, err);
+    if (rc || !invite->text.email)
+        return rc;
+    rc = mail_account(txn, invite, err);
+    if (!is_refusal(rc))
+        return rc;
+    invite->batch_rc = rc;
+    invite->batch_err = *err;
+    return 0;
+}
+
+// ---- Addresses (3.19) ----
+
+static int check_address(const char *address, struct err *err)
+{
+    size_t size = strlen(address);
+    bool valid = email_address_valid(address) || (size > LIMIT_EMAIL && strchr(address, '@'));
+    if (!valid)
+        return err_set(err, ERR_INVALID, "invalid email address '%.300s'", address);
+    if (utf8_utf16_len(address, size) >= ADDRESS_MAX)
+        return err_set(err, ERR_INVALID, "email address must be at most 128 characters: '%.300s'",
+                       address);
+    return 0;
+}
+
+// 1: an account has the address.
+static int find_account(struct db_session *session, const char *address,
+                        struct uuid *ret_account_id, struct err *err)
+{
+    static const struct db_stmt find = {
+        "SELECT account_id FROM accounts WHERE email_address = $1 AND deleted = 0"};
+    auto_rows struct db_rows *rows = NULL;
+    int rc = db_query_row(session, &find, DB_ARGS(DB_TEXT(address)), &rows, err);
+    return rc == 1 ? uuid_parse(db_rows_text(rows, 0), db_rows_size(rows, 0), ret_account_id) : rc;
+}
+
+static int invite_stranger(struct db_session *txn, const struct invite *invite, cJSON *map,
+                           const char *address, struct err *err)
+{
+    struct uuid action;
+    bool sent = was_sent_lately(map, address);
+    int rc = sent ? 0 : count_invitation(txn, invite, address, err);
+    if (!rc)
+        rc = creation_action_add(txn, &invite->project_id, address, &action, err);
+    if (rc || sent)
+        return rc;
+    rc = send_mail(txn, invite, map, address, &action, err);
+    return invite->letter.rc || !is_refusal(rc) ? rc : 0; // the mail's own fate is only noted
+}
+
+static int invite_address(struct db_session *txn, const struct invite *invite, cJSON *map,
+                          const char *address, struct err *err)
+{
+    struct uuid account_id;
+    int rc = check_address(address, err);
+    if (!rc)
+        rc = find_account(txn, address, &account_id, err);
+    if (rc == 1)
+        return collaborator_add(txn, &invite->project_id, &account_id, err);
+    return rc ? rc : invite_stranger(txn, invite, map, address, err);
+}
+
+static size_t batch_end(const struct invite *invite)
+{
+    size_t left = invite->addresses_count - invite->addresses_done;
+    return invite->addresses_done + (left < BATCH ? left : BATCH);
+}
+
+static int write_batch(struct db_session *txn, void *arg, struct err *err)
+{
+    struct invite *invite = arg;
+    auto_json cJSON *map = NULL;
+    invite->batch_rc = 0;
+    int rc = load_map(txn, invite, &map, err);
+    for (size_t i = invite->addresses_done; i < batch_end(invite) && !rc; i++) {
+        struct err refusal;
+        int one = invite_address(txn, invite, map, invite->addresses[i], &refusal);
+        if (one && !is_refusal(one)) {
+            *err = refusal;
+            rc = one;
+        } else if (one && !invite->batch_rc) {
+            invite->batch_rc = one;
+            invite->batch_err = refusal;
+        }
+    }
+    return rc ? rc : save_map(txn, invite, map, err);
+}
+
+// ---- The steps ----
+
+static void write_next(struct invite *invite);
+
+static void on_written(struct db_write *write)
+{
+    struct invite *invite = write->arg;
+    if (write->rc) {
+        invite->batch_rc = write->rc;
+        invite->batch_err = write->err;
+    }
+    if (invite->batch_rc && !invite->rc) {
+        invite->rc = invite->batch_rc;
+        invite->err = invite->batch_err;
+    }
+    if (!write->rc)
+        mail_wake(invite->svc);
+    if (invite->to)
+        invite->addresses_done = batch_end(invite);
+    if (!write->rc && invite->addresses_done < invite->addresses_count)
+        write_next(invite);
+    else
+        invite->done(invite);
+}
+
+static void write_next(struct invite *invite)
+{
+    invite->write = (struct db_write){.loop = invite->loop,
+                                      .fn = invite->to ? write_batch : write_account,
+                                      .arg = invite,
+                                      .done = on_written};
+    db_write_async(invite->svc->db, &invite->write);
+}
+
+static void begin(struct svc *svc, struct db_session *session, struct invite *invite)
+{
+    invite->svc = svc;
+    invite->letter = (struct invite_letter){0};
+    if (!invite->rc)
+        invite->rc = prepare(session, invite, &invite->err);
+    if (invite->rc || (invite->to && !invite->addresses_count))
+        invite->done(invite);
+    else
+        write_next(invite);
+}
+
+void invite_account(struct svc *svc, struct db_session *session, struct invite *invite)
+{
+    invite->rc = 0;
+    invite->to = NULL;
+    begin(svc, session, invite);
+}
+
+// Addresses stand between commas, semicolons and white space.
+static void split_addresses(struct invite *invite)
+{
+    static const char between[] = ",; \t\r\n\v\f";
+    size_t size = strlen(invite->to);
+    invite->addresses = arena_alloc(invite->arena, (size / 2 + 1) * sizeof *invite->addresses);
+    invite->addresses_count = invite->addresses_done = 0;
+    for (const char *p = invite->to + strspn(invite->to, between); *p; p += strspn(p, between)) {
+        size_t len = strcspn(p, between);
+        char *address = arena_strndup(invite->arena, p, len);
+        text_lower(address);
+        invite->addresses[invite->addresses_count++] = address;
+        p += len;
+    }
+}
+
+void invite_addresses(struct svc *svc, struct db_session *session, struct invite *invite)
+{
+    const char *replyto = invite->text.replyto;
+    invite->rc = 0;
+    if (utf8_utf16_len(invite->to, strlen(invite->to)) > TO_MAX)
+        invite->rc = err_set(&invite->err, ERR_INVALID,
+                             "Specify less recipients when adding collaborators to project.");
+    else if (replyto && *replyto && !email_address_valid(replyto))
+        invite->rc = err_set(&invite->err, ERR_INVALID, "invalid email address '%.300s'", replyto);
+    else
+        split_addresses(invite);
+    begin(svc, session, invite);
+}
+
+// ---- Accepting ----
+
+static int find_project(struct db_session *session, const char *action, struct arena *arena,
+                        struct invitation *ret_invitation, struct err *err)
+{
+    static const struct db_stmt find = {"SELECT title FROM projects WHERE project_id = $1"};
+    auto_json cJSON *parsed = cJSON_Parse(action);
+    auto_rows struct db_rows *rows = NULL;
+    const char *id = json_get_str(parsed, "project_id");
+    if (!id || !uuid_parse(id, strlen(id), &ret_invitation->project_id))
+        return err_set(err, ERR_NOT_FOUND, "no such invitation");
+    int rc =
+        db_query_row(session, &find, DB_ARGS(DB_TEXT(ret_invitation->project_id.text)), &rows, err);
+    if (rc != 1)
+        return rc ? rc : err_set(err, ERR_NOT_FOUND, "the project is gone");
+    const char *title = db_rows_text(rows, 0);
+    ret_invitation->title = arena_strdup(arena, title ? title : "");
+    return 0;
+}
+
+static int find_state(struct db_session *session, bool done, struct invitation *invitation,
+                      struct err *err)
+{
+    static const struct db_stmt member = {
+        "SELECT 1 FROM project_users WHERE project_id = $1 AND account_id = $2"};
+    struct uuid account_id;
+    int64_t is_member = 0;
+    int rc = find_account(session, invitation->email_address, &account_id, err);
+    if (rc == 1)
+        rc = db_query_int(session, &member,
+                          DB_ARGS(DB_TEXT(invitation->project_id.text), DB_TEXT(account_id.text)),
+                          &is_member, err);
+    else if (!rc && !done)
+        return 0;
+    invitation->state = is_member ? INVITATION_TAKEN : INVITATION_CLOSED;
+    return rc;
+}
+
+int invitation_get(struct db_session *session, const char *token, struct arena *arena,
+                   struct invitation *ret_invitation, struct err *err)
+{
+    static const struct db_stmt find = {"SELECT email_address, action, done FROM "
+                                        "account_creation_actions WHERE id = $1 AND expire > $2"};
+    struct invitation invitation = {.state = INVITATION_OPEN};
+    auto_rows struct db_rows *rows = NULL;
+    int rc =
+        db_query_row(session, &find, DB_ARGS(DB_TEXT(token), DB_INT(clock_now_ms())), &rows, err);
+    if (rc != 1)
+        return rc ? rc : err_set(err, ERR_NOT_FOUND, "no such invitation");
+    invitation.email_address = arena_strdup(arena, db_rows_text(rows, 0));
+    rc = find_project(session, db_rows_text(rows, 1), arena, &invitation, err);
+    if (!rc)
+        rc = find_state(session, db_rows_int(rows, 2), &invitation, err);
+    if (!rc)
+        *ret_invitation = invitation;
+    return rc;
+}
+
+int invitation_prove_address(struct db_session *txn, const struct uuid *account_id,
+                             const char *email_address, struct err *err)
+{
+    static const struct db_stmt update = {
+        "UPDATE accounts SET email_address_verified = $3, email_address_challenge = NULL"
+        " WHERE account_id = $1 AND email_address = $2"};
+    auto_buf struct buf json = {0};
+    auto_json cJSON *verified = cJSON_CreateObject();
+    char now[CLOCK_ISO_SIZE];
+    clock_iso(clock_now_ms(), now);
+    cJSON_AddStringToObject(verified, email_address, now);
+    json_value(&json, verified);
+    return db_exec(
+        txn, &update,
+        DB_ARGS(DB_TEXT(account_id->text), DB_TEXT(email_address), DB_TEXTN(json.data, json.size)),
+        NULL, err);
+}
