@@ -347,11 +347,9 @@ static void append_escape(struct buf *b, unsigned char c)
     buf_append(b, escape, size);
 }
 
-static void write_quoted_valid(struct buf *b, const char *s, size_t size)
+static void write_escaped(struct buf *b, const char *s, size_t size)
 {
     size_t start = 0;
-    buf_reserve(b, size + 2);
-    buf_append_char(b, '"');
     for (size_t i = 0; i < size; i++) {
         unsigned char c = (unsigned char)s[i];
         if (c >= 0x20 && c != '"' && c != '\\' && c != 0x7f)
@@ -361,6 +359,13 @@ static void write_quoted_valid(struct buf *b, const char *s, size_t size)
         start = i + 1;
     }
     buf_append(b, s + start, size - start);
+}
+
+static void write_quoted_valid(struct buf *b, const char *s, size_t size)
+{
+    buf_reserve(b, size + 2);
+    buf_append_char(b, '"');
+    write_escaped(b, s, size);
     buf_append_char(b, '"');
 }
 
@@ -396,6 +401,58 @@ void json_strn(struct buf *b, const char *s, size_t size)
 {
     separate(b);
     json_write_quoted(b, s, size);
+}
+
+void json_stream_begin(struct json_stream *stream, struct buf *out)
+{
+    *stream = (struct json_stream){.out = out};
+    separate(out);
+    buf_append_char(out, '"');
+}
+
+// How many bytes at the end of the text may be the beginning of a character that is not whole. A
+// byte that begins one never belongs to what stands before it, so the text may be cut there.
+static size_t unfinished(const char *s, size_t size)
+{
+    for (size_t back = 1; back <= 3 && back <= size; back++) {
+        unsigned char c = (unsigned char)s[size - back];
+        size_t len = c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : c >= 0xc0 ? 2 : 1;
+        if (c >= 0xc0 || c < 0x80)
+            return len > back ? back : 0;
+    }
+    return 0;
+}
+
+static void write_piece(struct buf *out, const char *s, size_t size)
+{
+    if (utf8_valid(s, size)) {
+        write_escaped(out, s, size);
+        return;
+    }
+    auto_buf struct buf clean = {0};
+    utf8_append_lossy(&clean, s, size);
+    write_escaped(out, clean.data, clean.size);
+}
+
+void json_stream_append(struct json_stream *stream, const void *bytes, size_t size)
+{
+    auto_buf struct buf joined = {0};
+    const char *s = bytes;
+    if (stream->held_size) {
+        buf_append(&joined, stream->held, stream->held_size);
+        buf_append(&joined, bytes, size);
+        s = joined.data;
+        size = joined.size;
+    }
+    stream->held_size = unfinished(s, size);
+    write_piece(stream->out, s, size - stream->held_size);
+    memcpy(stream->held, s + size - stream->held_size, stream->held_size);
+}
+
+void json_stream_end(struct json_stream *stream)
+{
+    write_piece(stream->out, stream->held, stream->held_size);
+    buf_append_char(stream->out, '"');
 }
 
 void json_int(struct buf *b, int64_t value)

@@ -50,6 +50,16 @@ void json_member_int(struct buf *b, const char *key, int64_t value);
 void json_member_bool(struct buf *b, const char *key, bool value);
 void json_member_time(struct buf *b, const char *key, int64_t time_ms); // as ISO 8601
 
+// A string that comes in pieces, cut anywhere; invalid UTF-8 becomes U+FFFD.
+struct json_stream {
+    struct buf *out;
+    char held[3]; // the beginning of a character whose rest is to come
+    size_t held_size;
+};
+void json_stream_begin(struct json_stream *stream, struct buf *out);
+void json_stream_append(struct json_stream *stream, const void *bytes, size_t size);
+void json_stream_end(struct json_stream *stream);
+
 // The bare pieces, without a comma: a quoted string (invalid UTF-8 becomes U+FFFD), an integer's
 // digits.
 void json_write_quoted(struct buf *b, const char *s, size_t size);

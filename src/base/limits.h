@@ -41,6 +41,15 @@
 #define LIMIT_HOME_FILES      1000000
 #define LIMIT_HOME_FILES_HARD 1100000
 #define LIMIT_HOME_NAMES      (4 * LIMIT_HOME_FILES_HARD)
+// The contract's limit for reading a public file, or all of a public folder, bytes (api-v1 6.4).
+#define LIMIT_PUBLIC_FILE_SIZE 20000000
+// Members of a folder's archive, and folders in folders: small ones are not free either.
+#define LIMIT_ARCHIVE_FILES 100000
+#define LIMIT_ARCHIVE_DEPTH 128
+// Entries of a folder that is listed: all are sorted in memory.
+#define LIMIT_LISTING 200000
+// Requests for public files that wait for one network address.
+#define LIMIT_PUBLIC_WAITING 64
 // Enabled public paths of a project: each question of a stranger reads them all.
 #define LIMIT_PUBLIC_PATHS 1000
 

@@ -3,22 +3,22 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/fd.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "svc/disk.h"
+#include "svc/home.h"
 #include "svc/project.h"
 
 #define READ_TIMEOUT_MS  60000 // api-v1 3.10
 #define WRITE_TIMEOUT_MS 10000 // api-v1 3.11
-#define RESOLVE_TRIES    32    // the kernel asks to try again when something is renamed meanwhile
+#define DISK_BLOCK       4096  // what file systems count a file in
 
 static int fail(struct text_file *f, const char *call, int error)
 {
@@ -38,28 +38,11 @@ static int too_large(struct text_file *f, uint64_t size)
 
 // ---- In the home ----
 
-// Opens below the home. -EXDEV when the path leads out of it.
-static int open_beneath(int home, const char *path, int flags)
-{
-    struct open_how how = {.flags = (unsigned)flags | O_CLOEXEC,
-                           .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
-    for (int tries = 0; tries < RESOLVE_TRIES; tries++) {
-        long fd = syscall(SYS_openat2, home, *path ? path : ".", &how, sizeof how);
-        if (fd >= 0)
-            return (int)fd;
-        if (errno != EAGAIN && errno != EINTR)
-            return -errno;
-    }
-    return -EXDEV;
-}
-
 static int open_home(struct text_file *f)
 {
-    char home[PROJECT_HOME_SIZE];
-    project_home(&f->project_id, home);
     int rc = project_home_ensure(&f->project_id);
-    int fd = rc ? rc : open(home, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    return fd >= 0 ? fd : fail(f, "open", rc ? -rc : errno);
+    int fd = rc ? rc : home_open(&f->project_id);
+    return fd >= 0 ? fd : fail(f, "open", -fd);
 }
 
 // The path relative to the home, or NULL when it is absolute and elsewhere.
@@ -102,7 +85,7 @@ static int read_in_home(struct text_file *f, const char *path)
     auto_fd int home = open_home(f);
     if (home < 0)
         return home;
-    auto_fd int fd = open_beneath(home, path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+    auto_fd int fd = home_open_beneath(home, path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
     f->outside = fd == -EXDEV;
     if (f->outside)
         return 0;
@@ -116,7 +99,7 @@ static int read_in_home(struct text_file *f, const char *path)
 static int open_folder(struct text_file *f, int home, const char *path, size_t size)
 {
     auto_free char *whole = mem_strndup(path, size);
-    int fd = open_beneath(home, whole, O_RDONLY | O_DIRECTORY);
+    int fd = home_open_beneath(home, whole, O_RDONLY | O_DIRECTORY);
     if (fd != -ENOENT)
         return fd >= 0 || fd == -EXDEV ? fd : fail(f, fd == -ENOTDIR ? "mkdir" : "open", -fd);
     while (size && path[size - 1] == '/')
@@ -132,7 +115,7 @@ static int open_folder(struct text_file *f, int home, const char *path, size_t s
         return fail(f, "mkdir", errno);
     if (fsync(parent))
         return fail(f, "fsync", errno);
-    fd = open_beneath(home, whole, O_RDONLY | O_DIRECTORY);
+    fd = home_open_beneath(home, whole, O_RDONLY | O_DIRECTORY);
     return fd >= 0 || fd == -EXDEV ? fd : fail(f, "open", -fd);
 }
 
@@ -156,6 +139,40 @@ static int check_target(struct text_file *f, int folder, const char *name, mode_
         return fail(f, "open", errno);
     *ret_mode = st.st_mode & 07777;
     return 0;
+}
+
+// What the new content takes on the disk more than the old. A file that is there can always be
+// written again in its size; one with holes has none of what it seems to have.
+static int64_t growth_by(const struct text_file *f, const struct stat *old)
+{
+    int64_t had = (int64_t)old->st_blocks * 512, size = (int64_t)f->content_size;
+    int64_t takes = (size + DISK_BLOCK - 1) / DISK_BLOCK * DISK_BLOCK;
+    bool has_holes = had + DISK_BLOCK < old->st_size;
+    bool fits = size <= old->st_size && !has_holes;
+    return fits && takes > had ? 0 : takes - had;
+}
+
+// Before anything is written, folders included. What lies outside takes nothing of the home.
+static int reserve(struct text_file *f, int home, const char *path)
+{
+    struct stat old = {0};
+    auto_fd int fd = home_open_beneath(home, path, O_PATH);
+    if (fd == -EXDEV)
+        return 0;
+    bool exists = fd >= 0 && !fstat(fd, &old);
+    int64_t growth = growth_by(f, &old);
+    int rc = !exists || growth > 0 ? disk_reserve(f->svc, &f->project_id, growth, &f->err) : 0;
+    if (rc)
+        return f->err.sys_errno ? fail(f, "write", f->err.sys_errno) : rc;
+    f->growth = growth;
+    return 0;
+}
+
+// What was reserved is given back if it was not written; what was freed is told if it was.
+static void settle(const struct text_file *f)
+{
+    if (f->growth && (f->rc != 0) == (f->growth > 0))
+        disk_wrote(f->svc, &f->project_id, f->rc ? -f->growth : f->growth);
 }
 
 static int write_temporary(struct text_file *f, int fd, mode_t mode)
@@ -199,12 +216,15 @@ static int write_in_home(struct text_file *f, const char *path)
     auto_fd int home = open_home(f);
     if (home < 0)
         return home;
+    int rc = reserve(f, home, path);
+    if (rc)
+        return rc;
     auto_fd int folder = open_folder(f, home, path, folder_size);
     f->outside = folder == -EXDEV;
     if (folder < 0)
         return f->outside ? 0 : folder;
     mode_t mode;
-    int rc = check_target(f, folder, name, &mode);
+    rc = check_target(f, folder, name, &mode);
     return rc || f->outside ? rc : replace(f, folder, name, mode);
 }
 
@@ -225,6 +245,7 @@ static void on_agent_done(struct project_call *call)
                         (int)f->call.timeout_ms / 1000);
     else if (!f->rc && !f->write)
         utf8_append_lossy(&f->data, f->call.data.data ? f->call.data.data : "", f->call.data.size);
+    settle(f);
     f->done(f);
 }
 
@@ -255,10 +276,12 @@ static void run(struct work *work)
 static void on_run(struct work *work)
 {
     struct text_file *f = CONTAINER(work, struct text_file, work);
-    if (!f->rc && f->outside)
+    if (!f->rc && f->outside) {
         ask_agent(f);
-    else
-        f->done(f);
+        return;
+    }
+    settle(f);
+    f->done(f);
 }
 
 static void submit(struct svc *svc, struct text_file *f, bool write)
@@ -267,6 +290,7 @@ static void submit(struct svc *svc, struct text_file *f, bool write)
     f->write = write;
     f->rc = 0;
     f->outside = false;
+    f->growth = 0;
     f->data = f->full_path = (struct buf){0};
     f->call = (struct file_call){0};
     if (f->path[0] != '/')

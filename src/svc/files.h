@@ -29,6 +29,7 @@ struct text_file {
     // the service's
     struct svc *svc;
     bool outside;
+    int64_t growth; // of the file, on the disk
     struct work work;
     struct file_call call;
 };

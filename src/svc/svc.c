@@ -24,6 +24,8 @@ int svc_init(struct svc *svc, struct db *db, const struct site *site, struct err
     work_gate_init(&svc->hashing, cores > 1 ? (unsigned)cores : 1);
     svc->hashing.owner_max = LIMIT_HASHES_WAITING;
     work_gate_init(&svc->rendering, cores > 1 ? (unsigned)cores : 1);
+    work_gate_init(&svc->publishing, cores > 1 ? (unsigned)cores : 1);
+    svc->publishing.owner_max = LIMIT_PUBLIC_WAITING;
     throttle_init(&svc->edited);
     throttle_init(&svc->touched);
     throttle_init(&svc->active);

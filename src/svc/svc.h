@@ -40,15 +40,17 @@ struct svc {
     struct loop *loop; // for what nobody waits for; outlives the store. NULL where there is none
     struct site site;
     struct secret secret;
-    struct work_gate hashing;   // a password hash takes 64 MB
-    struct work_gate rendering; // of large results, which take three times their size meanwhile
-    struct throttle edited;     // projects marked as edited
-    struct throttle touched;    // account and project pairs
-    struct throttle active;     // accounts marked as active
+    struct work_gate hashing;    // a password hash takes 64 MB
+    struct work_gate rendering;  // of large results, which take three times their size meanwhile
+    struct work_gate publishing; // what strangers ask for, who may be many
+    struct throttle edited;      // projects marked as edited
+    struct throttle touched;     // account and project pairs
+    struct throttle active;      // accounts marked as active
     struct aggregator *aggregator;
     struct disk *disk;
     struct mailer *mailer; // NULL where nothing is sent (commands)
     struct copies *copies; // NULL where nothing is copied
+    bool closing; // set on the thread of `loop`: nothing that goes on by itself begins anew
 };
 
 // Who calls. An anonymous caller has no account.
