@@ -111,6 +111,15 @@ static void write_description(struct buf *out, const struct api_endpoint *endpoi
     json_member_str(out, "description", buf_cstr(&text));
 }
 
+bool docs_declares_id(const struct api_endpoint *endpoint)
+{
+    for (size_t i = 0; i < endpoint->params_count; i++) {
+        if (!strcmp(endpoint->params[i].name, "id"))
+            return true;
+    }
+    return false;
+}
+
 static void write_field(struct buf *out, const struct api_param *param)
 {
     auto_buf struct buf text = {0};
@@ -129,7 +138,8 @@ static void write_event(struct buf *out, const struct api_endpoint *endpoint)
     write_description(out, endpoint);
     json_key(out, "fields");
     json_begin_object(out);
-    json_member_str(out, "id", DOCS_ID_TEXT);
+    if (!docs_declares_id(endpoint))
+        json_member_str(out, "id", DOCS_ID_TEXT);
     for (size_t i = 0; i < endpoint->params_count; i++)
         write_field(out, &endpoint->params[i]);
     json_end_object(out);
@@ -203,7 +213,8 @@ static void append_params(struct buf *out, const struct api_endpoint *endpoint)
         append_param_row(out, param->name, docs_param_type(param), buf_cstr(&presence),
                          param->text);
     }
-    append_param_row(out, "id", "string", "", DOCS_ID_TEXT);
+    if (!docs_declares_id(endpoint))
+        append_param_row(out, "id", "string", "", DOCS_ID_TEXT);
 }
 
 static void append_reply(struct buf *out, const struct api_endpoint *endpoint)

@@ -12,6 +12,9 @@
 // What the reference says of the parameter `id`, which every endpoint takes.
 #define DOCS_ID_TEXT "UUID that names the call and comes back in the reply; made up if left out"
 
+// Whether the endpoint has a parameter of its own that is called `id`.
+bool docs_declares_id(const struct api_endpoint *endpoint);
+
 // Files of src/api/docs.
 extern const char docs_text_intro_md[], docs_text_page_css[], docs_text_page_js[];
 

@@ -126,8 +126,10 @@ static void write_params_schema(struct buf *out, const struct api_endpoint *endp
     json_begin_object(out);
     for (size_t i = 0; i < endpoint->params_count; i++)
         write_param(out, &endpoint->params[i], form);
-    json_key(out, "id");
-    RAW(out, "{\"type\":\"string\",\"description\":\"" DOCS_ID_TEXT "\"}");
+    if (!docs_declares_id(endpoint)) {
+        json_key(out, "id");
+        RAW(out, "{\"type\":\"string\",\"description\":\"" DOCS_ID_TEXT "\"}");
+    }
     json_end_object(out);
     json_end_object(out);
 }

@@ -71,15 +71,28 @@ bool uuid_equal(const struct uuid *a, const struct uuid *b)
     return !memcmp(a->text, b->text, UUID_LEN);
 }
 
-void token_random(char *token, size_t size)
+// Numbers beyond the alphabet are drawn again, so that every character is equally likely.
+static void fill_random(char *token, size_t size, const char *alphabet, size_t letters)
 {
-    static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
     for (size_t i = 0; i < size;) {
         unsigned char byte;
         random_bytes(&byte, 1);
-        byte &= 63; // 62 and 63 are drawn again, so that every character is equally likely
-        if (byte < 62)
+        byte &= 63;
+        if (byte < letters)
             token[i++] = alphabet[byte];
     }
     token[size] = '\0';
+}
+
+#define LOWER "abcdefghijklmnopqrstuvwxyz0123456789"
+
+void token_random(char *token, size_t size)
+{
+    static const char alphabet[] = LOWER "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    fill_random(token, size, alphabet, sizeof alphabet - 1);
+}
+
+void token_random_lower(char *token, size_t size)
+{
+    fill_random(token, size, LOWER, sizeof LOWER - 1);
 }

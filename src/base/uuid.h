@@ -21,5 +21,7 @@ bool uuid_equal(const struct uuid *a, const struct uuid *b);
 
 // Fills token[0..size) with random characters of A-Za-z0-9 and a NUL behind them.
 void token_random(char *token, size_t size);
+// The same of a-z0-9.
+void token_random_lower(char *token, size_t size);
 
 #endif

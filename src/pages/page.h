@@ -45,6 +45,9 @@ void page_message(struct page_call *call, int status, const char *title, const c
 
 // ---- The pages ----
 
+extern struct page page_forgot, page_password, page_password_set; // password.c
+extern struct page page_verify, page_verify_confirm;             // verify.c
+extern struct page page_strategies;                              // strategies.c
 extern struct page page_invitation, page_invitation_accept; // invitation.c
 extern struct page page_ticket, page_ticket_answer;         // ticket.c
 

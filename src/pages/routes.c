@@ -4,6 +4,12 @@
 #include "pages/page.h"
 
 const struct http_route pages_routes[] = {
+    {"GET", "/app", page_handle, &page_forgot},
+    {"GET", "/auth/strategies", page_handle, &page_strategies},
+    {"GET", "/auth/password_reset", page_handle, &page_password},
+    {"POST", "/auth/password_reset", page_handle, &page_password_set},
+    {"GET", "/auth/verify", page_handle, &page_verify},
+    {"POST", "/auth/verify", page_handle, &page_verify_confirm},
     {"GET", "/auth/invitation", page_handle, &page_invitation},
     {"POST", "/auth/invitation", page_handle, &page_invitation_accept},
     {"GET", "/requests/*", page_handle, &page_ticket},

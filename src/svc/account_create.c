@@ -12,8 +12,13 @@
 #include "base/limits.h"
 #include "base/text.h"
 #include "db/query.h"
+#include "svc/account_email.h"
+#include "svc/account_index.h"
+#include "svc/account_mail.h"
 #include "svc/accounts.h"
 #include "svc/central_log.h"
+#include "svc/collaborators.h"
+#include "svc/mail.h"
 #include "svc/passwords.h"
 
 #define SIGN_UP_WINDOW_MS (30 * 60 * 1000)
@@ -200,7 +205,9 @@ static void check_syntax(struct account_create *create)
     }
     if (email[0] && !email_address_valid(email))
         refusal->email_address = "Email address does not appear to be valid.";
-    if (create->password && create->password[0])
+    if (create->password_is_no_text)
+        refusal->password = password_problem(NULL);
+    else if (create->password && create->password[0])
         refusal->password = password_problem(create->password);
     if (!account_refused(refusal) && create->get_api_key && create->created_by &&
         !(create->password && create->password[0]))
@@ -243,12 +250,38 @@ static int insert(struct db_session *txn, const struct account_create *create, s
                             "ip_address", create->created_by, err);
 }
 
+// Whether the mail goes out does not affect the account.
+static int send_welcome(struct db_session *txn, struct account_create *create, struct err *err)
+{
+    const struct svc *svc = create->svc;
+    char token[EMAIL_TOKEN_LEN + 1];
+    int rc = svc->site.verify_email
+                 ? email_challenge(txn, &create->account_id, create->email, token, err)
+                 : 0;
+    if (!rc)
+        rc = account_mail_welcome(txn, svc, create->email, svc->site.verify_email ? token : NULL,
+                                  err);
+    create->mailed = !rc;
+    return rc == -ERR_INVALID ? 0 : rc;
+}
+
+// What waits for the address; a mail only to who signed up, not for an administrator's work.
+static int greet(struct db_session *txn, struct account_create *create, struct err *err)
+{
+    int rc = account_index_put(txn, &create->account_id, err);
+    if (rc || !create->email[0])
+        return rc;
+    rc = creation_actions_run(txn, &create->account_id, create->email, err);
+    return rc || !create->created_by ? rc : send_welcome(txn, create, err);
+}
+
 static int create_in_txn(struct db_session *txn, void *arg, struct err *err)
 {
     struct account_create *create = arg;
     bool token_used;
     create->refusal = (struct account_refusal){0};
     create->account_id = uuid_new();
+    create->mailed = false;
     int rc = check(txn, create, &token_used, err);
     if (rc || account_refused(&create->refusal))
         return rc;
@@ -258,7 +291,7 @@ static int create_in_txn(struct db_session *txn, void *arg, struct err *err)
     if (!rc && create->get_api_key)
         rc =
             key_v1_get(txn, &create->svc->secret, &create->account_id, false, create->api_key, err);
-    return rc;
+    return rc ? rc : greet(txn, create, err);
 }
 
 // ---- The steps ----
@@ -268,6 +301,8 @@ static void on_written(struct db_write *write)
     struct account_create *create = write->arg;
     create->rc = write->rc;
     create->err = write->err;
+    if (!create->rc && create->mailed)
+        mail_wake(create->svc);
     create->done(create);
 }
 

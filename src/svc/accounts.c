@@ -9,7 +9,7 @@
 #include "base/limits.h"
 #include "base/text.h"
 #include "db/query.h"
-#include "svc/passwords.h"
+#include "svc/account_index.h"
 
 #define ACTIVE_INTERVAL_MS 120000
 
@@ -202,7 +202,30 @@ int account_delete(struct db_session *txn, const struct uuid *account_id, struct
         "UPDATE accounts SET deleted = $2, passports = NULL, email_address = NULL,"
         " email_address_before_delete = coalesce(email_address, email_address_before_delete)"
         " WHERE account_id = $1"};
-    return change(txn, &update, account_id, DB_INT(1), err);
+    int rc = change(txn, &update, account_id, DB_INT(1), err);
+    return rc ? rc : account_index_remove(txn, account_id, err);
+}
+
+int account_delete_by(struct db_session *txn, const struct caller *caller,
+                      const struct uuid *account_id, struct err *err)
+{
+    static const struct db_stmt find = {
+        "SELECT 1 FROM accounts WHERE account_id = $1 AND deleted = 0"};
+    int64_t exists = 0;
+    int rc = db_query_int(txn, &find, DB_ARGS(DB_TEXT(account_id->text)), &exists, err);
+    if (rc || !exists)
+        return rc;
+    if (!caller->admin && !uuid_equal(account_id, &caller->account_id))
+        return err_set(err, ERR_FORBIDDEN,
+                       "only the account itself or an administrator may delete account %s",
+                       account_id->text);
+    return account_delete(txn, account_id, err);
+}
+
+static int sign_out(struct db_session *txn, const struct uuid *account_id, struct err *err)
+{
+    static const struct db_stmt stmt = {"DELETE FROM auth_tokens WHERE account_id = $1"};
+    return db_exec(txn, &stmt, DB_ARGS(DB_TEXT(account_id->text)), NULL, err);
 }
 
 int account_password_set(struct db_session *txn, const struct uuid *account_id, const char *hash,
@@ -210,7 +233,57 @@ int account_password_set(struct db_session *txn, const struct uuid *account_id, 
 {
     static const struct db_stmt update = {
         "UPDATE accounts SET password_hash = $2 WHERE account_id = $1"};
-    return change(txn, &update, account_id, DB_TEXT(hash), err);
+    int rc = change(txn, &update, account_id, DB_TEXT(hash), err);
+    return rc ? rc : sign_out(txn, account_id, err);
+}
+
+int account_password_replace(struct db_session *txn, const struct uuid *account_id,
+                             const char *old_hash, const char *hash, struct err *err)
+{
+    static const struct db_stmt update = {
+        "UPDATE accounts SET password_hash = $2"
+        " WHERE account_id = $1 AND coalesce(password_hash, '') = $3"};
+    int64_t changed = 0;
+    int rc =
+        db_exec(txn, &update, DB_ARGS(DB_TEXT(account_id->text), DB_TEXT(hash), DB_TEXT(old_hash)),
+                &changed, err);
+    if (!rc && !changed)
+        return err_set(err, ERR_CONFLICT, "the password was changed meanwhile");
+    return rc ? rc : sign_out(txn, account_id, err);
+}
+
+int account_names_set(struct db_session *txn, const struct uuid *account_id, const char *first_name,
+                      const char *last_name, struct err *err)
+{
+    static const struct db_stmt update = {
+        "UPDATE accounts SET first_name = $2, last_name = $3 WHERE account_id = $1"};
+    int64_t changed = 0;
+    int rc = db_exec(txn, &update,
+                     DB_ARGS(DB_TEXT(account_id->text), DB_TEXT(first_name), DB_TEXT(last_name)),
+                     &changed, err);
+    if (!rc && !changed)
+        return err_set(err, ERR_NOT_FOUND, "no account %s", account_id->text);
+    return rc ? rc : account_index_put(txn, account_id, err);
+}
+
+int account_passport_unlink(struct db_session *txn, const struct uuid *account_id,
+                            const char *strategy, const char *id, struct err *err)
+{
+    static const struct db_stmt find = {"SELECT passports FROM accounts WHERE account_id = $1"};
+    static const struct db_stmt update = {
+        "UPDATE accounts SET passports = $2 WHERE account_id = $1"};
+    auto_rows struct db_rows *rows = NULL;
+    int rc = db_query_row(txn, &find, DB_ARGS(DB_TEXT(account_id->text)), &rows, err);
+    if (rc != 1 || db_rows_null(rows, 0))
+        return rc < 0 ? rc : 0;
+    auto_json cJSON *passports = cJSON_Parse(db_rows_text(rows, 0));
+    auto_free char *name = mem_printf("%s-%s", strategy, id);
+    if (!json_get(passports, name))
+        return 0;
+    cJSON_DeleteItemFromObjectCaseSensitive(passports, name);
+    auto_buf struct buf left = {0};
+    json_value(&left, passports);
+    return change(txn, &update, account_id, DB_TEXTN(left.data, left.size), err);
 }
 
 // The account's groups without "admin", and with it if it is to be one.
@@ -247,8 +320,9 @@ static int write_active(struct db_session *txn, void *arg, struct err *err)
     static const struct db_stmt update = {
         "UPDATE accounts SET last_active = $2 WHERE account_id = $1"};
     const struct uuid *account_id = arg;
-    return db_exec(txn, &update, DB_ARGS(DB_TEXT(account_id->text), DB_INT(clock_now_ms())), NULL,
-                   err);
+    int64_t now = clock_now_ms();
+    int rc = db_exec(txn, &update, DB_ARGS(DB_TEXT(account_id->text), DB_INT(now)), NULL, err);
+    return rc ? rc : account_index_touch(txn, account_id, now, err);
 }
 
 void account_mark_active(struct svc *svc, const struct uuid *account_id)

@@ -30,7 +30,8 @@ struct account_create {
     const char *first_name, *last_name, *email_address, *password, *token, *usage_intent;
     const char *
         created_by; // network address, NULL: the command line, which no limit or site rule holds up
-    const char *caller; // who asks, NULL: the command line
+    const char *caller;       // who asks, NULL: the command line
+    bool password_is_no_text; // something else was sent; `password` is NULL
     bool get_api_key, admin, gold_caller;
     bool terms_declined; // that is, the person said no; saying nothing is not held against anybody
     struct loop *loop;
@@ -44,6 +45,7 @@ struct account_create {
     // the service's
     struct svc *svc;
     char email[256], hash[128];
+    bool mailed;
     struct work work;
     struct db_write write;
 };
@@ -74,10 +76,26 @@ int account_ban(struct db_session *txn, const struct uuid *account_id, bool bann
                 struct err *err) MUST_USE;
 int account_admin(struct db_session *txn, const struct uuid *account_id, bool admin,
                   struct err *err) MUST_USE;
-// Marks it deleted and frees its address (api-v1 3.3). Deleting twice changes nothing further.
+// Marks it deleted, frees its address, and nobody finds its names any more (api-v1 3.3). Deleting
+// twice changes nothing further.
 int account_delete(struct db_session *txn, const struct uuid *account_id, struct err *err) MUST_USE;
+// As account_delete, by somebody who may delete only the own account, or as an administrator all;
+// ERR_FORBIDDEN. One that is deleted already, or never existed, is as good as deleted.
+int account_delete_by(struct db_session *txn, const struct caller *caller,
+                      const struct uuid *account_id, struct err *err) MUST_USE;
+// Also ends what signs a browser in (api-v1 2.5).
 int account_password_set(struct db_session *txn, const struct uuid *account_id, const char *hash,
                          struct err *err) MUST_USE;
+// The same if the hash is still `old_hash` ("": none), else ERR_CONFLICT.
+int account_password_replace(struct db_session *txn, const struct uuid *account_id,
+                             const char *old_hash, const char *hash, struct err *err) MUST_USE;
+// The names as they are now, NULL: none; the account is found by them from then on.
+int account_names_set(struct db_session *txn, const struct uuid *account_id, const char *first_name,
+                      const char *last_name, struct err *err) MUST_USE;
+// Takes the identity ID of a provider from the account; nothing happens if it has none such (api-v1
+// 3.8).
+int account_passport_unlink(struct db_session *txn, const struct uuid *account_id,
+                            const char *strategy, const char *id, struct err *err) MUST_USE;
 
 // Notes that the account is in use, at most every 120 s (api-v1 1.8).
 void account_mark_active(struct svc *svc, const struct uuid *account_id);

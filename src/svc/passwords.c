@@ -11,6 +11,8 @@ _Static_assert(PASSWORD_HASH_SIZE >= crypto_pwhash_STRBYTES, "libsodium's hash t
 
 const char *password_problem(const char *password)
 {
+    if (!password)
+        return "Password must be specified.";
     size_t units = utf8_utf16_len(password, strlen(password));
     if (units < LIMIT_PASSWORD_MIN || units > LIMIT_PASSWORD_MAX)
         return "Password must be between 6 and 64 characters in length.";

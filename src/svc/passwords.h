@@ -12,6 +12,7 @@
 #define PASSWORD_HASH_SIZE 128
 
 // NULL if the text may be a password (api-v1 2.5: 6 to 64 UTF-16 units), or what is wrong with it.
+// A `password` of NULL stands for what is no text.
 const char *password_problem(const char *password);
 int password_hash(const char *password, char out[PASSWORD_HASH_SIZE], struct err *err) MUST_USE;
 // The error of a caller for whom too many wait already.

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/params.h"
 #include "api/v1/endpoints.h"
 #include "base/limits.h"
 #include "http/http.h"
@@ -139,7 +140,8 @@ const struct api_endpoint v1_get_usernames = {
 // ---- create_account ----
 
 struct create_account_params {
-    const char *first_name, *last_name, *email_address, *password, *token, *usage_intent;
+    const char *first_name, *last_name, *email_address, *token, *usage_intent;
+    const cJSON *password;
     bool agreed_to_terms, get_api_key;
 };
 
@@ -159,7 +161,7 @@ static const struct api_param create_account_params[] = {
      FIELD(email_address),
      .text = "address to sign in with; must not belong to an account yet"},
     {.name = "password",
-     .type = PARAM_STRING,
+     .type = PARAM_ANY,
      FIELD(password),
      .text = "6 to 64 characters, if given"},
     {.name = "agreed_to_terms",
@@ -259,7 +261,8 @@ static void handle_create_account(struct api_call *call, const void *params)
         .first_name = p->first_name,
         .last_name = p->last_name,
         .email_address = p->email_address,
-        .password = p->password,
+        .password = cJSON_IsString(p->password) ? p->password->valuestring : NULL,
+        .password_is_no_text = !cJSON_IsString(p->password) && params_truth(p->password),
         .token = p->token,
         .usage_intent = p->usage_intent,
         .created_by = http_request_client(call->request),
