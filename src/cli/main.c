@@ -41,6 +41,12 @@ static const struct cli_option project_invite_token_options[] = {
     {"expires", "WHEN", "time (2027-01-31, 2027-01-31T12:00:00Z) or from now (30d, 12h)"},
     {"usage-limit", "NUMBER", "of people who can join with it"},
     {0}};
+static const struct cli_option project_publish_options[] = {
+    {"description", "TEXT", "what it is"},
+    {"license", "NAME", "under which others may use it"},
+    {"unlisted", NULL, "keep it out of the site's list of public paths"},
+    {0},
+};
 static const struct cli_option serve_options[] = {
     {"print-config", NULL, "print every setting and where it came from"}, {0}};
 static const struct cli_option ticket_reply_options[] = {
@@ -77,6 +83,10 @@ static const struct cli_command commands[] = {
     {"project stop", "ID", 1, 1, "stop a project", NULL, cli_project_stop},
     {"project delete", "ID", 1, 1, "stop and delete a project", project_delete_options,
      cli_project_delete},
+    {"project publish", "ID PATH", 2, 2, "let anybody read a file or folder of a project",
+     project_publish_options, cli_project_publish},
+    {"project unpublish", "ID PATH", 2, 2, "end that", NULL, cli_project_unpublish},
+    {"project public", "ID", 1, 1, "list what has been made public", NULL, cli_project_public},
     {"ticket list", "", 0, 0, "list support tickets", NULL, cli_ticket_list},
     {"ticket reply", "ID", 1, 1, "answer a support ticket, by mail too", ticket_reply_options,
      cli_ticket_reply},

@@ -22,6 +22,8 @@ extern const struct api_endpoint v1_invite_collaborator,
     v1_invite_noncloud_collaborators;                          // invitations.c
 extern const struct api_endpoint v1_ping, v1_log_client_error; // system.c
 extern const struct api_endpoint v1_create_support_ticket, v1_get_support_tickets; // support.c
+extern const struct api_endpoint v1_public_get_directory_listing,
+    v1_public_get_text_file; // public.c
 
 // In every example: what the tests and the reference page put the real values for.
 #define EXAMPLE_KEY     "sk_abcdefQWERTY090900000000"

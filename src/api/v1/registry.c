@@ -23,6 +23,8 @@ const struct api_endpoint *const api_v1_endpoints[] = {
     &v1_remove_collaborator,
     &v1_invite_noncloud_collaborators,
     &v1_ping,
+    &v1_public_get_directory_listing,
+    &v1_public_get_text_file,
     &v1_log_client_error,
     &v1_create_support_ticket,
     &v1_get_support_tickets,
