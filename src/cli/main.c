@@ -41,6 +41,24 @@ static const struct cli_option project_invite_token_options[] = {
     {"expires", "WHEN", "time (2027-01-31, 2027-01-31T12:00:00Z) or from now (30d, 12h)"},
     {"usage-limit", "NUMBER", "of people who can join with it"},
     {0}};
+static const struct cli_option license_create_options[] = {
+    {"title", "TEXT", "what it is called"},
+    {"description", "TEXT", "more about it"},
+    {"cpu", "N", "processors; what licenses of one project give adds up"},
+    {"memory", "MB", "memory"},
+    {"disk", "MB", "disk"},
+    {"dedicated-cpu", "N", "processors that are guaranteed, besides"},
+    {"dedicated-memory", "MB", "memory that is guaranteed, besides"},
+    {"idle-timeout", "S", "seconds before an idle project is stopped"},
+    {"network", NULL, "outside network; any of the above brings it too"},
+    {"member", NULL, "member hosting"},
+    {"always-running", NULL, "never stopped for being idle"},
+    {"run-limit", "N", "projects that may run with it at once; default: any number"},
+    {"activates", "WHEN", "time (2027-01-31, 2027-01-31T12:00:00Z) or from now (30d, 12h)"},
+    {"expires", "WHEN", "likewise; default: never"},
+    {"manager", "WHO", "may look after it; may be repeated"},
+    {0},
+};
 static const struct cli_option project_publish_options[] = {
     {"description", "TEXT", "what it is"},
     {"license", "NAME", "under which others may use it"},
@@ -87,6 +105,15 @@ static const struct cli_command commands[] = {
      project_publish_options, cli_project_publish},
     {"project unpublish", "ID PATH", 2, 2, "end that", NULL, cli_project_unpublish},
     {"project public", "ID", 1, 1, "list what has been made public", NULL, cli_project_public},
+    {"project settings", "ID NAME=VALUE...", 2, CLI_VALUES_MAX,
+     "base quota of a project; 0: as every project has", NULL, cli_project_settings},
+    {"license create", "", 0, 0, "make a license", license_create_options, cli_license_create},
+    {"license list", "", 0, 0, "list licenses", NULL, cli_license_list},
+    {"license show", "ID", 1, 1, "show a license", NULL, cli_license_show},
+    {"upgrades set", "WHO NAME=VALUE...", 2, CLI_VALUES_MAX,
+     "what an account may give to its projects", NULL, cli_upgrades_set},
+    {"upgrades apply", "WHO PROJECT NAME=VALUE...", 3, CLI_VALUES_MAX,
+     "give upgrades of an account to a project", NULL, cli_upgrades_apply},
     {"ticket list", "", 0, 0, "list support tickets", NULL, cli_ticket_list},
     {"ticket reply", "ID", 1, 1, "answer a support ticket, by mail too", ticket_reply_options,
      cli_ticket_reply},
@@ -147,7 +174,7 @@ static int help_all(FILE *out, const char *group)
         if (!all && !in_group(&commands[i], group))
             continue;
         snprintf(line, sizeof line, "%s %s", commands[i].name, commands[i].words);
-        fprintf(out, "  %-26s %s\n", line, commands[i].text);
+        fprintf(out, "  %-41s %s\n", line, commands[i].text);
     }
     fputs("\ncohub COMMAND --help tells the options of a command. WHO is an account id or an email "
           "address.\n",

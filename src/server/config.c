@@ -94,6 +94,9 @@ static const struct key_description keys[CONFIG_KEYS] = {
     [CONFIG_PROJECTS_IDLE_CHECK] =
         {"projects", "idle_check", VALUE_INT, 1, 86400, .fallback = "60",
          .text = "seconds between two looks for projects that are idle or too large"},
+    [CONFIG_PROJECTS_IDLE_GRACE] =
+        {"projects", "idle_grace", VALUE_INT, 0, 1000000000, .fallback = "600",
+         .text = "seconds that a project runs at least before it is stopped for being idle"},
     [CONFIG_PROJECTS_COPIES] = {"projects", "copies", VALUE_INT, 1, 1000, .fallback = "4",
                                 .text = "copies between projects that run at once"},
     [CONFIG_PROJECTS_PROCESSES] = {"projects", "processes", VALUE_INT, 16, 1000000,

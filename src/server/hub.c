@@ -17,9 +17,14 @@
 #include "server/metrics.h"
 #include "server/serve.h"
 #include "server/site.h"
+#include "svc/account_index.h"
+#include "svc/copies.h"
 #include "svc/disk.h"
+#include "svc/idle.h"
 #include "svc/mail.h"
 #include "svc/project.h"
+#include "svc/project_quota.h"
+#include "svc/status.h"
 #include "svc/svc.h"
 
 #define STOP_GRACE_MS   10000
@@ -36,6 +41,7 @@ struct hub {
     struct svc svc;
     struct net_list trusted;
     struct metrics metrics;
+    struct idle *idle;
 };
 
 // ---- Projects ----
@@ -48,6 +54,11 @@ static void on_state_changed(void *ctx, const struct uuid *project_id, enum proj
               LOG_TEXT("state", project_state_name(state)),
               error ? LOG_TEXT("error", error) : (struct log_field){0});
     project_state_set(&hub->svc, project_id, state, error);
+    if (state != PROJECT_RUNNING)
+        return;
+    // What was given to it while it started; and what this host cannot enforce, from the beginning.
+    project_quota_changed(&hub->svc, project_id);
+    status_refresh_later(&hub->svc, project_id);
 }
 
 static int load_spec(void *ctx, const struct uuid *project_id, struct project_spec *ret_spec,
@@ -85,6 +96,14 @@ static int open_projects(struct hub *hub, struct err *err)
         .changed = on_state_changed,
     };
     return projects_open(&config, &hub->svc.projects, err);
+}
+
+static int open_idle(struct hub *hub, struct err *err)
+{
+    const struct config *c = hub->serve->config;
+    struct idle_config config = {.check_s = (unsigned)config_int(c, CONFIG_PROJECTS_IDLE_CHECK),
+                                 .grace_s = (unsigned)config_int(c, CONFIG_PROJECTS_IDLE_GRACE)};
+    return idle_open(&hub->svc, &config, &hub->idle, err);
 }
 
 static int open_disk(struct hub *hub, struct err *err)
@@ -189,6 +208,11 @@ static int open_hub(struct hub *hub, struct err *err)
         rc = adopt_projects(hub, err);
     if (!rc)
         rc = open_disk(hub, err);
+    if (!rc)
+        rc = copies_open(&hub->svc,
+                         (unsigned)config_int(hub->serve->config, CONFIG_PROJECTS_COPIES), err);
+    if (!rc)
+        rc = open_idle(hub, err);
     if (rc)
         return rc;
     hub->metrics = (struct metrics){.svc = &hub->svc, .started_ms = clock_now_ms()};
@@ -248,14 +272,19 @@ static void ignore_further_signals(void)
 // Clients first, then what they may be waiting for, then what that has written.
 static void close_hub(struct hub *hub)
 {
+    hub->svc.closing = true;
     http_server_drain(hub->metrics.http, STOP_GRACE_MS);
+    copies_shut(&hub->svc);
     projects_shut(hub->svc.projects);
     http_server_stop(hub->metrics.http);
+    copies_close(&hub->svc);
     projects_close(hub->svc.projects);
     mailer_close(hub->svc.mailer);
     disk_close(&hub->svc);
+    idle_close(hub->idle);
     db_close(hub->db);
     loop_dispose(&hub->loop);
+    idle_free(hub->idle);
     svc_dispose(&hub->svc);
     net_list_dispose(&hub->trusted);
 }
@@ -273,6 +302,7 @@ int hub_run(struct serve *serve, int control_fd)
     }
     watch(&hub);
     print_ready(&hub);
+    account_index_complete(&hub.svc);
     log_event(LOG_INFO, "started", LOG_INT("listeners", serve->listeners_count),
               LOG_INT("loops", serve->loops));
     loop_run(&hub.loop);

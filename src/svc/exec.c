@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "svc/disk.h"
+#include "svc/project.h"
 
 #define UTF8_BYTES_PER_UNIT 3 // at most; four bytes are two units
 // More output than this is decoded by a worker: the loop has other clients.
@@ -271,6 +272,7 @@ static void on_executed(struct project_call *call)
     r->rc = call->rc;
     r->err = call->err;
     disk_changed(r->svc, &r->project_id);
+    project_mark_edited(r->svc, &r->project_id); // it was in use until now
     if (!r->rc && x->output.size + x->error_output.size > RESULT_INLINE_MAX) {
         bool submitted =
             work_submit_gated(r->loop, &r->svc->rendering, &r->work, NULL, make_now, on_made);

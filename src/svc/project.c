@@ -80,6 +80,8 @@ int project_write_gate(struct db_session *session, const struct caller *caller,
 {
     struct uuid id;
     enum project_access access = ACCESS_NONE;
+    if (caller->anonymous)
+        return err_set(err, ERR_UNAUTHORIZED, "you must be signed in to access project");
     if (!uuid_parse(project_id, strlen(project_id), &id))
         return err_set(err, ERR_INVALID, "project_id must be specified and valid");
     int rc = project_access_get(session, caller, &id, &access, err);

@@ -65,7 +65,20 @@ static void write_state(struct db_rows *rows, struct buf *out)
 #define PROJECT_COLUMNS                                                                            \
     "p.project_id, p.title, p.description, p.state, p.state_time, p.state_error, p.created, "      \
     "p.last_edited, p.deleted,"                                                                    \
-    " p.compute_image"
+    " p.compute_image, p.settings, p.site_license, p.run_quota, p.status"
+
+// JSON columns, where there is anything in them.
+static void write_quota(struct db_rows *rows, struct buf *out)
+{
+    static const char *const names[] = {"settings", "site_license", "run_quota", "status"};
+    for (int i = 0; i < (int)ARRAY_LEN(names); i++) {
+        size_t size = db_rows_size(rows, 10 + i);
+        if (size <= strlen("{}"))
+            continue;
+        json_key(out, names[i]);
+        json_raw(out, db_rows_text(rows, 10 + i), size);
+    }
+}
 
 static int project_write(struct db_session *session, struct db_rows *rows, struct buf *out,
                          struct err *err)
@@ -81,6 +94,7 @@ static int project_write(struct db_session *session, struct db_rows *rows, struc
     json_member_bool(out, "deleted", db_rows_int(rows, 8));
     json_member_str(out, "compute_image",
                     db_rows_null(rows, 9) ? "default" : db_rows_text(rows, 9));
+    write_quota(rows, out);
     int rc = write_users(session, db_rows_text(rows, 0), out, err);
     json_end_object(out);
     return rc;

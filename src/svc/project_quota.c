@@ -205,6 +205,23 @@ int project_quota_update(struct db_session *txn, const struct quota_site *site,
     return rc;
 }
 
+int project_settings_set(struct db_session *txn, const struct uuid *project_id,
+                         const struct upgrade_amounts *amounts, struct err *err)
+{
+    static const struct db_stmt update = {
+        "UPDATE projects SET settings = $2 WHERE project_id = $1"};
+    auto_sources struct sources sources = {0};
+    auto_buf struct buf text = {0};
+    int rc = read_record(txn, project_id, &sources, err);
+    if (rc)
+        return rc;
+    struct upgrade_amounts settings = upgrade_amounts_read(sources.settings);
+    upgrade_amounts_replace(&settings, amounts);
+    upgrade_amounts_write(&settings, &text);
+    return db_exec(txn, &update, DB_ARGS(DB_TEXT(project_id->text), DB_TEXTN(text.data, text.size)),
+                   NULL, err);
+}
+
 // ---- For the sandbox ----
 
 // 0 would be no limit.

@@ -6,6 +6,7 @@
 
 #include "runner/runner.h"
 #include "svc/svc.h"
+#include "svc/upgrades.h"
 
 // What it has now if it runs, else what it would have if it started with the licences that were
 // granted last. ERR_NOT_FOUND.
@@ -27,6 +28,11 @@ int project_quota_update(struct db_session *txn, const struct quota_site *site,
 // The same once the change is stored, in the background, and gives the sandbox its new limits. Any
 // thread.
 void project_quota_changed(struct svc *svc, const struct uuid *project_id);
+
+// In a transaction: the administrators' base of a project (11.5); names not given stay as they are,
+// 0 is the site's again. For a running project project_quota_changed comes after it. ERR_NOT_FOUND.
+int project_settings_set(struct db_session *txn, const struct uuid *project_id,
+                         const struct upgrade_amounts *amounts, struct err *err) MUST_USE;
 
 // What the sandbox is to keep to.
 struct runner_limits project_limits(const struct quota_site *site, const struct quota *quota);

@@ -33,6 +33,24 @@ void upgrade_amounts_write(const struct upgrade_amounts *amounts, struct buf *ou
     json_end_object(out);
 }
 
+// What `more` names counts.
+static void overlay(struct upgrade_amounts *amounts, const struct upgrade_amounts *more)
+{
+    for (int i = 0; i < UPGRADE_COUNT; i++) {
+        if (!more->given[i])
+            continue;
+        amounts->given[i] = true;
+        amounts->of[i] = more->of[i];
+    }
+}
+
+void upgrade_amounts_replace(struct upgrade_amounts *amounts, const struct upgrade_amounts *more)
+{
+    overlay(amounts, more);
+    for (int i = 0; i < UPGRADE_COUNT; i++)
+        amounts->given[i] &= amounts->of[i] > 0;
+}
+
 int upgrades_check(const cJSON *upgrades, struct err *err)
 {
     const cJSON *item;
@@ -55,16 +73,6 @@ static struct upgrade_amounts read_column(struct db_rows *rows, int column)
                    &object, NULL))
         return (struct upgrade_amounts){0};
     return upgrade_amounts_read(object);
-}
-
-static void overlay(struct upgrade_amounts *amounts, const struct upgrade_amounts *more)
-{
-    for (int i = 0; i < UPGRADE_COUNT; i++) {
-        if (!more->given[i])
-            continue;
-        amounts->given[i] = true;
-        amounts->of[i] = more->of[i];
-    }
 }
 
 // ---- Total, available, excess ----
@@ -180,9 +188,7 @@ int upgrades_total_set(struct db_session *txn, const struct uuid *account_id,
     int rc = read_total(txn, account_id, &total, err);
     if (rc)
         return rc;
-    overlay(&total, amounts);
-    for (int i = 0; i < UPGRADE_COUNT; i++)
-        total.given[i] &= total.of[i] > 0;
+    upgrade_amounts_replace(&total, amounts);
     auto_buf struct buf text = {0};
     upgrade_amounts_write(&total, &text);
     return db_exec(txn, &update, DB_ARGS(DB_TEXT(account_id->text), DB_TEXTN(text.data, text.size)),

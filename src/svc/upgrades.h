@@ -13,6 +13,8 @@ struct upgrade_amounts {
 // What an object counts, upgrade by upgrade. NULL, or anything else, names nothing.
 struct upgrade_amounts upgrade_amounts_read(const cJSON *object);
 void upgrade_amounts_write(const struct upgrade_amounts *amounts, struct buf *out);
+// What `more` names counts from now on; 0 names nothing any more.
+void upgrade_amounts_replace(struct upgrade_amounts *amounts, const struct upgrade_amounts *more);
 
 // ERR_INVALID with the contract's texts for what is no object of upgrades (12.4).
 int upgrades_check(const cJSON *upgrades, struct err *err) MUST_USE;

@@ -20,6 +20,8 @@ extern const struct api_endpoint v1_read_text_file_from_project,
 extern const struct api_endpoint v1_add_collaborator, v1_remove_collaborator; // collaborators.c
 extern const struct api_endpoint v1_invite_collaborator,
     v1_invite_noncloud_collaborators;                          // invitations.c
+extern const struct api_endpoint v1_copy_path_between_projects, v1_copy_path_status,
+    v1_copy_path_delete, v1_copy_public_path_between_projects; // copies.c
 extern const struct api_endpoint v1_ping, v1_log_client_error; // system.c
 extern const struct api_endpoint v1_create_support_ticket, v1_get_support_tickets; // support.c
 extern const struct api_endpoint v1_public_get_directory_listing,

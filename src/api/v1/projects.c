@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-// create_project, touch_project, project_exec (api-v1 3.12, 3.35, 3.9).
+// create_project, touch_project, disconnect_from_project, project_exec (api-v1 3.12, 3.35, 3.36,
+// 3.9).
 #include <string.h>
 
 #include "api/v1/endpoints.h"
@@ -135,21 +136,16 @@ static const struct api_example touch_project_examples[] = {
 static void handle_touch_project(struct api_call *call, const void *params)
 {
     const char *project_id = ((const struct touch_project_params *)params)->project_id;
-    enum project_access access = ACCESS_NONE;
     struct uuid id;
     struct err err;
-    if (!uuid_parse(project_id, strlen(project_id), &id)) {
-        api_error(call, "unable to touch project %s -- project_id must be specified and valid",
-                  project_id);
-    } else if (project_access_get(call->session, &call->caller, &id, &access, &err)) {
-        api_fail(call, &err);
-    } else if (access != ACCESS_WRITE) {
-        api_error(call, "unable to touch project %s -- must have write access", project_id);
-    } else {
-        project_touch(call->svc, &call->caller.account_id, &id);
-        api_reply(call);
-        api_send(call);
+    if (project_write_gate(call->session, &call->caller, project_id, &id, &err)) {
+        http_request_set_error(call->request, &err);
+        api_error(call, "unable to touch project %s -- %s", project_id, err.message);
+        return;
     }
+    project_touch(call->svc, &call->caller.account_id, &id);
+    api_reply(call);
+    api_send(call);
 }
 
 const struct api_endpoint v1_touch_project = {
@@ -163,6 +159,72 @@ const struct api_endpoint v1_touch_project = {
     .reply_event = "success",
     API_EXAMPLES(touch_project_examples),
     .handler = handle_touch_project,
+};
+
+// ---- disconnect_from_project ----
+
+struct disconnect_params {
+    const char *project_id;
+};
+
+static const struct api_param disconnect_params[] = {
+    {.name = "project_id",
+     .type = PARAM_STRING,
+     .required = true,
+     .is_uuid = true,
+     .offset = offsetof(struct disconnect_params, project_id),
+     .text = "project to disconnect from"},
+};
+
+static const struct api_example disconnect_examples[] = {
+    {"Whether it runs or not:",
+     CURL " -d project_id=" EXAMPLE_PROJECT " \\\n" URL("disconnect_from_project"),
+     "{\"event\":\"success\",\"id\":\"7bd7a2a3-0b46-4b3c-9a1c-3f8f63b2f3c0\"}"},
+};
+
+struct disconnect {
+    struct api_call *call;
+    struct project_call disconnect;
+};
+
+static void on_disconnected(struct project_call *disconnect)
+{
+    struct api_call *call = CONTAINER(disconnect, struct disconnect, disconnect)->call;
+    if (disconnect->rc) {
+        api_fail(call, &disconnect->err);
+        return;
+    }
+    api_reply(call);
+    api_send(call);
+}
+
+static void handle_disconnect_from_project(struct api_call *call, const void *params)
+{
+    const char *project_id = ((const struct disconnect_params *)params)->project_id;
+    struct disconnect *op = arena_zalloc(call->arena, sizeof *op);
+    struct err err;
+    op->call = call;
+    op->disconnect = (struct project_call){.loop = call->loop, .done = on_disconnected};
+    if (project_write_gate(call->session, &call->caller, project_id, &op->disconnect.project_id,
+                           &err)) {
+        http_request_set_error(call->request, &err);
+        api_error(call, "unable to disconnect from project %s -- %s", project_id, err.message);
+        return;
+    }
+    projects_disconnect(call->svc->projects, &op->disconnect);
+}
+
+const struct api_endpoint v1_disconnect_from_project = {
+    .name = "disconnect_from_project",
+    .access = API_ACCOUNT,
+    .run = API_ASYNC,
+    .text = "Drops the server's connection to a project, for debugging. The project goes on "
+            "running, and the next call connects again.",
+    API_PARAMS(disconnect_params, struct disconnect_params),
+    .reply_event = "success",
+    API_EXAMPLES(disconnect_examples),
+    .notes = "Calls that wait for a command get an error; the command goes on.",
+    .handler = handle_disconnect_from_project,
 };
 
 // ---- project_exec ----
