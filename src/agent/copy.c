@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// rsync as api-v1 5.2 and 5.3 want it: makes the folders above the target, tells folders from
+// files, sees that the target has room and that a folder is not copied into itself without end,
+// runs rsync, and has the result on disk before it says so.
+//
+// All paths are resolved here, inside the sandbox, where links can lead nowhere but into the two
+// homes. The process is short, so what it allocates is never freed.
+#include "agent/copy.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define ARGS_MAX        48
+#define BACKUPS_MAX     1000 // NAME.backup, NAME.backup2, …
+#define HOME_SIZE       (sizeof "/projects/01234567-89ab-cdef-0123-456789abcdef" - 1)
+#define RSYNC_MEMORY    ((rlim_t)1 << 30) // for the list of a folder with millions of files
+#define WILDCARDS       "*?["
+#define NUMBER_ARGUMENT 2 // of --copy
+
+static void out_of_memory(void)
+{
+    static const char text[] = "out of memory\n";
+    ssize_t written = write(STDERR_FILENO, text, sizeof text - 1);
+    (void)written;
+    _exit(COPY_EXIT_FAILED);
+}
+
+__attribute__((format(printf, 1, 2))) static char *format(const char *fmt, ...)
+{
+    char *text;
+    va_list args;
+    va_start(args, fmt);
+    if (vasprintf(&text, fmt, args) < 0)
+        out_of_memory();
+    va_end(args);
+    return text;
+}
+
+// Says what went wrong, and that it did.
+__attribute__((format(printf, 1, 2))) static int fail(const char *fmt, ...)
+{
+    char text[COPY_TEXT_MAX];
+    va_list args;
+    va_start(args, fmt);
+    const int size = vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    ssize_t written =
+        write(STDERR_FILENO, text, (size_t)size < sizeof text ? (size_t)size : sizeof text - 1);
+    (void)written;
+    return COPY_EXIT_FAILED;
+}
+
+// ---- The folders above the target ----
+
+// Something that is no folder stands where one has to be: it makes way.
+static int move_away(const struct copy *copy, const char *path)
+{
+    struct stat info;
+    if (stat(path, &info) == 0 && info.st_dev == copy->source_stat.st_dev &&
+        info.st_ino == copy->source_stat.st_ino)
+        return fail("%s cannot be copied into itself", path);
+    for (unsigned i = 1; i < BACKUPS_MAX; i++) {
+        const char *backup = i == 1 ? format("%s.backup", path) : format("%s.backup%u", path, i);
+        if (renameat2(AT_FDCWD, path, AT_FDCWD, backup, RENAME_NOREPLACE) == 0)
+            return 0;
+        if (errno != EEXIST)
+            break;
+    }
+    return fail("rename \"%s\" failed: %s", path, strerror(errno));
+}
+
+static int make_folder(struct copy *copy, const char *path)
+{
+    struct stat info;
+    if (stat(path, &info) == 0 && S_ISDIR(info.st_mode))
+        return 0;
+    if (lstat(path, &info) == 0) {
+        const int rc = move_away(copy, path);
+        if (rc)
+            return rc;
+    }
+    if (mkdir(path, 0700) < 0)
+        return fail("mkdir \"%s\" failed: %s", path, strerror(errno));
+    copy->made_folders = true;
+    return 0;
+}
+
+// All of the path before its last slash, below the home.
+static int make_parents(struct copy *copy, const char *target)
+{
+    char *path = format("%s", target), *slash = path + HOME_SIZE;
+    while ((slash = strchr(slash + 1, '/'))) {
+        *slash = '\0';
+        const int rc = make_folder(copy, path);
+        if (rc)
+            return rc;
+        *slash = '/';
+    }
+    return 0;
+}
+
+// ---- Source and target without links on the way ----
+
+// The folder that it is in resolved, the last name as it is.
+static const char *resolve_parent(const char *path)
+{
+    if (strlen(path) <= HOME_SIZE)
+        return path;
+    char *parent = realpath(dirname(format("%s", path)), NULL);
+    return parent ? format("%s/%s", parent, strrchr(path, '/') + 1) : path;
+}
+
+static void resolve_source(struct copy *copy)
+{
+    const char *whole = NULL;
+    copy->folder =
+        stat(copy->source, &copy->source_stat) == 0 && S_ISDIR(copy->source_stat.st_mode);
+    if (copy->folder)
+        whole = realpath(copy->source, NULL);
+    else if (lstat(copy->source, &copy->source_stat) < 0)
+        copy->source_stat = (struct stat){0}; // rsync says so
+    copy->source = whole ? whole : resolve_parent(copy->source);
+}
+
+// Its parents are there.
+static void resolve_target(struct copy *copy, char *target)
+{
+    for (size_t size = strlen(target); size > HOME_SIZE && target[size - 1] == '/';)
+        target[--size] = '\0';
+    struct stat info;
+    const char *whole = NULL;
+    if (stat(target, &info) == 0 && S_ISDIR(info.st_mode))
+        whole = realpath(target, NULL);
+    copy->target = whole ? whole : resolve_parent(target);
+}
+
+// ---- A folder and one in it ----
+
+static const char *below(const char *folder, const char *path)
+{
+    const size_t size = strlen(folder);
+    return !strncmp(folder, path, size) && path[size] == '/' ? path + size : NULL;
+}
+
+// A pattern that means this path and no other: without wildcards a backslash is only itself.
+static const char *literal(const char *path)
+{
+    if (!strpbrk(path, WILDCARDS))
+        return path;
+    char *pattern = malloc(2 * strlen(path) + 1), *end = pattern;
+    if (!pattern)
+        out_of_memory();
+    for (; *path; path++) {
+        if (*path == '\\' || strchr(WILDCARDS, *path))
+            *end++ = '\\';
+        *end++ = *path;
+    }
+    *end = '\0';
+    return pattern;
+}
+
+// A target in the source is not a part of what is copied; a source in the target is not deleted.
+static void rule_overlaps(struct copy *copy)
+{
+    const char *inner = below(copy->source, copy->target);
+    if (!copy->folder)
+        return;
+    if (inner)
+        copy->rules[copy->rules_count++] = format("--filter=- %s", literal(inner));
+    inner = below(copy->target, copy->source);
+    if (inner)
+        copy->rules[copy->rules_count++] = format("--filter=P %s", literal(inner));
+}
+
+// ---- rsync ----
+
+static void write_arguments(const struct copy *copy, const char **args)
+{
+    unsigned n = 0;
+    args[n++] = "rsync";
+    args[n++] = "-rlptDxs8"; // -a without owners, which are always the sandbox's
+    args[n++] = "--omit-link-times";
+    args[n++] = "--ignore-errors";
+    if (!(copy->flags & COPY_OVERWRITE_NEWER))
+        args[n++] = "--update";
+    if (copy->flags & COPY_DELETE_MISSING)
+        args[n++] = "--delete";
+    if (copy->flags & COPY_BACKUP)
+        args[n++] = "--backup";
+    if (!copy->folder)
+        args[n++] = "--fsync";
+    if (strcmp(copy->timeout, "0") != 0)
+        args[n++] = format("--timeout=%s", copy->timeout);
+    for (unsigned i = 0; i < copy->rules_count; i++)
+        args[n++] = copy->rules[i];
+    for (const char *const *pattern = copy_excluded; *pattern; pattern++)
+        args[n++] = format("--exclude=%s", *pattern);
+    if (copy->flags & COPY_EXCLUDE_HISTORY)
+        args[n++] = "--exclude=" COPY_HISTORY;
+    args[n++] = "--";
+    args[n++] = copy->folder ? format("%s/", copy->source) : copy->source;
+    args[n++] = copy->folder ? format("%s/", copy->target) : copy->target;
+    args[n] = NULL;
+}
+
+static void limit(int resource, rlim_t value)
+{
+    struct rlimit old, new = {value, value};
+    if (getrlimit(resource, &old) == 0 && old.rlim_max < value)
+        new.rlim_cur = new.rlim_max = old.rlim_max;
+    setrlimit(resource, &new);
+}
+
+static _Noreturn void run_rsync(const struct copy *copy, int output)
+{
+    static const char *environment[] = {"PATH=/usr/bin:/bin", "LC_ALL=C", NULL};
+    const char *args[ARGS_MAX];
+    write_arguments(copy, args);
+    dup2(output, STDOUT_FILENO);
+    dup2(output, STDERR_FILENO);
+    // The sum fitted before; a source that grows meanwhile is cut off here.
+    uint64_t size = copy->room > copy->largest ? copy->room : copy->largest;
+    if (size > copy->file_size_max)
+        size = copy->file_size_max;
+    if (size < RLIM_INFINITY)
+        limit(RLIMIT_FSIZE, size);
+    limit(RLIMIT_AS, RSYNC_MEMORY);
+    limit(RLIMIT_CORE, 0);
+    signal(SIGXFSZ, SIG_IGN); // an error of the write instead
+    execvpe("rsync", (char *const *)(uintptr_t)args, (char *const *)(uintptr_t)environment);
+    fail("cannot run rsync: %s", strerror(errno));
+    _exit(COPY_EXIT_FAILED);
+}
+
+// The beginning of what it says, which names the cause; all of it is read.
+static void pass_on(int from)
+{
+    char bytes[4096];
+    size_t left = COPY_TEXT_MAX;
+    ssize_t got;
+    while ((got = read(from, bytes, sizeof bytes)) > 0 || (got < 0 && errno == EINTR)) {
+        const size_t size = got < 0 ? 0 : (size_t)got < left ? (size_t)got : left;
+        ssize_t written = size ? write(STDERR_FILENO, bytes, size) : 0;
+        (void)written;
+        left -= size;
+    }
+}
+
+static int transfer(const struct copy *copy)
+{
+    int ends[2], status;
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return fail("cannot make a pipe: %s", strerror(errno));
+    const pid_t pid = fork();
+    if (pid == 0)
+        run_rsync(copy, ends[1]);
+    close(ends[1]);
+    if (pid < 0)
+        return fail("cannot start a process: %s", strerror(errno));
+    pass_on(ends[0]);
+    while (waitpid(pid, &status, 0) < 0)
+        if (errno != EINTR)
+            return COPY_EXIT_FAILED;
+    if (WIFEXITED(status))
+        return WEXITSTATUS(status);
+    return fail("rsync was ended by signal %d", WTERMSIG(status));
+}
+
+// ---- Durability ----
+
+// rsync has written a file's content to disk itself; its name is in the folder. Of more than one
+// file all is written at once.
+static int make_durable(const struct copy *copy)
+{
+    struct stat info;
+    const char *folder = copy->target;
+    if (stat(folder, &info) < 0 || !S_ISDIR(info.st_mode))
+        folder = dirname(format("%s", copy->target));
+    const int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return fail("open \"%s\" failed: %s", folder, strerror(errno));
+    const int rc = copy->folder || copy->made_folders ? syncfs(fd) : fsync(fd);
+    close(fd);
+    return rc < 0 ? fail("cannot write \"%s\" to disk: %s", folder, strerror(errno)) : 0;
+}
+
+static int copy_run(struct copy *copy, char *target)
+{
+    close_range(STDERR_FILENO + 1, ~0u, CLOSE_RANGE_CLOEXEC);
+    resolve_source(copy);
+    if (copy->source_stat.st_mode) {
+        const int rc = make_parents(copy, target);
+        if (rc)
+            return rc;
+    }
+    resolve_target(copy, target);
+    rule_overlaps(copy);
+    if (!copy_fits(copy))
+        return COPY_EXIT_NO_ROOM;
+    const int rc = transfer(copy);
+    // A home stays its owner's, whatever the folder that was copied onto it allows.
+    if (copy->folder && strlen(copy->target) == HOME_SIZE)
+        chmod(copy->target, 0700);
+    return rc ? rc : make_durable(copy);
+}
+
+int copy_main(int argc, char **argv)
+{
+    if (argc != NUMBER_ARGUMENT + 6 || strlen(argv[6]) < HOME_SIZE || strlen(argv[7]) < HOME_SIZE)
+        return fail("usage: cohub-agent --copy FLAGS TIMEOUT ROOM FILE-SIZE SOURCE TARGET");
+    struct copy copy = {
+        .flags = (unsigned)strtoul(argv[2], NULL, 10),
+        .timeout = argv[3],
+        .room = strtoull(argv[4], NULL, 10),
+        .file_size_max = strtoull(argv[5], NULL, 10),
+        .source = argv[6],
+    };
+    return copy_run(&copy, argv[7]);
+}

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// How the agent is started to copy instead of to serve, in a sandbox that sees two homes:
+//
+//   cohub-agent --copy FLAGS TIMEOUT ROOM FILE-SIZE SOURCE TARGET
+//
+// FLAGS as runner_copy_flags, TIMEOUT in seconds without any transfer, ROOM the bytes by which the
+// target's files may grow, FILE-SIZE the bytes that a written file may have; numbers are decimal.
+// SOURCE and TARGET are absolute; a slash at the end of TARGET makes it a folder. The exit status
+// is rsync's, or one of these; what went wrong is on standard error, in at most COPY_TEXT_MAX
+// bytes.
+#ifndef PROTO_COPY_H
+#define PROTO_COPY_H
+
+#define COPY_TEXT_MAX 440
+
+enum copy_flags {
+    COPY_OVERWRITE_NEWER = 1,
+    COPY_DELETE_MISSING = 2,
+    COPY_BACKUP = 4,
+    COPY_EXCLUDE_HISTORY = 8,
+};
+
+enum copy_exit {
+    COPY_EXIT_FAILED = 120,  // the target's folder cannot be made, or rsync not be run
+    COPY_EXIT_NO_ROOM = 122, // the target would grow by more than ROOM; nothing was copied
+};
+
+#endif

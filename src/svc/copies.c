@@ -1,0 +1,365 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// The thread of the copies: who is to run, who waits for an end, what is due when.
+#include "svc/copies.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "svc/copies_internal.h"
+
+// How often is looked for what other hubs have left and for what is old, and the leases renewed.
+#define TEND_MS        20000
+#define CLAIM_AGAIN_MS 1000
+
+static void pump(struct copies *copies);
+
+// ---- The end of the thread ----
+
+static void stop_if_done(struct copies *copies)
+{
+    if (copies->ended && !copies->busy && !copies->running)
+        loop_stop(&copies->loop);
+}
+
+static void not_busy(struct copies *copies)
+{
+    copies->busy--;
+    stop_if_done(copies);
+}
+
+// ---- Answers ----
+
+static void on_answer(struct loop_message *message)
+{
+    struct copy_request *request = CONTAINER(message, struct copy_request, message);
+    request->done(request);
+}
+
+static void answer(struct copy_request *request, const struct err *err)
+{
+    request->rc = err ? -(int)err->code : 0;
+    if (err)
+        request->err = *err;
+    loop_post(request->loop, &request->message, on_answer);
+}
+
+static void answer_shut(struct copy_request *request, const char *then)
+{
+    struct err err;
+    err_set(&err, ERR_UNAVAILABLE, "the server is shutting down%s", then);
+    answer(request, &err);
+}
+
+static struct copy_request *take_waiting(struct copies *copies, const struct uuid *id)
+{
+    return map_remove(&copies->waiting, id->text, UUID_LEN);
+}
+
+void copy_run_ended(struct copies *copies, const struct uuid *id, bool released,
+                    const struct err *err)
+{
+    struct copy_request *request = released ? NULL : take_waiting(copies, id);
+    if (request)
+        answer(request, err);
+    if (released) {
+        copies->backlog = true;
+        copies->inserted++;
+    }
+    copies->running--;
+    pump(copies);
+    stop_if_done(copies);
+}
+
+// ---- Who is next ----
+
+static int write_claim(struct db_session *txn, void *arg, struct err *err)
+{
+    return copy_row_claim(txn, arg, err);
+}
+
+static void claim_refused(struct copies *copies)
+{
+    struct copy_request *request = take_waiting(copies, &copies->claim.row.id);
+    if (request)
+        answer(request, &copies->claim.refusal);
+    copy_row_dispose(&copies->claim.row);
+    copies->running--;
+}
+
+static void on_timer(uv_timer_t *timer);
+
+static void on_claimed(struct db_write *write)
+{
+    struct copies *copies = CONTAINER(write, struct copies, claim_write);
+    struct copy_claim *claim = &copies->claim;
+    copies->claiming = false;
+    if (write->rc) {
+        log_err(LOG_WARNING, "copy_not_begun", &write->err);
+        copy_row_dispose(&claim->row);
+        copies->running--;
+        copies->tend_at_ms = clock_now_ms() + CLAIM_AGAIN_MS;
+        uv_timer_start(&copies->timer, on_timer, CLAIM_AGAIN_MS, 0);
+        not_busy(copies);
+        return;
+    }
+    claim->after = claim->row.account_id;
+    if (claim->result == CLAIM_TAKEN) {
+        copy_run_start(copies, &claim->row);
+    } else if (claim->result == CLAIM_REFUSED) {
+        claim_refused(copies);
+    } else {
+        copy_row_dispose(&claim->row);
+        copies->running--;
+        copies->backlog = copies->inserted != copies->claimed_at;
+    }
+    pump(copies);
+    not_busy(copies);
+}
+
+// Claims one row after the other as long as there are slots.
+static void pump(struct copies *copies)
+{
+    if (copies->closing || copies->claiming || !copies->backlog ||
+        copies->running >= copies->at_once)
+        return;
+    copies->claiming = true;
+    copies->claimed_at = copies->inserted;
+    copies->running++;
+    copies->busy++;
+    copies->claim.hub = copies->hub;
+    copies->claim_write = (struct db_write){
+        .loop = &copies->loop, .fn = write_claim, .arg = &copies->claim, .done = on_claimed};
+    db_write_async(copies->svc->db, &copies->claim_write);
+}
+
+// ---- What is due ----
+
+static int write_tending(struct db_session *txn, void *arg, struct err *err)
+{
+    return copy_rows_tend(txn, arg, err);
+}
+
+static void set_timer(struct copies *copies, int64_t at_ms)
+{
+    const int64_t now = clock_now_ms(), wait = at_ms > now ? at_ms - now : 0;
+    copies->tend_at_ms = at_ms;
+    if (!copies->closing)
+        uv_timer_start(&copies->timer, on_timer, (uint64_t)(wait < TEND_MS ? wait : TEND_MS), 0);
+}
+
+static void on_tended(struct db_write *write)
+{
+    struct copies *copies = CONTAINER(write, struct copies, tend_write);
+    const struct copy_tending *tend = &copies->tend;
+    int64_t next = clock_now_ms() + TEND_MS;
+    copies->tending = false;
+    if (write->rc)
+        log_err(LOG_WARNING, "copies_not_tended", &write->err);
+    else
+        next = tend->more ? 0 : tend->next_ms < next ? tend->next_ms : next;
+    copies->tend.first = copies->tend.first && write->rc;
+    copies->backlog = true;
+    copies->inserted++;
+    set_timer(copies, next);
+    pump(copies);
+    not_busy(copies);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct copies *copies = CONTAINER(timer, struct copies, timer);
+    if (copies->closing || copies->tending)
+        return;
+    copies->tending = true;
+    copies->busy++;
+    copies->tend.hub = copies->hub;
+    copies->tend_write = (struct db_write){
+        .loop = &copies->loop, .fn = write_tending, .arg = &copies->tend, .done = on_tended};
+    db_write_async(copies->svc->db, &copies->tend_write);
+}
+
+// ---- New ones ----
+
+static void start_direct(struct copies *copies, const struct copy_request *request)
+{
+    const char *target = request->target_path && request->target_path[0] ? request->target_path
+                                                                         : request->source_path;
+    struct copy_row row = {
+        .id = request->copy_id,
+        .account_id = request->account_id,
+        .source_project_id = request->source_project_id,
+        .target_project_id = request->target_project_id,
+        .source_path = mem_strdup(request->source_path),
+        .target_path = mem_strdup(target),
+        .flags = request->flags,
+        .timeout_s = request->timeout_s,
+        .public = request->public,
+        .attempts = 1,
+    };
+    copy_run_start(copies, &row);
+}
+
+static void take_in(struct copies *copies, struct copy_request *request)
+{
+    if (request->direct) {
+        start_direct(copies, request);
+    } else if (!request->scheduled) {
+        copies->backlog = true;
+        copies->inserted++;
+    } else if (request->scheduled_ms < copies->tend_at_ms && !copies->tending) {
+        set_timer(copies, request->scheduled_ms);
+    }
+    if (!request->wait)
+        answer(request, NULL);
+    else if (copies->closing && !request->direct)
+        answer_shut(request, "; the copy will be made when it is back");
+    else
+        map_set(&copies->waiting, request->copy_id.text, UUID_LEN, request);
+    pump(copies);
+}
+
+static void on_inserted(struct db_write *write)
+{
+    struct copy_request *request = write->arg;
+    struct copies *copies = request->copies;
+    if (!write->rc) {
+        take_in(copies, request);
+    } else {
+        copies->running -= request->direct;
+        answer(request, &write->err);
+        pump(copies);
+    }
+    not_busy(copies);
+}
+
+static int write_request(struct db_session *txn, void *arg, struct err *err)
+{
+    const struct copy_request *request = arg;
+    return copy_row_insert(txn, request, request->copies->hub, err);
+}
+
+static void on_request(struct loop_message *message)
+{
+    struct copy_request *request = CONTAINER(message, struct copy_request, message);
+    struct copies *copies = request->copies;
+    if (copies->closing) {
+        answer_shut(request, "");
+        return;
+    }
+    // No two have the same time, which is their order.
+    const int64_t now = clock_now_ms();
+    request->time_ms = copies->last_time_ms =
+        now > copies->last_time_ms ? now : copies->last_time_ms + 1;
+    request->direct = !request->scheduled && !copies->backlog && !copies->claiming &&
+                      copies->running < copies->at_once;
+    copies->running += request->direct;
+    copies->busy++;
+    request->write = (struct db_write){
+        .loop = &copies->loop, .fn = write_request, .arg = request, .done = on_inserted};
+    db_write_async(copies->svc->db, &request->write);
+}
+
+static int check_paths(const struct copy_request *r, struct err *err)
+{
+    const bool own = r->target_path && r->target_path[0];
+    auto_buf struct buf source = {0}, target = {0};
+    int rc = copy_path_resolve(COPY_TARGET, &r->target_project_id,
+                               own ? r->target_path : r->source_path, &target, err);
+    return rc ? rc
+              : copy_path_resolve(COPY_SOURCE, &r->source_project_id, r->source_path, &source, err);
+}
+
+void copy_submit(struct svc *svc, struct copy_request *request)
+{
+    request->copies = svc->copies;
+    request->copy_id = uuid_new();
+    request->rc = check_paths(request, &request->err);
+    if (request->rc)
+        request->done(request);
+    else
+        loop_post(&svc->copies->loop, &request->message, on_request);
+}
+
+// ---- The thread ----
+
+static void *run_thread(void *data)
+{
+    struct copies *copies = data;
+    pthread_setname_np(pthread_self(), "copies");
+    on_timer(&copies->timer);
+    loop_run(&copies->loop);
+    loop_dispose(&copies->loop);
+    return NULL;
+}
+
+// The same for every hub on this data folder, of which there is one at a time.
+static void name_hub(char out[COPY_HUB_SIZE])
+{
+    char host[65] = "";
+    struct stat folder = {0};
+    (void)gethostname(host, sizeof host - 1);
+    (void)stat(".", &folder);
+    snprintf(out, COPY_HUB_SIZE, "%s:%llx:%llx", host, (unsigned long long)folder.st_dev,
+             (unsigned long long)folder.st_ino);
+}
+
+int copies_open(struct svc *svc, unsigned at_once, struct err *err)
+{
+    auto_free struct copies *copies = mem_zalloc(sizeof *copies);
+    copies->svc = svc;
+    copies->at_once = at_once;
+    copies->tend.first = true;
+    name_hub(copies->hub);
+    int rc = loop_init(&copies->loop, err);
+    if (rc)
+        return rc;
+    uv_timer_init(&copies->loop.uv, &copies->timer);
+    rc = pthread_create(&copies->thread, NULL, run_thread, copies);
+    if (rc) {
+        loop_dispose(&copies->loop);
+        return err_internal(err, "pthread_create: %s", strerror(rc));
+    }
+    svc->copies = TAKE_PTR(copies);
+    return 0;
+}
+
+static void on_shut(struct loop_message *message)
+{
+    struct copies *copies = CONTAINER(message, struct copies, shut_message);
+    size_t position = 0;
+    copies->closing = true;
+    uv_timer_stop(&copies->timer);
+    for (void *value; map_next(&copies->waiting, &position, &value);) {
+        struct copy_request *request = value;
+        take_waiting(copies, &request->copy_id);
+        answer_shut(request, "; the copy will be made when it is back");
+    }
+}
+
+void copies_shut(struct svc *svc)
+{
+    loop_post(&svc->copies->loop, &svc->copies->shut_message, on_shut);
+}
+
+static void on_close(struct loop_message *message)
+{
+    struct copies *copies = CONTAINER(message, struct copies, close_message);
+    copies->ended = true;
+    stop_if_done(copies);
+}
+
+void copies_close(struct svc *svc)
+{
+    struct copies *copies = TAKE_PTR(svc->copies);
+    loop_post(&copies->loop, &copies->close_message, on_close);
+    pthread_join(copies->thread, NULL);
+    map_dispose(&copies->waiting);
+    free(copies);
+}

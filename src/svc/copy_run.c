@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// One copy that has its turn: its paths and its room, rsync, the note of its end.
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "loop/work.h"
+#include "svc/copies_internal.h"
+#include "svc/disk.h"
+#include "svc/project.h"
+
+// A database that takes no writes may take them again.
+#define WRITE_AGAIN_MS 1000
+
+enum run_end { RUN_SUCCEEDED, RUN_FAILED, RUN_CUT_SHORT, RUN_HALTED };
+
+struct copy_run {
+    struct copies *copies;
+    struct copy_row row;
+    struct buf source_path, target_path;
+    int rc;
+    struct err err;
+    struct work work;
+    struct copy_call call;
+    enum run_end end;
+    struct db_write write;
+    uv_timer_t again;
+};
+
+// ---- The note ----
+
+static void on_again_closed(uv_handle_t *handle)
+{
+    struct copy_run *run = CONTAINER(handle, struct copy_run, again);
+    copy_row_dispose(&run->row);
+    buf_dispose(&run->source_path);
+    buf_dispose(&run->target_path);
+    free(run);
+}
+
+static int write_end(struct db_session *txn, void *arg, struct err *err)
+{
+    struct copy_run *run = arg;
+    if (run->end == RUN_CUT_SHORT || run->end == RUN_HALTED)
+        return copy_row_release(txn, &run->row.id, run->end == RUN_CUT_SHORT, err);
+    return copy_row_finish(txn, &run->row.id, run->end == RUN_FAILED ? run->err.message : NULL,
+                           err);
+}
+
+static void note_end(struct copy_run *run);
+
+static void on_again(uv_timer_t *timer)
+{
+    note_end(CONTAINER(timer, struct copy_run, again));
+}
+
+static void on_noted(struct db_write *write)
+{
+    struct copy_run *run = write->arg;
+    struct copies *copies = run->copies;
+    if (write->rc) {
+        log_err(LOG_WARNING, "copy_not_noted", &write->err);
+        if (!copies->closing) {
+            uv_timer_start(&run->again, on_again, WRITE_AGAIN_MS, 0);
+            return;
+        }
+    }
+    const bool released = run->end == RUN_CUT_SHORT || run->end == RUN_HALTED;
+    copy_run_ended(copies, &run->row.id, released, run->end == RUN_FAILED ? &run->err : NULL);
+    uv_close((uv_handle_t *)&run->again, on_again_closed);
+}
+
+static void note_end(struct copy_run *run)
+{
+    run->write = (struct db_write){
+        .loop = &run->copies->loop, .fn = write_end, .arg = run, .done = on_noted};
+    db_write_async(run->copies->svc->db, &run->write);
+}
+
+static void end(struct copy_run *run, enum run_end how)
+{
+    run->end = how;
+    note_end(run);
+}
+
+// ---- rsync ----
+
+// rsync's words may hold names that are no text.
+static void set_text(struct copy_run *run, const char *text)
+{
+    auto_buf struct buf valid = {0};
+    utf8_append_lossy(&valid, text, strlen(text));
+    size_t size = valid.size;
+    while (size >= sizeof run->err.message || (size && !utf8_valid(valid.data, size)))
+        size--;
+    run->rc = err_set(&run->err, ERR_INVALID, "%.*s", (int)size, valid.data ? valid.data : "");
+}
+
+static void judge(struct copy_run *run)
+{
+    const int status = run->call.status;
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+        return;
+    if (WIFEXITED(status) && WEXITSTATUS(status) == COPY_EXIT_NO_ROOM)
+        run->rc = disk_refuse(&run->row.target_project_id, &run->err);
+    else if (text_has_prefix(run->call.text, "bwrap:"))
+        run->rc = err_internal(&run->err, "%s", run->call.text);
+    else if (run->call.text[0])
+        set_text(run, run->call.text);
+    else
+        run->rc = err_set(&run->err, ERR_INTERNAL, "the copy ended with wait status %d", status);
+}
+
+static void cut_short(struct copy_run *run)
+{
+    if (run->copies->closing) {
+        end(run, RUN_HALTED);
+    } else if (run->row.attempts < LIMIT_COPY_ATTEMPTS) {
+        end(run, RUN_CUT_SHORT);
+    } else {
+        run->rc = err_set(&run->err, ERR_UNAVAILABLE, "%s", COPY_GIVEN_UP);
+        end(run, RUN_FAILED);
+    }
+}
+
+static void on_copied(struct project_call *call)
+{
+    struct copy_run *run =
+        CONTAINER(CONTAINER(call, struct copy_call, call), struct copy_run, call);
+    run->rc = call->rc;
+    run->err = call->err;
+    disk_changed(run->copies->svc, &run->row.target_project_id);
+    if (run->rc == -ERR_UNAVAILABLE && !call->err.sys_errno) {
+        cut_short(run);
+        return;
+    }
+    if (!run->rc)
+        judge(run);
+    end(run, run->rc ? RUN_FAILED : RUN_SUCCEEDED);
+}
+
+// ---- Before ----
+
+static int find_room(struct copy_run *run)
+{
+    auto_session struct db_session *session = NULL;
+    int64_t room;
+    int rc = db_session_open(run->copies->svc->db, &session, &run->err);
+    if (!rc)
+        rc = disk_room(run->copies->svc, session, &run->row.target_project_id, &room, &run->err);
+    if (!rc)
+        run->call.room = room > 0 ? (uint64_t)room : 0;
+    return rc;
+}
+
+static int find_homes(struct copy_run *run)
+{
+    const struct uuid *const ids[] = {&run->row.source_project_id, &run->row.target_project_id};
+    for (size_t i = 0; i < ARRAY_LEN(ids); i++) {
+        const int rc = project_home_ensure(ids[i]);
+        if (rc)
+            return err_set_errno(&run->err, rc == -ENOSPC ? ERR_NO_SPACE : ERR_INTERNAL, -rc,
+                                 "the project's folder cannot be made: %s", strerror(-rc));
+    }
+    return 0;
+}
+
+static void prepare(struct work *work)
+{
+    struct copy_run *run = CONTAINER(work, struct copy_run, work);
+    const struct copy_row *row = &run->row;
+    run->rc = copy_path_resolve(COPY_SOURCE, &row->source_project_id, row->source_path,
+                                &run->source_path, &run->err);
+    if (!run->rc)
+        run->rc = copy_path_resolve(COPY_TARGET, &row->target_project_id, row->target_path,
+                                    &run->target_path, &run->err);
+    if (!run->rc)
+        run->rc = find_homes(run);
+    if (!run->rc)
+        run->rc = find_room(run);
+}
+
+static void on_prepared(struct work *work)
+{
+    struct copy_run *run = CONTAINER(work, struct copy_run, work);
+    if (run->rc) {
+        end(run, RUN_FAILED);
+        return;
+    }
+    if (run->copies->closing) {
+        end(run, RUN_HALTED);
+        return;
+    }
+    struct copy_call *call = &run->call;
+    call->call = (struct project_call){
+        .project_id = run->row.target_project_id, .loop = &run->copies->loop, .done = on_copied};
+    call->source_project_id = run->row.source_project_id;
+    call->source_path = buf_cstr(&run->source_path);
+    call->target_path = buf_cstr(&run->target_path);
+    call->flags = run->row.flags;
+    call->timeout_s = run->row.timeout_s;
+    projects_copy(run->copies->svc->projects, call);
+}
+
+void copy_run_start(struct copies *copies, struct copy_row *row)
+{
+    struct copy_run *run = mem_zalloc(sizeof *run);
+    run->copies = copies;
+    run->row = *row;
+    row->source_path = row->target_path = NULL;
+    uv_timer_init(&copies->loop.uv, &run->again);
+    work_submit(&copies->loop, &run->work, prepare, on_prepared);
+}
