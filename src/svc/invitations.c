@@ -434,9 +434,9 @@ static int check_address(const char *address, struct err *err)
     size_t size = strlen(address);
     bool valid = email_address_valid(address) || (size > LIMIT_EMAIL && strchr(address, '@'));
     if (!valid)
-        return err_set(err, ERR_INVALID, "invalid email address '%.300s'", address);
+        return err_set(err, ERR_INVALID, "invalid email address '%.400s'", address);
     if (utf8_utf16_len(address, size) >= ADDRESS_MAX)
-        return err_set(err, ERR_INVALID, "email address must be at most 128 characters: '%.300s'",
+        return err_set(err, ERR_INVALID, "email address must be at most 128 characters: '%.400s'",
                        address);
     return 0;
 }
@@ -581,7 +581,7 @@ void invite_addresses(struct svc *svc, struct db_session *session, struct invite
         invite->rc = err_set(&invite->err, ERR_INVALID,
                              "Specify less recipients when adding collaborators to project.");
     else if (replyto && *replyto && !email_address_valid(replyto))
-        invite->rc = err_set(&invite->err, ERR_INVALID, "invalid email address '%.300s'", replyto);
+        invite->rc = err_set(&invite->err, ERR_INVALID, "invalid email address '%.400s'", replyto);
     else
         split_addresses(invite);
     begin(svc, session, invite);
