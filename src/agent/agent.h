@@ -120,6 +120,7 @@ struct spare {
 
 struct agent {
     int epoll_fd, listen_fd, signal_fd, proc_fd;
+    uint32_t processes_max; // of commands together
     struct agent_conn conns[AGENT_CONN_MAX];
     struct exec execs[AGENT_EXEC_MAX];
     struct agent_slot *slots; // shared, one per exec
@@ -171,10 +172,10 @@ struct command_job {
     size_t size;
     char *script_path; // NULL: no script
 };
-_Noreturn void supervisor_run(struct agent_slot *slot, const struct command_job *job,
-                              const int fds[3]);
+_Noreturn void supervisor_run(struct agent *a, struct agent_slot *slot,
+                              const struct command_job *job, const int fds[3]);
 // Carries out what supervisor_give writes to the other end of job_fd, a SOCK_SEQPACKET socket.
-_Noreturn void supervisor_serve(struct agent_slot *slots, int job_fd);
+_Noreturn void supervisor_serve(struct agent *a, int job_fd);
 #define SUPERVISOR_GIVE_MAX (32u * 1024) // bytes of a payload that can be given
 bool supervisor_give(int fd, uint32_t slot, const struct command_job *job, const int fds[3]);
 _Noreturn void file_run_read(struct agent_slot *slot, const char *path, uint64_t size_max,

@@ -591,7 +591,7 @@ static void spare_make(struct agent *a)
         return;
     const pid_t pid = fork();
     if (pid == 0)
-        supervisor_serve(a->slots, ends[0]);
+        supervisor_serve(a, ends[0]);
     close(ends[0]);
     if (pid < 0)
         close(ends[1]);
@@ -608,7 +608,7 @@ static bool start_supervisor(struct agent *a, struct exec *exec, const struct co
         return true;
     const pid_t pid = fork();
     if (pid == 0)
-        supervisor_run(slot_of(a, exec), job, fds);
+        supervisor_run(a, slot_of(a, exec), job, fds);
     if (pid < 0)
         return false;
     exec->pid = pid;
@@ -648,7 +648,8 @@ bool exec_command(struct agent *a, struct agent_conn *conn, uint32_t stream, uin
     bool has_nul;
     char script_path[AGENT_SCRIPT_MAX];
     if (!frame_read_struct(payload, size, &at, &frame, sizeof frame) || frame.script > 1 ||
-        (frame.script && frame.args_count) || !check_texts(&frame, payload, size, NULL, &has_nul))
+        frame.limit_file_size > 1 || (frame.script && frame.args_count) ||
+        !check_texts(&frame, payload, size, NULL, &has_nul))
         return false;
     if (frame.script)
         name_script(a, script_path);

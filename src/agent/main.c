@@ -1,8 +1,14 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-// The agent's loop. Started as PID 1 of a sandbox:  cohub-agent --listen-fd N
+// The agent's loop. Started as PID 1 of a sandbox:
 //
-// N is a listening Unix stream socket. Every other descriptor but the standard three is closed, and
-// those are replaced by /dev/null, so that nothing of whoever started the sandbox is kept open.
+//   cohub-agent --listen-fd N [--hold-fd N] [--processes COUNT]
+//
+// (or to copy only: proto/copy.h).
+//
+// The first is a listening Unix stream socket; the second is kept open as long as the agent lives.
+// Every other descriptor but the standard three is closed, and those are replaced by /dev/null, so
+// that nothing of whoever started the sandbox is kept open. COUNT is how many processes commands
+// may have.
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -19,10 +25,14 @@
 #include <unistd.h>
 
 #include "agent/agent.h"
+#include "agent/copy.h"
 
 #define EVENTS_MAX             64
 #define SHUTDOWN_GRACE_MAX_MS  60000
 #define SHUTDOWN_TERM_GRACE_MS 5000
+#define LISTEN_FD              3
+#define HOLD_FD                4
+#define NUMBER_MAX             1000000
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__clang__)
 // Leaks cannot be looked for in the processes of a PID namespace's init; nothing is allocated
@@ -147,26 +157,28 @@ static void loop_once(struct agent *a)
     }
 }
 
-// Keeps only the socket, as the lowest descriptor behind the standard three.
-static bool take_descriptors(struct agent *a, int listen_fd)
+// Keeps only the socket and what is held (-1: nothing), as the lowest descriptors behind the
+// standard three.
+static bool take_descriptors(struct agent *a, int listen_fd, int hold_fd)
 {
     const int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (null_fd < 0)
         return false;
     for (int fd = 0; fd <= 2; fd++)
-        if (fd != listen_fd && dup2(null_fd, fd) < 0)
+        if (fd != listen_fd && fd != hold_fd && dup2(null_fd, fd) < 0)
             return false;
-    a->listen_fd = fcntl(listen_fd, F_DUPFD_CLOEXEC, 3);
-    if (a->listen_fd < 0)
+    const int listen_copy = fcntl(listen_fd, F_DUPFD_CLOEXEC, HOLD_FD + 1);
+    const int hold_copy = hold_fd < 0 ? -1 : fcntl(hold_fd, F_DUPFD_CLOEXEC, HOLD_FD + 1);
+    if (listen_copy < 0 || dup3(listen_copy, LISTEN_FD, O_CLOEXEC) < 0)
         return false;
-    const unsigned keep = (unsigned)a->listen_fd;
-    if (keep > 3)
-        close_range(3, keep - 1, 0);
-    close_range(keep + 1, ~0u, 0);
+    if (hold_fd >= 0 && (hold_copy < 0 || dup3(hold_copy, HOLD_FD, O_CLOEXEC) < 0))
+        return false;
+    a->listen_fd = LISTEN_FD;
+    close_range(hold_fd < 0 ? HOLD_FD : HOLD_FD + 1, ~0u, 0);
     return fcntl(a->listen_fd, F_SETFL, O_NONBLOCK) == 0;
 }
 
-static bool set_up(struct agent *a, int listen_fd)
+static bool set_up(struct agent *a, int listen_fd, int hold_fd)
 {
     struct rlimit files;
     if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
@@ -177,7 +189,7 @@ static bool set_up(struct agent *a, int listen_fd)
     prctl(PR_SET_DUMPABLE, 0);
     prctl(PR_SET_NAME, "cohub-agent");
     umask(022);
-    if (!take_descriptors(a, listen_fd))
+    if (!take_descriptors(a, listen_fd, hold_fd))
         return false;
     // All signals stay blocked, here and in the processes per stream: those that are sent to every
     // process of the sandbox shall not cost the results.
@@ -202,12 +214,35 @@ static bool set_up(struct agent *a, int listen_fd)
 }
 
 // -1 when it is no number.
-static int fd_argument(const char *text)
+static int number(const char *text)
 {
     char *end;
     errno = 0;
-    const long fd = strtol(text, &end, 10);
-    return errno || end == text || *end || fd < 0 || fd > 1000000 ? -1 : (int)fd;
+    const long value = strtol(text, &end, 10);
+    return errno || end == text || *end || value < 0 || value > NUMBER_MAX ? -1 : (int)value;
+}
+
+struct options {
+    int listen_fd, hold_fd, processes;
+};
+
+static bool read_options(int argc, char **argv, struct options *options)
+{
+    const struct {
+        const char *name;
+        int *value;
+    } known[] = {{"--listen-fd", &options->listen_fd},
+                 {"--hold-fd", &options->hold_fd},
+                 {"--processes", &options->processes}};
+    for (int i = 1; i < argc; i += 2) {
+        int value = -1;
+        for (size_t k = 0; i + 1 < argc && k < sizeof known / sizeof known[0]; k++)
+            if (strcmp(argv[i], known[k].name) == 0)
+                value = *known[k].value = number(argv[i + 1]);
+        if (value < 0)
+            return false;
+    }
+    return options->listen_fd >= 0 && options->processes > 0;
 }
 
 static int fail(const char *message)
@@ -220,14 +255,16 @@ static int fail(const char *message)
 int main(int argc, char **argv)
 {
     static struct agent agent;
-    const int listen_fd =
-        argc == 3 && strcmp(argv[1], "--listen-fd") == 0 ? fd_argument(argv[2]) : -1;
-    if (listen_fd < 0)
-        return fail("usage: cohub-agent --listen-fd N\n");
+    if (argc > 1 && strcmp(argv[1], "--copy") == 0)
+        return copy_main(argc, argv);
+    struct options options = {-1, -1, AGENT_PROCESSES_MAX};
+    if (!read_options(argc, argv, &options))
+        return fail("usage: cohub-agent --listen-fd N [--hold-fd N] [--processes COUNT]\n");
     // It signals all processes it can: that must be those of its own sandbox only.
     if (getpid() != 1)
         return fail("cohub-agent: must be the first process of a PID namespace\n");
-    if (!set_up(&agent, listen_fd))
+    agent.processes_max = (uint32_t)options.processes;
+    if (!set_up(&agent, options.listen_fd, options.hold_fd))
         return fail("cohub-agent: cannot set up\n");
     for (;;)
         loop_once(&agent);

@@ -20,12 +20,13 @@
 
 #include "agent/agent.h"
 
-#define JOB_FD 3 // where commands come from
+#define JOB_FD        3 // where commands come from
+#define OOM_SCORE_ADJ "700"
 
 struct command {
     char *directory;
     char **argv;
-    uint32_t cpu_seconds;
+    struct frame_exec frame;
 };
 
 // The file belongs to the reply: the agent removes it.
@@ -97,15 +98,25 @@ static int prepare_script(const struct command_job *job, struct command *command
     return error;
 }
 
-// Counted by the kernel for this sandbox's user namespace alone. The agent and its supervisors have
-// no such limit, so that commands can still be started, and the bomb's tree ended.
-static void limit_processes(void)
+// How many processes commands may have. Counted by the kernel for this sandbox's user namespace
+// alone. The agent and its supervisors have no such limit, so that commands can still be started,
+// and the bomb's tree ended.
+static rlim_t processes_max = AGENT_PROCESSES_MAX;
+
+static void limit(int resource, rlim_t value)
 {
-    struct rlimit processes;
-    if (getrlimit(RLIMIT_NPROC, &processes) < 0 || processes.rlim_max < AGENT_PROCESSES_MAX)
+    struct rlimit now;
+    if (getrlimit(resource, &now) < 0 || now.rlim_max < value)
         return;
-    processes.rlim_cur = processes.rlim_max = AGENT_PROCESSES_MAX;
-    setrlimit(RLIMIT_NPROC, &processes);
+    now.rlim_cur = now.rlim_max = value;
+    setrlimit(resource, &now);
+}
+
+// Writing beyond the limit fails, as on a full disk; the signal for that would end the command.
+static void limit_files(uint64_t size_max)
+{
+    limit(RLIMIT_FSIZE, size_max);
+    signal(SIGXFSZ, SIG_IGN);
 }
 
 // Between vfork and exec: shares all memory with the supervisor, which waits meanwhile.
@@ -114,11 +125,11 @@ static _Noreturn void become_command(const struct command *command, volatile int
     sigset_t none;
     setsid();
     if (chdir(command->directory) == 0) {
-        limit_processes();
-        if (command->cpu_seconds) {
-            const struct rlimit cpu = {command->cpu_seconds, command->cpu_seconds};
-            setrlimit(RLIMIT_CPU, &cpu);
-        }
+        limit(RLIMIT_NPROC, processes_max);
+        if (command->frame.cpu_seconds)
+            limit(RLIMIT_CPU, command->frame.cpu_seconds);
+        if (command->frame.limit_file_size)
+            limit_files(command->frame.file_size_max);
         sigemptyset(&none);
         sigprocmask(SIG_SETMASK, &none, NULL);
         execvp(command->argv[0], command->argv);
@@ -155,10 +166,9 @@ static int run_command(const struct command *command, int *ret_status)
 
 static int run_job(const struct command_job *job, int *ret_status)
 {
-    struct frame_exec frame;
-    memcpy(&frame, job->payload, sizeof frame);
-    struct command command = {.cpu_seconds = frame.cpu_seconds};
-    int error = prepare_argv(job, frame.args_count, &command);
+    struct command command;
+    memcpy(&command.frame, job->payload, sizeof command.frame);
+    int error = prepare_argv(job, command.frame.args_count, &command);
     if (error)
         return error;
     char **texts = command.argv - 1;
@@ -166,7 +176,7 @@ static int run_job(const struct command_job *job, int *ret_status)
         error = prepare_script(job, &command);
     if (!error)
         error = run_command(&command, ret_status);
-    munmap(texts, texts_size(frame.args_count));
+    munmap(texts, texts_size(command.frame.args_count));
     return error;
 }
 
@@ -188,14 +198,31 @@ static void tell(struct agent_slot *slot, int error, int status, bool reusable)
     close_range(0, 2, 0);
 }
 
-_Noreturn void supervisor_run(struct agent_slot *slot, const struct command_job *job,
-                              const int fds[3])
+// When memory runs out, commands go before the agent: they inherit this. The file belongs to root
+// unless the process may be traced, so it may for that long; there is nothing in it yet that the
+// other processes of its user should not know.
+static void yield_memory(void)
+{
+    prctl(PR_SET_DUMPABLE, 1);
+    const int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        const ssize_t written = write(fd, OOM_SCORE_ADJ, sizeof OOM_SCORE_ADJ - 1);
+        (void)written;
+        close(fd);
+    }
+    prctl(PR_SET_DUMPABLE, 0);
+}
+
+_Noreturn void supervisor_run(struct agent *a, struct agent_slot *slot,
+                              const struct command_job *job, const int fds[3])
 {
     int status = 0;
     for (int i = 0; i < 3; i++)
         dup2(fds[i], i);
     close_range(3, ~0u, 0);
     prctl(PR_SET_CHILD_SUBREAPER, 1);
+    processes_max = a->processes_max;
+    yield_memory();
     const int error = run_job(job, &status);
     tell(slot, error, status, false);
     _exit(0);
@@ -248,7 +275,7 @@ static bool receive_job(struct given_job *ret_given, uint8_t *payload, size_t pa
            (size_t)got == sizeof *ret_given + ret_given->size;
 }
 
-_Noreturn void supervisor_serve(struct agent_slot *slots, int job_fd)
+_Noreturn void supervisor_serve(struct agent *a, int job_fd)
 {
     static uint8_t payload[SUPERVISOR_GIVE_MAX + 1];
     struct given_job given;
@@ -258,13 +285,15 @@ _Noreturn void supervisor_serve(struct agent_slot *slots, int job_fd)
     close_range(JOB_FD + 1, ~0u, 0);
     fcntl(JOB_FD, F_SETFD, FD_CLOEXEC);
     prctl(PR_SET_CHILD_SUBREAPER, 1);
+    processes_max = a->processes_max;
+    yield_memory();
     while (reusable && receive_job(&given, payload, SUPERVISOR_GIVE_MAX)) {
         const struct command_job job = {payload, given.size,
                                         given.script_path[0] ? given.script_path : NULL};
         int status = 0;
         const int error = run_job(&job, &status);
         reusable = nothing_left();
-        tell(&slots[given.slot], error, status, reusable);
+        tell(&a->slots[given.slot], error, status, reusable);
     }
     _exit(0);
 }

@@ -46,6 +46,9 @@ struct frame_exec {
     uint32_t cpu_seconds; // RLIMIT_CPU of the command, 0: none
     uint32_t script;      // 1: the command is text for bash, put into a temporary file
     uint32_t args_count;
+    uint32_t limit_file_size; // 1: no file may grow beyond file_size_max
+    uint32_t reserved;
+    uint64_t file_size_max; // bytes
 };
 
 // FRAME_FILE: this, then one text: the absolute path. A read sends the content as FRAME_STDOUT.

@@ -133,6 +133,11 @@ static void slot_release(struct agent_conn *conn, struct slot *slot)
     }
 }
 
+size_t agent_conn_streams(const struct agent_conn *conn)
+{
+    return conn->slots_count;
+}
+
 // ---- Out ----
 
 static ssize_t send_some(int socket_fd, const void *bytes, size_t size, int fd)

@@ -152,7 +152,9 @@ static int send_exec(struct job *job, struct agent_conn *conn, struct err *err)
     struct frame_exec fixed = {.timeout_ms = exec->timeout_ms,
                                .cpu_seconds = exec->cpu_seconds,
                                .script = exec->script,
-                               .args_count = (uint32_t)args_count};
+                               .args_count = (uint32_t)args_count,
+                               .limit_file_size = exec->limit_file_size,
+                               .file_size_max = exec->file_size_max};
     buf_append(out, &fixed, sizeof fixed);
     append_text(out, exec->path);
     append_text(out, exec->command);

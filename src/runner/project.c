@@ -407,6 +407,25 @@ void project_add_job(struct project *project, struct job *job)
         enter(project, PHASE_PROBING, greeting_wait_ms(project));
 }
 
+bool project_in_use(const struct project *project)
+{
+    return !TAILQ_EMPTY(&project->waiting) || (project->conn && agent_conn_streams(project->conn));
+}
+
+// What it does from now on is not seen but through the runner, until somebody asks for it.
+void project_disconnect(struct project *project)
+{
+    if (project->phase != PHASE_RUNNING)
+        return;
+    project->dropping = true;
+    agent_conn_close(TAKE_PTR(project->conn));
+    project->dropping = false;
+    enter(project, PHASE_NEW, 0);
+    project->wanted = !TAILQ_EMPTY(&project->waiting);
+    if (project->wanted || !TAILQ_EMPTY(&project->stops))
+        project_find(project);
+}
+
 // ---- Its end ----
 
 // All is over: what waits for that is answered, what waits for the next start brings it about.
@@ -571,6 +590,10 @@ static void on_lost(struct agent_stream *stream)
     struct err err;
     if (job->project->projects->closing)
         err_set(&err, ERR_UNAVAILABLE, "the server is shutting down");
+    else if (job->project->dropping)
+        err_set(&err, ERR_UNAVAILABLE,
+                "the connection to the project was dropped while the %s was running",
+                job->kind == JOB_EXEC ? "command" : "operation");
     else
         err_set(&err, ERR_UNAVAILABLE, "the project stopped while the %s was running",
                 job->kind == JOB_EXEC ? "command" : "operation");
@@ -602,6 +625,8 @@ static struct project *find_asker(const struct projects *projects, uint64_t seq)
 static void on_reply(void *owner, const struct uuid *id, uint64_t seq, int sys_errno,
                      const char *text)
 {
+    if (copies_answered(owner, seq, sys_errno, text))
+        return;
     struct project *project = id ? project_get(owner, id) : find_asker(owner, seq);
     if (!project || !seq || project->seq != seq)
         return;
@@ -633,7 +658,7 @@ static void on_exited(void *owner, const struct uuid *id, int wait_status, const
     } else if (project->phase == PHASE_FAILING) {
         remember_end(project, wait_status, text);
         start_failed(project);
-    } else if (project->phase == PHASE_REAPING) {
+    } else if (project->phase == PHASE_REAPING || project->phase == PHASE_NEW) {
         project_settle(project);
     } else if (project->phase == PHASE_KILLING) {
         check_killed(project);
@@ -657,10 +682,16 @@ static void on_down(void *owner)
     size_t position = 0;
     for (void *value; map_next(&projects->by_id, &position, &value);)
         runner_down(value);
+    copies_down(projects);
+}
+
+static void on_copied(void *owner, uint64_t seq, int wait_status, const char *text)
+{
+    copies_ended(owner, seq, wait_status, text);
 }
 
 const struct runner_link_ops project_runner_ops = {
-    .reply = on_reply, .exited = on_exited, .down = on_down};
+    .reply = on_reply, .exited = on_exited, .copied = on_copied, .down = on_down};
 
 void project_runner_up(struct project *project)
 {

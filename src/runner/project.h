@@ -25,7 +25,7 @@
 #include "runner/runner_link.h"
 
 enum project_phase {
-    PHASE_NEW,
+    PHASE_NEW,       // nothing is known; or it runs, but the connection was dropped
     PHASE_PROBING,   // looking for a running agent
     PHASE_LOADING,   // a worker finds out what to start it with
     PHASE_LAUNCHING, // the runner is to start the sandbox
@@ -48,6 +48,7 @@ struct project {
     bool owned;              // the runner will tell when the sandbox is gone
     bool ended;              // while GREETING: the runner has told its end
     bool counted;            // in projects.running
+    bool dropping;           // the connection is being dropped
     unsigned launches;
     uint64_t seq; // of what the runner was asked and has not answered, or 0
     struct agent_conn *conn;
@@ -67,6 +68,8 @@ struct adoption {
     struct uuid ids[];
 };
 
+TAILQ_HEAD(copy_queue, copy_call);
+
 struct projects {
     struct projects_config config;
     struct loop loop;
@@ -79,11 +82,20 @@ struct projects {
     struct map by_id;
     struct agent_io io;
     struct runner_link runner;
+    struct copy_queue copies; // not ended
     struct job_pool jobs;
     struct adoption *adoptions, **adoptions_last;
     unsigned adopting; // probes under way
     uv_idle_t adopt_idle;
 };
+
+// copy_call.c: the copies. False when a reply is not to one of theirs.
+bool copies_answered(struct projects *projects, uint64_t seq, int sys_errno, const char *text);
+void copies_ended(struct projects *projects, uint64_t seq, int wait_status, const char *text);
+// The runner ended, and took what it was doing with it; it was replaced; the thread ends.
+void copies_down(struct projects *projects);
+void copies_up(struct projects *projects);
+void copies_drop(struct projects *projects);
 
 extern const struct agent_conn_ops project_conn_ops;
 extern const struct runner_link_ops project_runner_ops;
@@ -93,6 +105,9 @@ struct project *project_new(struct projects *projects, const struct uuid *id);
 void project_find(struct project *project);
 // A call came; from here on the project answers it.
 void project_add_job(struct project *project, struct job *job);
+// True if a call waits for the project or is under way in it.
+bool project_in_use(const struct project *project);
+void project_disconnect(struct project *project);
 // The runner was replaced: repeats what its predecessor was asked.
 void project_runner_up(struct project *project);
 // The thread ends: fails all calls and frees the project, or leaves that to the worker that is at

@@ -74,6 +74,32 @@ static void on_stop(struct loop_message *message)
     take_call(message, JOB_STOP);
 }
 
+static struct project *project_of(const struct project_call *call)
+{
+    return map_get(&call->projects->by_id, call->project_id.text, UUID_LEN);
+}
+
+static void on_stop_unused(struct loop_message *message)
+{
+    struct project_call *call = CONTAINER(message, struct project_call, message);
+    struct idle_call *idle = CONTAINER(call, struct idle_call, call);
+    const struct project *project = project_of(call);
+    idle->in_use = project && project_in_use(project);
+    if (idle->in_use)
+        project_call_answer(call);
+    else
+        take_call(message, JOB_STOP);
+}
+
+static void on_disconnect(struct loop_message *message)
+{
+    struct project_call *call = CONTAINER(message, struct project_call, message);
+    struct project *project = project_of(call);
+    if (project)
+        project_disconnect(project);
+    project_call_answer(call);
+}
+
 static void on_exec(struct loop_message *message)
 {
     take_call(message, JOB_EXEC);
@@ -101,6 +127,17 @@ void projects_start(struct projects *projects, struct project_call *call, uint32
 void projects_stop(struct projects *projects, struct project_call *call)
 {
     submit(projects, call, 0, on_stop);
+}
+
+void projects_stop_unused(struct projects *projects, struct idle_call *idle)
+{
+    idle->in_use = false;
+    submit(projects, &idle->call, 0, on_stop_unused);
+}
+
+void projects_disconnect(struct projects *projects, struct project_call *call)
+{
+    submit(projects, call, 0, on_disconnect);
 }
 
 void projects_exec(struct projects *projects, struct exec_call *call)
@@ -146,13 +183,14 @@ void projects_file(struct projects *projects, struct file_call *call)
 static void adopt_one(struct projects *projects, const struct uuid *id)
 {
     struct project *project = map_get(&projects->by_id, id->text, UUID_LEN);
-    if (project) {
+    if (project && project->phase != PHASE_NEW) {
         // A call came first and is finding out; the stored state is what others know so far.
         if (project->phase == PHASE_PROBING && project->told == PROJECT_OPENED)
             project->told = PROJECT_RUNNING;
         return;
     }
-    project = project_new(projects, id);
+    if (!project)
+        project = project_new(projects, id);
     project->told = PROJECT_RUNNING;
     project->adopting = true;
     projects->adopting++;
@@ -256,6 +294,7 @@ static void on_replaced(struct loop_message *message)
     size_t position = 0;
     for (void *value; map_next(&projects->by_id, &position, &value);)
         project_runner_up(value);
+    copies_up(projects);
 }
 
 void projects_runner_replaced(struct projects *projects, int runner_fd)
@@ -284,6 +323,7 @@ int projects_open(const struct projects_config *config, struct projects **ret_pr
     auto_free struct projects *projects = mem_zalloc(sizeof *projects);
     projects->config = *config;
     projects->adoptions_last = &projects->adoptions;
+    TAILQ_INIT(&projects->copies);
     int rc = loop_init(&projects->loop, err);
     if (rc)
         return rc;
@@ -318,6 +358,7 @@ static void shut(struct projects *projects)
     size_t position = 0;
     for (void *value; map_next(&projects->by_id, &position, &value);)
         project_drop(value);
+    copies_drop(projects);
     runner_link_dispose(&projects->runner);
 }
 

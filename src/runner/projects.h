@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "base/buf.h"
 #include "base/err.h"
@@ -83,6 +84,16 @@ struct project_call {
 void projects_start(struct projects *projects, struct project_call *call, uint32_t wait_ms);
 // SIGTERM, 5 s later SIGKILL, then the sandbox is gone. Nothing happens if it does not run.
 void projects_stop(struct projects *projects, struct project_call *call);
+// Stops it only if nobody uses it: no call waits for it or is under way in it.
+struct idle_call {
+    struct project_call call;
+    bool in_use; // out: then nothing was done
+};
+void projects_stop_unused(struct projects *projects, struct idle_call *idle);
+// Drops the connection to its agent. Calls under way fail with ERR_UNAVAILABLE, while their commands
+// go on as the project does; the next call connects again. Nothing happens if there is no
+// connection.
+void projects_disconnect(struct projects *projects, struct project_call *call);
 
 struct exec_call {
     struct project_call call;
@@ -150,7 +161,9 @@ struct usage_call {
 void projects_usage(struct projects *projects, struct usage_call *usage);
 
 // rsync from one home into another, in a sandbox that sees only these two (api-v1 5.3).
-// call.project_id is the target; neither project needs to run, nor is started.
+// call.project_id is the target; neither project needs to run, nor is started. A slash at the end
+// of target_path makes it a folder. ERR_UNAVAILABLE when the runner ended meanwhile: it may be done
+// again.
 struct copy_call {
     struct project_call call;
     // in
@@ -159,14 +172,17 @@ struct copy_call {
     unsigned flags;                        // runner_copy_flags
     uint32_t timeout_s;                    // without any transfer; 0: none
     uint64_t file_size_max;                // of a file that is written; 0: no limit
+    uint64_t room; // by which the target may grow, bytes; UINT64_MAX: no limit
     // out, if rc is 0
-    int status;                 // wait status of rsync
-    char text[RUNNER_TEXT_MAX]; // the end of what it said
+    int status;                  // wait status; of the exits, proto/copy.h
+    char text[RUNNER_TEXT_MAX];  // the beginning of what rsync said
+    uint64_t seq;                // projects': of the runner's request, 0 before it is sent
+    TAILQ_ENTRY(copy_call) link; // projects'
 };
 void projects_copy(struct projects *projects, struct copy_call *copy);
 
 // Projects whose stored state says that they run: finds out which do, and tells `changed` about
-// those that do not (any thread).
+// those that do not (any thread). Those that are connected to are known to run.
 void projects_adopt(struct projects *projects, const struct uuid *project_ids, size_t count);
 // How many run now (any thread).
 size_t projects_running(const struct projects *projects);

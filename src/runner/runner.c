@@ -20,12 +20,17 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "runner/cgroup.h"
+#include "runner/copy.h"
 #include "runner/etc.h"
+#include "runner/network.h"
 #include "runner/sandbox.h"
+#include "runner/spare.h"
 
 #define LOCK_TRIES   100 // of 2 ms: the lock is held only while a sandbox is being started
 #define RUN_PATH_MAX 80
@@ -36,6 +41,7 @@
 #define SMALL_FILE     4096
 // How much later than bubblewrap its first process may have been started, in clock ticks.
 #define INIT_DELAY_MAX 1000
+#define SWEEP_PAUSE_MS 10000
 
 struct child {
     pid_t pid;
@@ -45,8 +51,14 @@ struct child {
 struct runner {
     int channel_fd, signal_fd;
     struct sandbox_host host;
+    struct cgroups cgroups;
+    struct network_host network;
+    struct spares spares;
+    uint32_t missing;  // runner_missing
+    uint64_t sweep_ms; // when to look again for groups of sandboxes that are gone; 0: not needed
     struct child *children;
     size_t children_count, children_capacity;
+    struct copy_jobs copies;
 };
 
 // What /proc says of a process.
@@ -86,7 +98,7 @@ static void remove_run_file(const struct uuid *project_id, const char *name)
 
 static void remove_run_files(const struct uuid *project_id)
 {
-    static const char *const names[] = {"agent.sock", "pid", "info", "log"};
+    static const char *const names[] = {"agent.sock", "pid", "info", "log", "network"};
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
         remove_run_file(project_id, names[i]);
 }
@@ -316,11 +328,28 @@ static int run_files_open(const struct uuid *project_id, struct run_files *ret_f
     return 0;
 }
 
+// The pipes of the project's network, if it is to have one and the host can give it.
+static int network_prepare(const struct runner *r, const struct runner_request *request,
+                           const struct uuid *project_id, struct network *ret_network,
+                           bool *ret_wanted, struct err *err)
+{
+    *ret_wanted = request->flags && !(r->missing & RUNNER_NO_NETWORK);
+    if (!*ret_wanted)
+        return 0;
+    auto_fd int log_fd = open_run_file(project_id, "network", O_WRONLY | O_TRUNC | O_APPEND);
+    if (log_fd < 0)
+        return err_set_errno(err, ERR_INTERNAL, errno, "cannot write to the project's run folder");
+    return network_open(TAKE_FD(log_fd), ret_network, err);
+}
+
 static int start_locked(struct runner *r, const struct runner_request *request,
                         const struct uuid *project_id, struct err *err)
 {
     auto_fd int listen_fd = -1;
     CLEANUP(run_files_dispose) struct run_files files = {-1, -1, -1};
+    CLEANUP(network_dispose) struct network network = NETWORK_NONE;
+    CLEANUP(sandbox_start_dispose) struct sandbox_start start = SANDBOX_START_NONE;
+    bool with_network;
     pid_t pid;
     int rc = run_files_open(project_id, &files, err);
     if (rc < 0)
@@ -328,15 +357,22 @@ static int start_locked(struct runner *r, const struct runner_request *request,
     rc = listen_for_agent(project_id, &listen_fd);
     if (rc < 0)
         return err_set_errno(err, ERR_INTERNAL, -rc, "cannot make the agent's socket");
+    rc = network_prepare(r, request, project_id, &network, &with_network, err);
+    if (rc < 0)
+        return rc;
     const struct sandbox_spec spec = {.project_id = *project_id,
                                       .image = request->image[0] ? request->image : NULL,
-                                      .network = request->flags,
+                                      .network = with_network ? &network.sandbox : NULL,
                                       .env = request->data,
                                       .env_size = request->data_size,
+                                      .processes = request->limits.processes,
                                       .listen_fd = listen_fd,
                                       .info_fd = files.info_fd,
                                       .log_fd = files.log_fd};
-    rc = sandbox_start(&r->host, &spec, &pid, err);
+    rc = sandbox_prepare(&r->host, &spec, &start, err);
+    if (rc == 0)
+        rc = spares_start(&r->spares, &start, &request->limits, with_network ? network.fds : NULL,
+                          &pid, err);
     if (rc < 0)
         return rc;
     remember_child(r, pid, project_id);
@@ -405,7 +441,10 @@ static bool send_message(struct runner *r, const struct runner_message *message)
 static bool reply(struct runner *r, const struct runner_request *request, int error,
                   const char *text, const char *detail)
 {
-    struct runner_message message = {.type = RUNNER_REPLY, .value = error, .seq = request->seq};
+    struct runner_message message = {.type = RUNNER_REPLY,
+                                     .value = error,
+                                     .seq = request->seq,
+                                     .usage = {.missing = r->missing}};
     memcpy(message.uuid, request->uuid, UUID_LEN);
     snprintf(message.text, sizeof message.text, "%s%s%s", text, *detail ? ": " : "", detail);
     return send_message(r, &message);
@@ -421,6 +460,53 @@ static bool handle_start(struct runner *r, const struct runner_request *request,
     return reply(r, request, err.sys_errno ? err.sys_errno : EIO, err.message, err.detail);
 }
 
+static bool handle_copy(struct runner *r, const struct runner_request *request)
+{
+    struct err err = {0};
+    if (copy_job_start(&r->copies, &r->host, request, &err) == 0)
+        return reply(r, request, 0, "", "");
+    return reply(r, request, err.sys_errno ? err.sys_errno : EIO, err.message, err.detail);
+}
+
+// ---- Limits and use of a sandbox that runs. ----
+
+// Its group is where its first process is. False: there is no such group, as the host has no
+// groups, or another runner made it elsewhere.
+static bool group_of(const struct runner *r, pid_t init, char ret_group[CGROUP_NAME_MAX])
+{
+    char path[32], text[SMALL_FILE];
+    snprintf(path, sizeof path, "/proc/%d/cgroup", (int)init);
+    return read_small(path, text) && cgroup_of(&r->cgroups, text, ret_group);
+}
+
+static bool handle_limit(struct runner *r, const struct runner_request *request,
+                         const struct uuid *project_id)
+{
+    struct err err = {0};
+    char group[CGROUP_NAME_MAX];
+    pid_t init;
+    if (!find_init(project_id, &init))
+        return reply(r, request, ESRCH, "the project does not run", "");
+    if (group_of(r, init, group) && cgroup_limit(&r->cgroups, group, &request->limits, &err) < 0)
+        return reply(r, request, err.sys_errno ? err.sys_errno : EIO, err.message, err.detail);
+    return reply(r, request, 0, "", "");
+}
+
+static bool handle_usage(struct runner *r, const struct runner_request *request,
+                         const struct uuid *project_id)
+{
+    struct runner_message message = {.type = RUNNER_REPLY, .seq = request->seq};
+    char group[CGROUP_NAME_MAX];
+    pid_t init;
+    if (!find_init(project_id, &init))
+        return reply(r, request, ESRCH, "the project does not run", "");
+    if (group_of(r, init, group))
+        cgroup_usage(&r->cgroups, group, &message.usage);
+    message.usage.missing = r->missing;
+    memcpy(message.uuid, request->uuid, UUID_LEN);
+    return send_message(r, &message);
+}
+
 static bool request_valid(const struct runner_request *request, size_t size,
                           struct uuid *ret_project_id)
 {
@@ -433,7 +519,8 @@ static bool request_valid(const struct runner_request *request, size_t size,
     // Folders have lower-case names.
     return memcmp(request->uuid, ret_project_id->text, UUID_LEN) == 0 &&
            (!request->image[0] || sandbox_image_valid(request->image)) &&
-           sandbox_env_valid(request->data, request->data_size);
+           (request->type == RUNNER_COPY ? copy_request_valid(request)
+                                         : sandbox_env_valid(request->data, request->data_size));
 }
 
 static bool handle_request(struct runner *r, const struct runner_request *request, size_t size)
@@ -446,6 +533,12 @@ static bool handle_request(struct runner *r, const struct runner_request *reques
     }
     if (request->type == RUNNER_START)
         return handle_start(r, request, &project_id);
+    if (request->type == RUNNER_COPY)
+        return handle_copy(r, request);
+    if (request->type == RUNNER_LIMIT)
+        return handle_limit(r, request, &project_id);
+    if (request->type == RUNNER_USAGE)
+        return handle_usage(r, request, &project_id);
     if (request->type != RUNNER_KILL)
         return reply(r, request, EINVAL, "unknown request", "");
     const int rc = kill_sandbox(r, &project_id);
@@ -464,6 +557,26 @@ static bool read_request(struct runner *r)
     const bool alive = handle_request(r, &request, (size_t)size);
     explicit_bzero(request.data, sizeof request.data);
     return alive;
+}
+
+// ---- Groups that are left. ----
+
+static uint64_t now_ms(void)
+{
+    return clock_monotonic_us() / 1000;
+}
+
+static void sweep_later(struct runner *r)
+{
+    r->sweep_ms = r->sweep_ms ? r->sweep_ms : now_ms() + SWEEP_PAUSE_MS;
+}
+
+// Of sandboxes that another runner started nobody tells the end.
+static void sweep(struct runner *r)
+{
+    r->sweep_ms = 0;
+    if (cgroups_sweep(&r->cgroups) > r->children_count + r->spares.count)
+        sweep_later(r);
 }
 
 // ---- Children that ended. ----
@@ -493,13 +606,36 @@ static void clean_up(const struct uuid *project_id, pid_t pid)
     remove_run_files(project_id);
 }
 
+// The process of its network may outlast a sandbox by a moment.
+static void remove_group(struct runner *r, pid_t pid)
+{
+    char group[CGROUP_NAME_MAX];
+    spare_group(pid, group);
+    if (!cgroup_remove(&r->cgroups, group))
+        sweep_later(r);
+}
+
+// As `usage` knows of its group: memory ran out, and the agent was among what was killed for it.
+static bool died_of_memory(const struct runner_usage *usage, int status)
+{
+    return usage->oom_kills && (WIFSIGNALED(status) ? WTERMSIG(status) == SIGKILL
+                                                    : WEXITSTATUS(status) == 128 + SIGKILL);
+}
+
 static bool child_ended(struct runner *r, const struct child *child, int status)
 {
     struct runner_message message = {.type = RUNNER_EXITED, .value = status};
+    char group[CGROUP_NAME_MAX];
+    spare_group(child->pid, group);
+    cgroup_usage(&r->cgroups, group, &message.usage);
+    message.usage.missing = r->missing;
     memcpy(message.uuid, child->project_id.text, UUID_LEN);
-    if (status != 0)
+    if (died_of_memory(&message.usage, status))
+        snprintf(message.text, sizeof message.text, "%s", RUNNER_OUT_OF_MEMORY);
+    else if (status != 0)
         read_log(&child->project_id, message.text, sizeof message.text);
     clean_up(&child->project_id, child->pid);
+    remove_group(r, child->pid);
     return send_message(r, &message);
 }
 
@@ -518,6 +654,7 @@ static bool forget_child(struct runner *r, pid_t pid, struct child *ret_child)
 static bool reap(struct runner *r)
 {
     struct signalfd_siginfo info;
+    struct runner_message message;
     struct child child;
     int status;
     pid_t pid;
@@ -527,6 +664,10 @@ static bool reap(struct runner *r)
     while (alive && (pid = waitpid(-1, &status, WNOHANG)) > 0)
         if (forget_child(r, pid, &child))
             alive = child_ended(r, &child, status);
+        else if (copy_job_ended(&r->copies, pid, status, &message))
+            alive = send_message(r, &message);
+        else
+            spares_forget(&r->spares, pid);
     return alive;
 }
 
@@ -573,22 +714,73 @@ static int set_up(const struct runner_config *config, struct runner *r, struct e
     if (r->signal_fd < 0 || fcntl(r->channel_fd, F_SETFD, FD_CLOEXEC) < 0)
         return err_set_errno(err, ERR_INTERNAL, errno, "cannot set up the runner");
     prctl(PR_SET_NAME, "cohub-runner");
+    prctl(PR_SET_CHILD_SUBREAPER, 1); // of the processes of networks (network.h)
     return sandbox_host_open(&host, &r->host, err);
+}
+
+// What there is time for when nothing is asked: false, nothing more.
+static bool do_idle_work(struct runner *r)
+{
+    if (spares_wanted(&r->spares)) {
+        spares_add(&r->spares);
+        return true;
+    }
+    if (r->sweep_ms && now_ms() >= r->sweep_ms)
+        sweep(r);
+    return false;
+}
+
+static int wait_ms(const struct runner *r)
+{
+    const uint64_t now = now_ms();
+    if (!r->sweep_ms)
+        return -1;
+    return r->sweep_ms > now ? (int)(r->sweep_ms - now) : 0;
 }
 
 static void serve(struct runner *r)
 {
     struct pollfd fds[] = {{.fd = r->channel_fd, .events = POLLIN},
                            {.fd = r->signal_fd, .events = POLLIN}};
-    bool alive = true;
+    bool alive = true, idle = false;
     while (alive) {
-        if (poll(fds, ARRAY_LEN(fds), -1) < 0)
+        const int ready = poll(fds, ARRAY_LEN(fds), idle ? wait_ms(r) : 0);
+        if (ready < 0)
             continue;
-        if (fds[1].revents)
+        idle = ready == 0 && !do_idle_work(r);
+        if (ready && fds[1].revents)
             alive = reap(r);
-        if (alive && fds[0].revents)
+        if (ready && alive && fds[0].revents)
             alive = read_request(r);
     }
+}
+
+// A group's name for the data folder, wherever it is mounted.
+static void name_folder(char *out, size_t size)
+{
+    struct stat info;
+    if (stat(".", &info) < 0)
+        abort(); // it is the working directory
+    snprintf(out, size, "%llx-%llx", (unsigned long long)info.st_dev,
+             (unsigned long long)info.st_ino);
+}
+
+// What limits there can be. What is missing is no reason not to serve.
+static void find_limits(struct runner *r)
+{
+    char folder[40];
+    struct err err = {0};
+    name_folder(folder, sizeof folder);
+    const struct cgroups_config config = {.folder = folder,
+                                          .uid = r->host.root ? r->host.uid : 0,
+                                          .mountinfo = "/proc/self/mountinfo",
+                                          .self = "/proc/self/cgroup"};
+    cgroups_open(&config, &r->cgroups);
+    r->missing = r->cgroups.missing;
+    if (network_host_open(&r->host, &r->network, &err) < 0)
+        r->missing |= RUNNER_NO_NETWORK;
+    r->spares = (struct spares){.host = &r->host, .cgroups = &r->cgroups, .network = &r->network};
+    sweep(r);
 }
 
 int runner_main(const struct runner_config *config)
@@ -598,12 +790,16 @@ int runner_main(const struct runner_config *config)
     const int rc = set_up(config, &r, &err);
     if (rc == 0) {
         remove_old_copies();
+        find_limits(&r);
         serve(&r);
     } else {
         log_err(LOG_ERROR, "runner", &err);
     }
+    spares_dispose(&r.spares);
+    cgroups_close(&r.cgroups);
     sandbox_host_close(&r.host);
     fd_close(&r.signal_fd);
+    copy_jobs_dispose(&r.copies);
     free(r.children);
     return rc;
 }

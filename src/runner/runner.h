@@ -28,10 +28,12 @@
 
 #include "base/macros.h"
 #include "base/uuid.h"
+#include "proto/copy.h"
 
-#define RUNNER_IMAGE_MAX 64          // characters of an image's name
-#define RUNNER_DATA_MAX  (32 * 1024) // bytes of a project's environment, each entry with its NUL
-#define RUNNER_TEXT_MAX  512
+#define RUNNER_IMAGE_MAX     64          // characters of an image's name
+#define RUNNER_DATA_MAX      (32 * 1024) // bytes of a project's environment, each entry with its NUL
+#define RUNNER_TEXT_MAX      512
+#define RUNNER_OUT_OF_MEMORY "out of memory" // that was all that was wrong
 
 enum runner_request_type {
     RUNNER_START = 1, // run the project's sandbox; answered as soon as the agent's socket can be
@@ -52,16 +54,17 @@ struct runner_limits {
 };
 
 enum runner_copy_flags {
-    RUNNER_COPY_OVERWRITE_NEWER = 1,
-    RUNNER_COPY_DELETE_MISSING = 2,
-    RUNNER_COPY_BACKUP = 4,
-    RUNNER_COPY_EXCLUDE_HISTORY = 8,
+    RUNNER_COPY_OVERWRITE_NEWER = COPY_OVERWRITE_NEWER,
+    RUNNER_COPY_DELETE_MISSING = COPY_DELETE_MISSING,
+    RUNNER_COPY_BACKUP = COPY_BACKUP,
+    RUNNER_COPY_EXCLUDE_HISTORY = COPY_EXCLUDE_HISTORY,
 };
 
 struct runner_request {
     uint32_t type;
-    uint32_t flags; // START: 1: with a network; COPY: runner_copy_flags
-    uint64_t seq;   // chosen by the asker, comes back in the reply
+    uint32_t
+        flags;    // START: 1: with the internet, but nothing of the host's; COPY: runner_copy_flags
+    uint64_t seq; // chosen by the asker, comes back in the reply
     char uuid[UUID_LEN + 1];
     char source[UUID_LEN + 1]; // COPY: the source's project
     char image[RUNNER_IMAGE_MAX +
@@ -69,9 +72,10 @@ struct runner_request {
     struct runner_limits limits; // START, LIMIT
     uint32_t timeout_s;          // COPY: without any transfer; 0: none
     uint64_t file_size_max;      // COPY: of a file that is written; 0: no limit
+    uint64_t room;               // COPY: by which the target may grow, bytes; UINT64_MAX: no limit
     uint32_t data_size;          // bytes used of data
     char data[RUNNER_DATA_MAX]; // START: "NAME=value\0NAME=value\0"; COPY: source path, NUL, target
-                                // path, NUL, both relative to the homes
+                                // path, NUL, both relative to the homes, without ".."
 };
 // A request is sent without the unused end of data.
 #define RUNNER_REQUEST_SIZE(data_size) (offsetof(struct runner_request, data) + (data_size))
@@ -79,7 +83,7 @@ struct runner_request {
 enum runner_message_type {
     RUNNER_REPLY = 1,
     RUNNER_EXITED, // a sandbox that this runner started has ended
-    RUNNER_COPIED, // the rsync of a COPY has ended
+    RUNNER_COPIED, // a COPY has ended; the exit status is as proto/copy.h has it
 };
 
 // Limits that the host cannot enforce.
@@ -104,8 +108,9 @@ struct runner_message {
     uint64_t seq;  // reply, COPIED: of the request
     char uuid[UUID_LEN + 1];
     struct runner_usage usage;  // reply to USAGE, LIMIT and START; EXITED: as far as it is known
-    char text[RUNNER_TEXT_MAX]; // reply: why it failed; EXITED: what bubblewrap said, if it failed;
-                                // COPIED: the end of what rsync said
+    char text[RUNNER_TEXT_MAX]; // reply: why it failed; EXITED: what bubblewrap said, if it failed,
+                                // or RUNNER_OUT_OF_MEMORY;
+                                // COPIED: the beginning of what rsync said
 };
 
 struct runner_config {

@@ -117,12 +117,12 @@ static bool request_set_image(struct runner_request *request, const char *image)
     return true;
 }
 
-static bool request_add_env(struct runner_request *request, const char *entry)
+static bool request_add(struct runner_request *request, const char *text)
 {
-    size_t size = strlen(entry) + 1;
+    size_t size = strlen(text) + 1;
     if (size > sizeof request->data - request->data_size)
         return false;
-    memcpy(request->data + request->data_size, entry, size);
+    memcpy(request->data + request->data_size, text, size);
     request->data_size += (uint32_t)size;
     return true;
 }
@@ -135,10 +135,27 @@ int runner_link_start(struct runner_link *link, const struct uuid *project_id,
     if (spec->image && !request_set_image(&link->request, spec->image))
         return err_set(err, ERR_TOO_LARGE, "the name of the project's image is too long");
     for (char *const *env = spec->env; env && *env; env++) {
-        if (!request_add_env(&link->request, *env))
+        if (!request_add(&link->request, *env))
             return err_set(err, ERR_TOO_LARGE, "the project's environment is too large");
     }
     channel_send(link->channel, &link->request);
+    *ret_seq = seq;
+    return 0;
+}
+
+int runner_link_copy(struct runner_link *link, const struct copy_call *copy, uint64_t *ret_seq,
+                     struct err *err)
+{
+    uint64_t seq = request_begin(link, RUNNER_COPY, &copy->call.project_id);
+    struct runner_request *request = &link->request;
+    memcpy(request->source, copy->source_project_id.text, sizeof request->source);
+    request->flags = copy->flags;
+    request->timeout_s = copy->timeout_s;
+    request->file_size_max = copy->file_size_max;
+    request->room = copy->room;
+    if (!request_add(request, copy->source_path) || !request_add(request, copy->target_path))
+        return err_set(err, ERR_TOO_LARGE, "the paths are too long");
+    channel_send(link->channel, request);
     *ret_seq = seq;
     return 0;
 }
@@ -160,6 +177,8 @@ static bool take_message(const struct runner_link *link, struct runner_message *
     if (message->type == RUNNER_REPLY)
         link->ops->reply(link->owner, has_id ? &project_id : NULL, message->seq, message->value,
                          message->text);
+    else if (message->type == RUNNER_COPIED)
+        link->ops->copied(link->owner, message->seq, message->value, message->text);
     else if (message->type == RUNNER_EXITED && has_id)
         link->ops->exited(link->owner, &project_id, message->value, message->text);
     else

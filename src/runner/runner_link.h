@@ -21,6 +21,7 @@ struct runner_link_ops {
     void (*reply)(void *owner, const struct uuid *project_id, uint64_t seq, int sys_errno,
                   const char *text);
     void (*exited)(void *owner, const struct uuid *project_id, int wait_status, const char *text);
+    void (*copied)(void *owner, uint64_t seq, int wait_status, const char *text);
     // The channel ended: no reply and no exit will come for what was sent on it.
     void (*down)(void *owner);
 };
@@ -46,6 +47,9 @@ bool runner_link_is_up(const struct runner_link *link);
 // ERR_TOO_LARGE when the spec does not fit a request.
 int runner_link_start(struct runner_link *link, const struct uuid *project_id,
                       const struct project_spec *spec, uint64_t *ret_seq, struct err *err) MUST_USE;
+// ERR_TOO_LARGE when the paths do not fit.
+int runner_link_copy(struct runner_link *link, const struct copy_call *copy, uint64_t *ret_seq,
+                     struct err *err) MUST_USE;
 void runner_link_kill(struct runner_link *link, const struct uuid *project_id, uint64_t *ret_seq);
 
 #endif

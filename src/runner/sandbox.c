@@ -26,11 +26,14 @@
 #include "runner/runner.h"
 #include "runner/seccomp.h"
 
-#define ENV_ENTRIES_MAX  1024 // bubblewrap takes 9000 arguments
-#define TMP_SIZE         "268435456"
-#define MOUNT_POINT      "/tmp" // in the mount namespace of the runner
-#define PROBE_TEXT_MAX   400
-#define DESCRIPTORS_REST 8 // an eighth
+#define ENV_ENTRIES_MAX   1024 // bubblewrap takes 9000 arguments
+#define TMP_SIZE          "268435456"
+#define MOUNT_POINT       "/tmp" // in the mount namespace of the runner
+#define PROBE_TEXT_MAX    400
+#define DESCRIPTORS_REST  8  // an eighth
+#define FD_FIRST          10 // of those that bubblewrap and the agent are given
+#define OOM_SCORE_ADJ     200
+#define SANDBOX_FDS_OWNED (SANDBOX_AGENT + 1)
 
 // Parts of a system beside /usr: links into it, or folders of their own.
 static const char *const system_folders[] = {"bin", "lib", "lib32", "lib64", "libx32", "sbin"};
@@ -152,9 +155,9 @@ static void add_isolation(struct buf *args, const struct sandbox_spec *spec)
     snprintf(id, sizeof id, "%d", SANDBOX_UID);
     add(args, "--unshare-user");
     add(args, "--unshare-all");
-    if (spec->network)
-        add(args, "--share-net");
     add(args, "--as-pid-1");
+    if (spec->die_with_parent)
+        add(args, "--die-with-parent");
     add(args, "--uid");
     add(args, id);
     add(args, "--gid");
@@ -218,21 +221,20 @@ static int reopen(int fd)
 
 // ---- Starting. ----
 
-struct sandbox_fds {
-    int args, passwd, resolv, seccomp;
-};
-
-static void sandbox_fds_dispose(struct sandbox_fds *fds)
+// A descriptor's number in the process that becomes bubblewrap.
+static int fd_number(enum sandbox_fd which)
 {
-    fd_close(&fds->args);
-    fd_close(&fds->passwd);
-    fd_close(&fds->resolv);
-    fd_close(&fds->seccomp);
+    return FD_FIRST + (int)which;
+}
+
+void sandbox_start_dispose(struct sandbox_start *start)
+{
+    for (size_t i = 0; i < SANDBOX_FDS_OWNED; i++)
+        fd_close(&start->fds[i]);
 }
 
 static void write_args(const struct sandbox_host *host, const struct sandbox_spec *spec,
-                       const struct sandbox_fds *fds, int root_fd, const char *root,
-                       const char *etc_path, struct buf *args)
+                       int root_fd, const char *root, const char *etc_path, struct buf *args)
 {
     char home[64], source[2 * PATH_MAX];
     snprintf(home, sizeof home, "/projects/%s", spec->project_id.text);
@@ -241,18 +243,26 @@ static void write_args(const struct sandbox_host *host, const struct sandbox_spe
     add_env(args, spec, home);
     add_system(args, host, root_fd, root, etc_path);
     add_scratch(args);
-    add_fd(args, "--file", fds->passwd, "/run/passwd");
-    if (fds->resolv >= 0)
-        add_fd(args, "--file", fds->resolv, "/run/resolv.conf");
+    add_fd(args, "--file", fd_number(SANDBOX_PASSWD), "/run/passwd");
+    if (spec->network)
+        add_fd(args, "--file", fd_number(SANDBOX_RESOLV), "/run/resolv.conf");
     add2(args, "--bind", source, home);
+    if (spec->source_id.text[0]) {
+        char other[64];
+        snprintf(other, sizeof other, "projects/%s", spec->source_id.text);
+        add_bind(args, "--ro-bind", host->data_path, other);
+    }
     add(args, "--chdir");
     add(args, home);
     add(args, "--remount-ro");
     add(args, "/");
-    if (fds->seccomp >= 0)
-        add_fd(args, "--seccomp", fds->seccomp, NULL);
+    add_fd(args, "--seccomp", fd_number(SANDBOX_SECCOMP), NULL);
     if (spec->info_fd >= 0)
-        add_fd(args, "--info-fd", spec->info_fd, NULL);
+        add_fd(args, "--info-fd", fd_number(SANDBOX_INFO), NULL);
+    if (!spec->network)
+        return;
+    add_fd(args, "--json-status-fd", fd_number(SANDBOX_STATUS), NULL);
+    add_fd(args, "--block-fd", fd_number(SANDBOX_BLOCK), NULL);
 }
 
 static int open_root(const struct sandbox_host *host, const char *image, char *ret_root,
@@ -285,40 +295,86 @@ static struct etc_copy *etc_of(struct sandbox_host *host, const char *image)
     return &host->image_etc;
 }
 
-static int prepare(struct sandbox_host *host, const struct sandbox_spec *spec,
-                   struct sandbox_fds *fds, struct err *err)
+static int open_fds(const struct sandbox_host *host, const struct sandbox_spec *spec,
+                    const struct buf *args, struct sandbox_start *start)
 {
-    char root[2 * PATH_MAX], home[64];
+    char home[64];
+    snprintf(home, sizeof home, "/projects/%s", spec->project_id.text);
+    start->fds[SANDBOX_ARGS] = memory_file("args", args->data, args->size);
+    start->fds[SANDBOX_PASSWD] = passwd_file(home);
+    start->fds[SANDBOX_SECCOMP] = reopen(host->seccomp_fd);
+    if (spec->network)
+        start->fds[SANDBOX_RESOLV] = memory_file("resolv.conf", spec->network->nameservers,
+                                                 strlen(spec->network->nameservers));
+    if (!spec->command)
+        start->fds[SANDBOX_AGENT] = fcntl(host->agent_fd, F_DUPFD_CLOEXEC, 0);
+    const bool failed = start->fds[SANDBOX_ARGS] < 0 || start->fds[SANDBOX_PASSWD] < 0 ||
+                        start->fds[SANDBOX_SECCOMP] < 0 ||
+                        (spec->network && start->fds[SANDBOX_RESOLV] < 0) ||
+                        (!spec->command && start->fds[SANDBOX_AGENT] < 0);
+    return failed ? -errno : 0;
+}
+
+static struct sandbox_start start_of(const struct sandbox_spec *spec)
+{
+    struct sandbox_start start = {.processes = spec->processes};
+    for (size_t i = 0; i < SANDBOX_FDS; i++)
+        start.fds[i] = -1;
+    start.fds[SANDBOX_LOG] = spec->log_fd;
+    start.fds[SANDBOX_LISTEN] = spec->listen_fd;
+    start.fds[SANDBOX_INFO] = spec->info_fd;
+    if (spec->network) {
+        start.fds[SANDBOX_STATUS] = spec->network->status_fd;
+        start.fds[SANDBOX_BLOCK] = spec->network->block_fd;
+        start.fds[SANDBOX_HOLD] = spec->network->hold_fd;
+    }
+    return start;
+}
+
+int sandbox_prepare(struct sandbox_host *host, const struct sandbox_spec *spec,
+                    struct sandbox_start *ret_start, struct err *err)
+{
+    char root[2 * PATH_MAX];
+    CLEANUP(sandbox_start_dispose) struct sandbox_start start = start_of(spec);
     auto_fd int root_fd = open_root(host, spec->image, root, sizeof root, err);
     if (root_fd < 0)
         return root_fd;
     struct etc_copy *etc = etc_of(host, spec->image);
-    const int rc = etc_update(root_fd, etc, err);
+    int rc = etc_update(root_fd, etc, err);
     if (rc < 0)
         return rc;
-    snprintf(home, sizeof home, "/projects/%s", spec->project_id.text);
-    fds->passwd = passwd_file(home);
-    fds->seccomp = reopen(host->seccomp_fd);
-    if (spec->network)
-        fds->resolv = open("/etc/resolv.conf", O_RDONLY | O_CLOEXEC); // there may be none
-    if (fds->passwd < 0 || fds->seccomp < 0)
-        return err_set_errno(err, ERR_INTERNAL, errno, "cannot start a sandbox");
     auto_buf struct buf args = {0};
-    write_args(host, spec, fds, root_fd, root, etc->path, &args);
-    fds->args = memory_file("args", args.data, args.size);
-    if (fds->args < 0)
-        return err_set_errno(err, ERR_INTERNAL, errno, "cannot start a sandbox");
+    write_args(host, spec, root_fd, root, etc->path, &args);
+    rc = open_fds(host, spec, &args, &start);
+    if (rc < 0)
+        return err_set_errno(err, ERR_INTERNAL, -rc, "cannot start a sandbox");
+    *ret_start = start;
+    start = start_of(spec);
     return 0;
 }
 
-static void inherit(int fd)
+// Puts the descriptors where they belong; nothing else stays open. The log is standard output and
+// error from then on.
+static int place_fds(const struct sandbox_start *start)
 {
-    if (fd >= 0)
-        fcntl(fd, F_SETFD, 0);
+    int fds[SANDBOX_FDS];
+    for (size_t i = 0; i < SANDBOX_FDS; i++) {
+        fds[i] =
+            start->fds[i] < 0 ? -1 : fcntl(start->fds[i], F_DUPFD_CLOEXEC, fd_number(SANDBOX_FDS));
+        if (start->fds[i] >= 0 && fds[i] < 0)
+            return -1;
+    }
+    if (dup2(fds[SANDBOX_LOG], STDERR_FILENO) < 0 || dup2(fds[SANDBOX_LOG], STDOUT_FILENO) < 0)
+        return -1;
+    // bubblewrap stays as long as the sandbox, and would keep open what the runner was given.
+    close_range(STDERR_FILENO + 1, ~0u, CLOSE_RANGE_CLOEXEC);
+    for (int i = 0; i < SANDBOX_FDS; i++)
+        if (fds[i] >= 0 && i != SANDBOX_LOG && dup2(fds[i], fd_number((enum sandbox_fd)i)) < 0)
+            return -1;
+    return 0;
 }
 
-// Gives up root for good.
-static int become_user(const struct sandbox_host *host)
+int sandbox_become_user(const struct sandbox_host *host)
 {
     if (!host->root)
         return 0;
@@ -345,7 +401,16 @@ static void leave_descriptors(void)
     setrlimit(RLIMIT_NOFILE, &files);
 }
 
-static void child_set_up(const struct sandbox_host *host, const struct sandbox_spec *spec)
+// Where memory runs out, projects go before the system's own processes, the hub among them. Their
+// commands go before their agent (agent/supervisor.c). Nobody inside can go below this.
+static void yield_memory(void)
+{
+    auto_fd int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    if (fd >= 0)
+        dprintf(fd, "%d", OOM_SCORE_ADJ);
+}
+
+static void child_set_up(const struct sandbox_host *host, const struct sandbox_start *start)
 {
     sigset_t none;
     sigemptyset(&none);
@@ -354,51 +419,89 @@ static void child_set_up(const struct sandbox_host *host, const struct sandbox_s
     sigprocmask(SIG_SETMASK, &none, NULL);
     setsid();
     auto_fd int null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    if (dup2(spec->log_fd, STDERR_FILENO) < 0 || dup2(spec->log_fd, STDOUT_FILENO) < 0 ||
-        null_fd < 0 || dup2(null_fd, STDIN_FILENO) < 0)
+    if (null_fd < 0 || dup2(null_fd, STDIN_FILENO) < 0 || place_fds(start) < 0)
         child_fail("descriptors");
-    // bubblewrap stays as long as the sandbox, and would keep open what the runner was given.
-    close_range(STDERR_FILENO + 1, ~0u, CLOSE_RANGE_CLOEXEC);
     leave_descriptors();
+    yield_memory();
     umask(022);
     if (chdir("/") < 0)
         child_fail("chdir /");
-    if (become_user(host) < 0)
+    if (sandbox_become_user(host) < 0)
         child_fail("cannot become the sandboxes' user");
 }
 
-static _Noreturn void child_run(const struct sandbox_host *host, const struct sandbox_spec *spec,
-                                const struct sandbox_fds *fds)
+struct command {
+    char args_fd[16], agent[32], listen_fd[16], hold_fd[16], processes[16];
+    const char *argv[16];
+    size_t count;
+};
+
+static void command_add(struct command *command, const char *argument)
 {
-    char args_fd[16], agent[32], listen_fd[16];
+    if (command->count + 1 < ARRAY_LEN(command->argv))
+        command->argv[command->count++] = argument;
+}
+
+static void command_add_option(struct command *command, const char *name, const char *value)
+{
+    command_add(command, name);
+    command_add(command, value);
+}
+
+static void command_add_all(struct command *command, const char *const *arguments)
+{
+    while (*arguments)
+        command_add(command, *arguments++);
+}
+
+// What the agent is told that serves on its socket.
+static void command_add_served(struct command *command, const struct sandbox_start *start)
+{
+    snprintf(command->listen_fd, sizeof command->listen_fd, "%d", fd_number(SANDBOX_LISTEN));
+    snprintf(command->hold_fd, sizeof command->hold_fd, "%d", fd_number(SANDBOX_HOLD));
+    snprintf(command->processes, sizeof command->processes, "%u", start->processes);
+    command_add_option(command, "--listen-fd", command->listen_fd);
+    if (start->fds[SANDBOX_HOLD] >= 0)
+        command_add_option(command, "--hold-fd", command->hold_fd);
+    if (start->processes)
+        command_add_option(command, "--processes", command->processes);
+}
+
+_Noreturn void sandbox_become(const struct sandbox_host *host, const struct sandbox_start *start,
+                              const char *const *command, const char *const *agent_args)
+{
     char *environment[] = {NULL};
-    child_set_up(host, spec);
-    const int passed[] = {fds->args,      fds->passwd,   fds->resolv,    fds->seccomp,
-                          host->agent_fd, spec->info_fd, spec->listen_fd};
-    for (size_t i = 0; i < ARRAY_LEN(passed); i++)
-        inherit(passed[i]);
-    snprintf(args_fd, sizeof args_fd, "%d", fds->args);
-    snprintf(agent, sizeof agent, "/proc/self/fd/%d", host->agent_fd);
-    snprintf(listen_fd, sizeof listen_fd, "%d", spec->listen_fd);
-    const char *const agent_command[] = {agent, "--listen-fd", listen_fd, NULL};
-    const char *const *command = spec->command ? spec->command : agent_command;
-    const char *argv[16] = {"bwrap", "--args", args_fd, "--"};
-    for (size_t i = 0; command[i] && i + 5 < ARRAY_LEN(argv); i++)
-        argv[4 + i] = command[i];
-    execve(host->bwrap_path, (char *const *)(uintptr_t)argv, environment);
+    struct command whole = {.argv = {NULL}};
+    child_set_up(host, start);
+    snprintf(whole.args_fd, sizeof whole.args_fd, "%d", fd_number(SANDBOX_ARGS));
+    snprintf(whole.agent, sizeof whole.agent, "/proc/self/fd/%d", fd_number(SANDBOX_AGENT));
+    command_add(&whole, "bwrap");
+    command_add_option(&whole, "--args", whole.args_fd);
+    command_add(&whole, "--");
+    if (command) {
+        command_add_all(&whole, command);
+    } else {
+        command_add(&whole, whole.agent);
+        if (agent_args)
+            command_add_all(&whole, agent_args);
+        else
+            command_add_served(&whole, start);
+    }
+    execve(host->bwrap_path, (char *const *)(uintptr_t)whole.argv, environment);
     child_fail(host->bwrap_path);
 }
 
 int sandbox_start(struct sandbox_host *host, const struct sandbox_spec *spec, pid_t *ret_pid,
                   struct err *err)
 {
-    CLEANUP(sandbox_fds_dispose) struct sandbox_fds fds = {-1, -1, -1, -1};
-    const int rc = prepare(host, spec, &fds, err);
+    struct sandbox_start start;
+    const int rc = sandbox_prepare(host, spec, &start, err);
     if (rc < 0)
         return rc;
     const pid_t pid = fork();
     if (pid == 0)
-        child_run(host, spec, &fds);
+        sandbox_become(host, &start, spec->command, spec->agent_args);
+    sandbox_start_dispose(&start);
     if (pid < 0)
         return err_set_errno(err, ERR_UNAVAILABLE, errno, "cannot start a process");
     *ret_pid = pid;
@@ -435,6 +538,19 @@ bool sandbox_env_valid(const char *env, size_t size)
 
 // ---- What all have in common. ----
 
+bool sandbox_find_program(const char *name, char *ret_path, size_t size)
+{
+    const char *at = getenv("PATH");
+    for (at = at ? at : "/usr/bin:/bin"; *at; at += *at == ':') {
+        const size_t length = strcspn(at, ":");
+        snprintf(ret_path, size, "%.*s/%s", (int)length, at, name);
+        if (*at == '/' && access(ret_path, X_OK) == 0)
+            return true;
+        at += length;
+    }
+    return false;
+}
+
 static int find_bwrap(const char *configured, char *ret_path, size_t size, struct err *err)
 {
     if (configured) {
@@ -443,14 +559,8 @@ static int find_bwrap(const char *configured, char *ret_path, size_t size, struc
             return 0;
         return err_set_errno(err, ERR_UNAVAILABLE, errno, "cannot run bubblewrap at %s", ret_path);
     }
-    const char *at = getenv("PATH");
-    for (at = at ? at : "/usr/bin:/bin"; *at; at += *at == ':') {
-        const size_t length = strcspn(at, ":");
-        snprintf(ret_path, size, "%.*s/bwrap", (int)length, at);
-        if (*at == '/' && access(ret_path, X_OK) == 0)
-            return 0;
-        at += length;
-    }
+    if (sandbox_find_program("bwrap", ret_path, size))
+        return 0;
     return err_set(err, ERR_UNAVAILABLE, "bubblewrap is not installed (no bwrap in PATH)");
 }
 
@@ -481,6 +591,7 @@ static bool mount_data(struct sandbox_host *host)
 {
     if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
         return false;
+    host->own_mounts = true;
     auto_fd int data = open_tree(AT_FDCWD, ".", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
     if (data < 0)
         return false;

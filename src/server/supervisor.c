@@ -17,6 +17,9 @@
 // A runner that dies at once is not made again faster than this.
 #define RUNNER_PAUSE_US UINT64_C(200000)
 
+// How long a runner may take to end.
+#define RUNNER_END_S 2
+
 struct supervisor {
     struct serve *serve;
     int control; // our end
@@ -185,6 +188,16 @@ static int supervise(struct supervisor *s, const sigset_t *signals)
     }
 }
 
+// With the hub its channel has ended, and so does the runner, after it has cleaned up.
+static void end_runner(const struct supervisor *s, const sigset_t *signals)
+{
+    const struct timespec patience = {.tv_sec = RUNNER_END_S};
+    while (waitpid(s->runner, NULL, WNOHANG) == 0) {
+        if (sigtimedwait(signals, NULL, &patience) < 0 && errno == EAGAIN)
+            kill(s->runner, SIGKILL);
+    }
+}
+
 static void raise_open_files(void)
 {
     struct rlimit limit;
@@ -218,7 +231,6 @@ int serve_run(struct serve *serve)
         return 1;
     }
     int status = supervise(&s, &signals);
-    kill(s.runner, SIGKILL);
-    waitpid(s.runner, NULL, 0);
+    end_runner(&s, &signals);
     return status;
 }

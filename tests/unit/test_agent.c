@@ -376,7 +376,7 @@ static void test_malformed_frames_end_only_their_connection(void **state)
     client_send(c, FRAME_EXEC, 1, &many, sizeof many, -1);
     assert_closes(c);
     c = client_open(f->socket);
-    client_send(c, FRAME_EXEC, 1, zeros, 40, -1);
+    client_send(c, FRAME_EXEC, 1, zeros, 48, -1);
     assert_closes(c);
     c = client_open(f->socket);
     client_file(c, 1, true, "/tmp/x", 0, -1);
