@@ -42,6 +42,7 @@ struct entry {
     struct disk_usage usage;
     bool known;
     int64_t added;             // all that was ever counted beside measuring
+    int64_t pending;           // reserved, perhaps on the disk, perhaps not yet
     uint64_t changes;          // grows with each
     uint64_t changes_measured; // of them, what the last measuring has seen
     uint64_t measured_us, took_us;
@@ -93,7 +94,8 @@ static void forget_resting(struct disk *disk)
     void *value;
     for (size_t position = 0; map_next(&disk->entries, &position, &value);) {
         struct entry *entry = value;
-        if (entry->queued || entry->measuring || now - entry->limits_us < LIMITS_KEPT_US)
+        if (entry->queued || entry->measuring || entry->pending ||
+            now - entry->limits_us < LIMITS_KEPT_US)
             continue;
         map_remove(&disk->entries, entry->project_id.text, UUID_LEN);
         free(entry);
@@ -178,7 +180,7 @@ static void add(struct disk *disk, struct entry *entry, int64_t bytes)
 struct measuring {
     struct uuid project_id;
     uint64_t changes; // when it began
-    int64_t added;
+    int64_t added, pending;
     struct disk_usage usage;
     enum disk_walk_end end;
     uint64_t took_us;
@@ -187,8 +189,10 @@ struct measuring {
 
 static struct measuring measuring_begin(const struct entry *entry)
 {
-    return (struct measuring){
-        .project_id = entry->project_id, .changes = entry->changes, .added = entry->added};
+    return (struct measuring){.project_id = entry->project_id,
+                              .changes = entry->changes,
+                              .added = entry->added,
+                              .pending = entry->pending};
 }
 
 static void measuring_run(struct measuring *m, uint64_t time_us, atomic_bool *stop)
@@ -206,7 +210,8 @@ static void measuring_run(struct measuring *m, uint64_t time_us, atomic_bool *st
     m->took_us = clock_monotonic_us() - start;
 }
 
-// Under the lock. What was not seen to its end is at least as much as was known before.
+// Under the lock. What was being written meanwhile is counted even if it was seen: settling it has
+// the home measured again. What was not seen to its end is at least as much as was known before.
 static void learn(struct entry *entry, const struct measuring *m)
 {
     struct disk_usage usage = m->usage;
@@ -215,7 +220,7 @@ static void learn(struct entry *entry, const struct measuring *m)
     entry->measured_us = clock_monotonic_us();
     if (m->rc)
         return;
-    usage.bytes += entry->added - m->added;
+    usage.bytes += entry->added - m->added + m->pending;
     if (m->end == DISK_WALK_TOO_MANY)
         usage.files = LIMIT_HOME_NAMES;
     if (m->end != DISK_WALK_STOPPED)
@@ -301,8 +306,10 @@ static bool take(struct disk *disk, const struct uuid *project_id, int64_t bytes
     struct entry *entry = entry_get(disk, project_id);
     *ret_room = room_of(entry);
     bool fits = bytes <= *ret_room;
-    if (fits && bytes)
+    if (fits && bytes) {
         add(disk, entry, bytes);
+        entry->pending += bytes;
+    }
     pthread_mutex_unlock(&disk->lock);
     return fits;
 }
@@ -337,6 +344,16 @@ int disk_reserve(struct svc *svc, const struct uuid *project_id, int64_t bytes, 
     int64_t room;
     int rc = reserve(svc, NULL, project_id, bytes, &fits, &room, err);
     return rc || fits ? rc : disk_refuse(project_id, err);
+}
+
+void disk_settle(struct svc *svc, const struct uuid *project_id, int64_t bytes, bool written)
+{
+    struct disk *disk = svc->disk;
+    pthread_mutex_lock(&disk->lock);
+    struct entry *entry = entry_get(disk, project_id);
+    entry->pending -= bytes;
+    add(disk, entry, written ? 0 : -bytes);
+    pthread_mutex_unlock(&disk->lock);
 }
 
 void disk_wrote(struct svc *svc, const struct uuid *project_id, int64_t bytes)

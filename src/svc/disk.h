@@ -26,10 +26,12 @@ int disk_refuse(const struct uuid *project_id, struct err *err) MUST_USE;
 // Something was written, or may have been. Any thread.
 void disk_changed(struct svc *svc, const struct uuid *project_id);
 
-// Counts `bytes` as written if the quota allows them; else disk_refuse. On a worker.
+// Counts `bytes` that are about to be written if the quota allows them; else disk_refuse. On a
+// worker. Is followed by disk_settle, which tells whether they were. Any thread.
 int disk_reserve(struct svc *svc, const struct uuid *project_id, int64_t bytes,
                  struct err *err) MUST_USE;
-// Counts what was written, negative: removed or not written after all. Any thread.
+void disk_settle(struct svc *svc, const struct uuid *project_id, int64_t bytes, bool written);
+// Counts what was written, negative: removed. Any thread.
 void disk_wrote(struct svc *svc, const struct uuid *project_id, int64_t bytes);
 
 // Beyond what size no file may grow. Any thread, quick: by what is known.

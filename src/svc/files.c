@@ -171,8 +171,10 @@ static int reserve(struct text_file *f, int home, const char *path)
 // What was reserved is given back if it was not written; what was freed is told if it was.
 static void settle(const struct text_file *f)
 {
-    if (f->growth && (f->rc != 0) == (f->growth > 0))
-        disk_wrote(f->svc, &f->project_id, f->rc ? -f->growth : f->growth);
+    if (f->growth > 0)
+        disk_settle(f->svc, &f->project_id, f->growth, !f->rc);
+    else if (f->growth < 0 && !f->rc)
+        disk_wrote(f->svc, &f->project_id, f->growth);
 }
 
 static int write_temporary(struct text_file *f, int fd, mode_t mode)

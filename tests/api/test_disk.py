@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The disk quota: what is refused, what a command cannot write, who is stopped, and the way back below it."""
+import json
+import os
+import re
+
+import pytest
+
+from harness.pending import Pending
+from harness.process import wait_until
+from harness.store import execute
+
+MB = 1_000_000  # soft with a quota of 1; 1.2 MB are the hard one
+
+
+@pytest.fixture
+def hub(hub_factory):
+    """One whose projects have 1 MB, and that looks at them every second."""
+    return hub_factory(env={"COHUB_PROJECTS_DISK_QUOTA": "1", "COHUB_PROJECTS_IDLE_CHECK": "1"})
+
+
+@pytest.fixture
+def home(hub, project):
+    return hub.data / "projects" / project
+
+
+@pytest.fixture
+def put(home):
+    """put(name, size): a file that the hub has not seen being written."""
+    def write(name, size):
+        path = home / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x" * size)
+        owner = os.stat(home)
+        for made in (path, path.parent):
+            os.chown(made, owner.st_uid, owner.st_gid)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def write(hub, account, project):
+    return lambda path, size: hub.call("write_text_file_to_project", key=account, project_id=project, path=path,
+                                       content="y" * size)
+
+
+@pytest.fixture
+def run(hub, account, project):
+    return lambda command, **more: hub.exec(account, project, command, **{"bash": True, "err_on_exit": False, **more})
+
+
+@pytest.fixture
+def state(hub, project):
+    return lambda: hub.cli("project", "show", project)["state"]
+
+
+def refused(project, path):
+    return {"errno": -122, "code": "EDQUOT", "syscall": "write", "path": f"/projects/{project}/{path}"}
+
+
+def is_written(reply):
+    return reply["event"] == "file_written_to_project"
+
+
+# ---- Writing files ----
+
+def test_what_is_too_much_is_refused_before_anything_is_written(home, project, write):
+    assert write("a/b/large", MB)["error"] == refused(project, "a/b/large")
+    assert list(home.iterdir()) == []
+
+
+def test_what_fits_is_written(home, write):
+    assert is_written(write("a/large", 900_000))
+    assert (home / "a/large").stat().st_size == 900_000
+
+
+def test_each_write_counts_for_the_next(project, write):
+    assert [is_written(write(f"file{i}", 300_000)) for i in range(5)] == [True, True, True, False, False]
+
+
+def test_writes_at_once_do_not_go_beyond_together(hub, account, project, home):
+    calls = Pending(hub, account)
+    for i in range(20):
+        calls.send("write_text_file_to_project", project_id=project, path=f"file{i}", content="z" * 95_000)
+    written = [is_written(reply) for reply in calls.replies().values()]
+    assert 0 < written.count(True) <= 10  # 98 KB each, in whole blocks
+    assert len(list(home.iterdir())) == written.count(True)
+
+
+def test_a_file_that_may_not_grow_keeps_its_old_text(home, write):
+    assert is_written(write("file", 100_000))
+    assert write("file", 1_100_000)["error"]["code"] == "EDQUOT"
+    assert (home / "file").read_text() == "y" * 100_000
+    assert [path.name for path in home.iterdir()] == ["file"]
+
+
+def test_growing_counts_only_what_is_added(write):
+    assert is_written(write("file", 600_000))
+    assert is_written(write("file", 950_000))
+
+
+@pytest.mark.parametrize("size", [1_100_000, 1_000, 0])
+def test_who_has_too_much_may_write_the_same_or_less(put, write, size):
+    put("file", 1_100_000)
+    assert write("new", 1)["error"]["code"] == "EDQUOT"
+    assert is_written(write("file", size))
+
+
+def test_who_has_too_much_may_write_a_small_file_again(put, write):
+    put("large", 1_100_000)
+    put("small", 10)
+    assert is_written(write("small", 10))
+
+
+def test_shrinking_a_file_makes_room(put, write):
+    put("file", 1_100_000)
+    assert is_written(write("file", 10))
+    assert is_written(write("new", 900_000))
+
+
+def test_holes_are_no_room(home, put, write):
+    os.truncate(put("holes", 0), 100 * MB)
+    put("large", 1_100_000)
+    assert write("holes", 500_000)["error"]["code"] == "EDQUOT"
+
+
+def test_a_link_in_the_home_leads_to_the_same_quota(hub, account, project, home, run, write):
+    run("mkdir folder; ln -s folder/target link; ln -s large.txt to-large; ln -s /tmp/file outside")
+    assert write("link", MB)["error"] == refused(project, "link")
+    assert not (home / "folder/target").exists()
+    assert is_written(write("link", 950_000))
+    assert write("to-large", 200_000)["error"] == refused(project, "to-large")
+
+
+def test_what_lies_outside_the_home_does_not_count(put, run, write):
+    put("large", 1_100_000)
+    run("ln -s /tmp/file outside")
+    assert is_written(write("/tmp/file", 100))
+    assert is_written(write("outside", 200))
+
+
+# ---- What counts ----
+
+@pytest.mark.parametrize("hide", ["chmod 0 folder", "chmod 400 folder", "chmod 0 folder/below; chmod 100 folder"])
+def test_a_folder_that_is_shut_counts_too(home, project, run, write, hide):
+    run(f"mkdir -p folder/below; head -c 900000 /dev/zero > folder/below/file; {hide}")
+    mode = (home / "folder").stat().st_mode
+    assert write("file", 200_000)["error"] == refused(project, "file")
+    assert (home / "folder").stat().st_mode == mode
+
+
+def test_two_names_of_a_file_count_once(run, write):
+    run("head -c 500000 /dev/zero > file; for i in 1 2 3 4; do ln file name$i; done")
+    assert is_written(write("new", 400_000))
+
+
+def test_links_count_nothing_of_what_they_lead_to(run, write):
+    run("ln -s /usr usr; ln -s / root")
+    assert is_written(write("new", 900_000))
+
+
+def test_the_projects_own_quota_counts(hub, project, write):
+    execute(hub, "UPDATE projects SET settings = ? WHERE project_id = ?", json.dumps({"disk_quota": 3}), project)
+    assert is_written(write("file", 2_000_000))
+    assert write("another", 1_000_000)["error"] == refused(project, "another")
+
+
+def test_the_record_says_how_much_it_is(hub, project, put, run):
+    put("file", 1_100_000)
+    run("true")
+
+    def recorded():
+        return execute(hub, "SELECT disk_size FROM projects WHERE project_id = ?", project)[0][0]
+
+    wait_until(recorded, 20, "a record of the size")
+    assert 1_100_000 <= recorded() <= 1_120_000
+
+
+# ---- Commands ----
+
+def test_a_command_cannot_write_a_file_beyond_the_hard_quota(home, run):
+    done = run("head -c 900000 /dev/zero > old; dd if=/dev/zero of=file bs=10k count=1000")
+    assert done["exit_code"] == 1
+    assert "File too large" in done["stderr"]
+    assert (home / "file").stat().st_size <= 1_200_000
+
+
+def test_what_a_command_wrote_counts_at_once(run, project, write):
+    run("head -c 900000 /dev/zero > file")
+    assert write("new", 200_000)["error"] == refused(project, "new")
+
+
+def test_what_a_command_removed_is_free_at_once(run, project, write):
+    run("head -c 900000 /dev/zero > file")
+    assert write("new", 200_000)["error"] == refused(project, "new")
+    run("rm file")
+    assert is_written(write("new", 900_000))
+
+
+def test_a_file_can_be_changed_in_place_whatever_is_left(run):
+    run("head -c 1050000 /dev/zero > file")
+    done = run("printf x | dd of=file bs=1 seek=1000000 conv=notrunc")
+    assert done["exit_code"] == 0
+
+
+# ---- Who goes beyond ----
+
+FILL = "for i in $(seq 30); do head -c 100000 /dev/zero > file$i; done"
+EXCEEDED = re.compile(r"disk quota exceeded: \d\.\d MB of 1 MB")
+
+
+def is_stopped(state):
+    return state["state"] == "opened" and EXCEEDED.fullmatch(state.get("error") or "")
+
+
+def test_a_project_beyond_its_hard_quota_is_stopped_and_can_free_space(home, run, state, write):
+    run(FILL)
+    wait_until(lambda: is_stopped(state()), 20, "the project's end")
+    done = run("echo grows > new")
+    assert (done["exit_code"], (home / "new").stat().st_size) == (1, 0)
+    assert "File too large" in done["stderr"]
+    assert run("sleep 2.5; rm file*; echo removed")["stdout"] == "removed\n"  # it is not stopped for what it had
+    assert state()["state"] == "running" and "error" not in state()
+    assert is_written(write("new", 500_000))
+
+
+def test_what_goes_on_in_the_background_is_looked_at(run, state):
+    run(f"(sleep 1; {FILL}) > /dev/null 2>&1 &")
+    wait_until(lambda: is_stopped(state()), 20, "the project's end")
+
+
+def test_a_hub_that_comes_back_looks_at_what_runs(hub, home, run, state):
+    run("true")
+    hub.stop()
+    (home / "file").write_bytes(b"x" * 2_000_000)
+    hub.start()
+    wait_until(lambda: is_stopped(state()), 20, "the project's end")
