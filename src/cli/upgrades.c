@@ -38,7 +38,8 @@ static int read_amount(const char *word, struct upgrade_amounts *amounts, struct
         return err_set(err, ERR_INVALID, "%s is a number from 0 to %.0f, not %.100s", name,
                        LIMIT_UPGRADE, equals + 1);
     amounts->given[upgrade] = true;
-    amounts->of[upgrade] = value;
+    amounts->of[upgrade] =
+        upgrade_amount(upgrade, &(cJSON){.type = cJSON_Number, .valuedouble = value});
     return 0;
 }
 

@@ -47,6 +47,9 @@ def _fill_in(hub, command, event, number):
         command = command.replace("8sNCs0gO6qwRLMwJ", token)
     if event == "invite_noncloud_collaborators":
         ids["18955da4-4bfa-4afa-910c-7f2358c05eb8"] = project
+    if event == "get_available_upgrades":
+        hub.cli("upgrades", "set", me.id, "cores=10", "cpu_shares=2048", "disk_quota=200000", "member_host=80",
+                "memory=120000", "memory_request=8000", "mintime=3456000", "network=400")
     for example, real in ids.items():
         command = command.replace(example, real)
     return command

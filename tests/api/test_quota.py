@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Quotas of projects: the site's defaults, the administrator's settings, what a running project reports."""
+import pytest
+
+from harness.process import wait_until
+from harness.store import execute
+
+DEFAULT = {"disk_quota": 3000, "memory_limit": 1000, "memory_request": 200, "cpu_limit": 1, "cpu_request": 0.02,
+           "idle_timeout": 1800, "network": False, "member_host": False, "always_running": False,
+           "ephemeral_state": False, "ephemeral_disk": False}
+
+
+def shown(hub, project):
+    return hub.cli("project", "show", project)
+
+
+def started(hub, account, project):
+    assert hub.exec(account, project, "true")["event"] == "project_exec_output"
+    return shown(hub, project)["run_quota"]
+
+
+def test_default(hub, account, project):
+    assert "run_quota" not in shown(hub, project)
+    assert started(hub, account, project) == DEFAULT
+
+
+def test_defaults_are_settings(hub_factory):
+    hub = hub_factory(env={f"COHUB_PROJECTS_{name}": value for name, value in [
+        ("DISK_QUOTA", "100"), ("MEMORY", "512"), ("CORES", "0.5"), ("CPU_SHARES", "256"), ("MINTIME", "77"),
+        ("MEMORY_REQUEST", "300"), ("NETWORK", "1"), ("MEMORY_MAX", "600"), ("ALWAYS_RUNNING_MAX", "0")]})
+    account = hub.account()
+    project = hub.project(account)
+    expected = {**DEFAULT, "disk_quota": 100, "memory_limit": 512, "memory_request": 300, "cpu_limit": 0.5,
+                "cpu_request": 0.25, "idle_timeout": 77, "network": True}
+    assert started(hub, account, project) == expected
+    hub.cli("upgrades", "set", account.email, "memory=5000", "always_running=1")
+    hub.cli("upgrades", "apply", account.email, project, "memory=5000", "always_running=1")
+    assert shown(hub, project)["run_quota"] == {**expected, "memory_limit": 600}
+
+
+def test_no_network_at_all(hub_factory):
+    hub = hub_factory(env={"COHUB_PROJECTS_NETWORK_MAX": "0", "COHUB_PROJECTS_NETWORK": "1"})
+    account = hub.account()
+    license_id = hub.cli("license", "create", "--title", "T", "--network", "--cpu", "2")["id"]
+    project = hub.project(account, license=license_id)
+    hub.cli("project", "settings", project, "network=1")
+    quota = started(hub, account, project)
+    assert (quota["network"], quota["cpu_limit"]) == (False, 2)
+
+
+def test_settings_of_a_project(hub, account, project):
+    made = hub.cli("project", "settings", project, "memory=20000", "mintime=60", "network=1")
+    assert made["settings"] == {"memory": 20000, "mintime": 60, "network": 1} and made == shown(hub, project)
+    expected = {**DEFAULT, "memory_limit": 20000, "idle_timeout": 60, "network": True}
+    assert started(hub, account, project) == expected
+    # A running project has them at once, and its old ones again.
+    made = hub.cli("project", "settings", project, "memory=1500", "always_running=1")
+    assert made["settings"] == {"memory": 1500, "mintime": 60, "network": 1, "always_running": 1}
+    assert shown(hub, project)["run_quota"] == {**expected, "memory_limit": 1500, "always_running": True}
+    hub.cli("project", "settings", project, "memory=0", "mintime=0", "always_running=0")
+    assert shown(hub, project)["settings"] == {"network": 1}
+    assert shown(hub, project)["run_quota"] == {**DEFAULT, "network": True}
+
+
+def test_a_start_with_the_same_quota_writes_it_once(hub, account, project):
+    started(hub, account, project)
+    hub.cli("project", "stop", project)
+    execute(hub, "UPDATE projects SET settings = '{\"memory\":3000}' WHERE project_id = ?", project)
+    assert started(hub, account, project) == {**DEFAULT, "memory_limit": 3000}
+
+
+def test_what_is_stored_may_be_nonsense(hub, account, project):
+    execute(hub, "UPDATE projects SET settings = '[', site_license = '7', run_quota = '{}' WHERE project_id = ?", project)
+    execute(hub, "UPDATE project_users SET upgrades = 'x' WHERE project_id = ?", project)
+    assert started(hub, account, project) == DEFAULT
+
+
+@pytest.mark.parametrize("command", [["settings", "nothing"], ["settings", "12345678-1234-4234-8234-123456789012"]])
+def test_settings_of_no_project(hub, command):
+    assert hub.cli_run("project", *command, "memory=1").returncode == 1
+
+
+# ---- status ----
+
+def test_status_of_a_running_project(hub, account, project):
+    assert "status" not in shown(hub, project)
+    started(hub, account, project)
+    status = wait_until(lambda: shown(hub, project).get("status"), 5, "it is measured soon after the start")
+    assert set(status) - {"disk_MB"} == {"start_ts", "memory", "cpu", "processes", "oom_kills", "not_enforced"}
+    assert status["start_ts"] == execute(hub, "SELECT last_started FROM projects WHERE project_id = ?", project)[0][0]
+    assert status["memory"]["limit"] == 1000 * 1024 and status["memory"]["rss"] >= 0
+    assert status["oom_kills"] == 0 and status["cpu"]["usage"] >= 0 and status["processes"]["count"] >= 0
+    assert set(status["not_enforced"]) <= {"memory", "cpu", "processes", "network"}
+    hub.cli("project", "stop", project)
+    wait_until(lambda: "status" not in shown(hub, project), 5, "it is gone when the project is stopped")
