@@ -450,11 +450,10 @@ static void project_settle(struct project *project)
         project_free(project);
 }
 
-// The agent is gone. The sandbox goes with it, which the runner tells if it started it.
+// The agent is gone. The sandbox goes with it, which the runner tells, with the reason, if it
+// started it.
 static void project_gone(struct project *project)
 {
-    if (project->phase == PHASE_RUNNING)
-        tell(project, PROJECT_OPENED, NULL);
     if (project->owned)
         enter(project, PHASE_REAPING, REAP_TIMEOUT_MS);
     else
@@ -623,9 +622,10 @@ static struct project *find_asker(const struct projects *projects, uint64_t seq)
 }
 
 static void on_reply(void *owner, const struct uuid *id, uint64_t seq, int sys_errno,
-                     const char *text)
+                     const char *text, const struct runner_usage *usage)
 {
-    if (copies_answered(owner, seq, sys_errno, text))
+    if (copies_answered(owner, seq, sys_errno, text) ||
+        asked_answered(owner, seq, sys_errno, text, usage))
         return;
     struct project *project = id ? project_get(owner, id) : find_asker(owner, seq);
     if (!project || !seq || project->seq != seq)
@@ -645,6 +645,12 @@ static void remember_end(struct project *project, int wait_status, const char *t
         err_detail(&project->launch->err, "the sandbox ended with wait status %d", wait_status);
 }
 
+static void tell_end(struct project *project, const char *text)
+{
+    if (strcmp(text, RUNNER_OUT_OF_MEMORY) == 0)
+        tell(project, PROJECT_OPENED, "the project ran out of memory and was stopped");
+}
+
 // It may be the one before that has ended, if that took long. So a connection that is there counts
 // more: the end of this sandbox will be seen by it.
 static void on_exited(void *owner, const struct uuid *id, int wait_status, const char *text)
@@ -659,6 +665,7 @@ static void on_exited(void *owner, const struct uuid *id, int wait_status, const
         remember_end(project, wait_status, text);
         start_failed(project);
     } else if (project->phase == PHASE_REAPING || project->phase == PHASE_NEW) {
+        tell_end(project, text);
         project_settle(project);
     } else if (project->phase == PHASE_KILLING) {
         check_killed(project);
@@ -683,6 +690,7 @@ static void on_down(void *owner)
     for (void *value; map_next(&projects->by_id, &position, &value);)
         runner_down(value);
     copies_down(projects);
+    asked_drop(projects);
 }
 
 static void on_copied(void *owner, uint64_t seq, int wait_status, const char *text)

@@ -69,6 +69,7 @@ struct adoption {
 };
 
 TAILQ_HEAD(copy_queue, copy_call);
+TAILQ_HEAD(call_queue, project_call);
 
 struct projects {
     struct projects_config config;
@@ -83,6 +84,7 @@ struct projects {
     struct agent_io io;
     struct runner_link runner;
     struct copy_queue copies; // not ended
+    struct call_queue asked;  // limits and usage: not answered
     struct job_pool jobs;
     struct adoption *adoptions, **adoptions_last;
     unsigned adopting; // probes under way
@@ -96,6 +98,12 @@ void copies_ended(struct projects *projects, uint64_t seq, int wait_status, cons
 void copies_down(struct projects *projects);
 void copies_up(struct projects *projects);
 void copies_drop(struct projects *projects);
+
+// limit_call.c: limits and usage. False when a reply is not to one of these calls.
+bool asked_answered(struct projects *projects, uint64_t seq, int sys_errno, const char *text,
+                    const struct runner_usage *usage);
+// The runner or the thread ends.
+void asked_drop(struct projects *projects);
 
 extern const struct agent_conn_ops project_conn_ops;
 extern const struct runner_link_ops project_runner_ops;

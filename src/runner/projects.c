@@ -324,6 +324,7 @@ int projects_open(const struct projects_config *config, struct projects **ret_pr
     projects->config = *config;
     projects->adoptions_last = &projects->adoptions;
     TAILQ_INIT(&projects->copies);
+    TAILQ_INIT(&projects->asked);
     int rc = loop_init(&projects->loop, err);
     if (rc)
         return rc;
@@ -359,6 +360,7 @@ static void shut(struct projects *projects)
     for (void *value; map_next(&projects->by_id, &position, &value);)
         project_drop(value);
     copies_drop(projects);
+    asked_drop(projects);
     runner_link_dispose(&projects->runner);
 }
 

@@ -68,6 +68,11 @@ void projects_close(struct projects *projects);
 // ---- Calls: fill, submit from any thread, wait for `done` on `loop`; alive until then. Strings
 // are the caller's. ----
 
+struct project_call;
+// The runner's answer to a call.
+typedef void project_answered_fn(struct project_call *call, int sys_errno, const char *text,
+                                 const struct runner_usage *usage);
+
 struct project_call {
     struct uuid project_id;
     struct loop *loop;
@@ -77,6 +82,10 @@ struct project_call {
     struct loop_message message; // projects'
     struct projects *projects;   // projects'
     uint32_t wait_ms;            // projects'
+    // projects', of a call that the runner answers
+    uint64_t seq;
+    project_answered_fn *answered;
+    TAILQ_ENTRY(project_call) link;
 };
 
 // Start, and wait until it runs (or ERR_TIMEOUT after wait_ms; the start goes on). Nothing happens
@@ -90,8 +99,8 @@ struct idle_call {
     bool in_use; // out: then nothing was done
 };
 void projects_stop_unused(struct projects *projects, struct idle_call *idle);
-// Drops the connection to its agent. Calls under way fail with ERR_UNAVAILABLE, while their commands
-// go on as the project does; the next call connects again. Nothing happens if there is no
+// Drops the connection to its agent. Calls under way fail with ERR_UNAVAILABLE, while their
+// commands go on as the project does; the next call connects again. Nothing happens if there is no
 // connection.
 void projects_disconnect(struct projects *projects, struct project_call *call);
 
@@ -145,7 +154,8 @@ struct file_call {
 void projects_file(struct projects *projects, struct file_call *call);
 void file_call_dispose(struct file_call *call);
 
-// Gives a running project other limits. Nothing happens if it does not run.
+// Gives a running project other limits. Nothing happens if it does not run. ERR_CONFLICT when it
+// uses more memory than it shall have: then it keeps the limit of that, and gets the others.
 struct limit_call {
     struct project_call call;
     struct runner_limits limits; // in

@@ -201,6 +201,12 @@ static bool find_bwrap(const struct uuid *project_id, pid_t *ret_bwrap)
            process.start_ticks == start;
 }
 
+// PID 1; or bubblewrap, if it is only just building the sandbox: without it nothing comes of it.
+static bool find_sandbox(const struct uuid *project_id, pid_t *ret_pid)
+{
+    return find_init(project_id, ret_pid) || find_bwrap(project_id, ret_pid);
+}
+
 // ---- Starting. ----
 
 static int make_folder(const char *path)
@@ -418,13 +424,8 @@ static int kill_as_user(const struct sandbox_host *host, pid_t pid)
 
 static int kill_sandbox(struct runner *r, const struct uuid *project_id)
 {
-    pid_t init, bwrap;
-    if (find_init(project_id, &init))
-        return kill_as_user(&r->host, init);
-    // It is only just being built: without bubblewrap nothing comes of it.
-    if (find_bwrap(project_id, &bwrap))
-        return kill_as_user(&r->host, bwrap);
-    return -ESRCH;
+    pid_t pid;
+    return find_sandbox(project_id, &pid) ? kill_as_user(&r->host, pid) : -ESRCH;
 }
 
 // ---- The channel. ----
@@ -470,12 +471,12 @@ static bool handle_copy(struct runner *r, const struct runner_request *request)
 
 // ---- Limits and use of a sandbox that runs. ----
 
-// Its group is where its first process is. False: there is no such group, as the host has no
+// Its group is where its processes are. False: there is no such group, as the host has no
 // groups, or another runner made it elsewhere.
-static bool group_of(const struct runner *r, pid_t init, char ret_group[CGROUP_NAME_MAX])
+static bool group_of(const struct runner *r, pid_t pid, char ret_group[CGROUP_NAME_MAX])
 {
     char path[32], text[SMALL_FILE];
-    snprintf(path, sizeof path, "/proc/%d/cgroup", (int)init);
+    snprintf(path, sizeof path, "/proc/%d/cgroup", (int)pid);
     return read_small(path, text) && cgroup_of(&r->cgroups, text, ret_group);
 }
 
@@ -484,10 +485,10 @@ static bool handle_limit(struct runner *r, const struct runner_request *request,
 {
     struct err err = {0};
     char group[CGROUP_NAME_MAX];
-    pid_t init;
-    if (!find_init(project_id, &init))
+    pid_t pid;
+    if (!find_sandbox(project_id, &pid))
         return reply(r, request, ESRCH, "the project does not run", "");
-    if (group_of(r, init, group) && cgroup_limit(&r->cgroups, group, &request->limits, &err) < 0)
+    if (group_of(r, pid, group) && cgroup_limit(&r->cgroups, group, &request->limits, &err) < 0)
         return reply(r, request, err.sys_errno ? err.sys_errno : EIO, err.message, err.detail);
     return reply(r, request, 0, "", "");
 }
@@ -497,10 +498,10 @@ static bool handle_usage(struct runner *r, const struct runner_request *request,
 {
     struct runner_message message = {.type = RUNNER_REPLY, .seq = request->seq};
     char group[CGROUP_NAME_MAX];
-    pid_t init;
-    if (!find_init(project_id, &init))
+    pid_t pid;
+    if (!find_sandbox(project_id, &pid))
         return reply(r, request, ESRCH, "the project does not run", "");
-    if (group_of(r, init, group))
+    if (group_of(r, pid, group))
         cgroup_usage(&r->cgroups, group, &message.usage);
     message.usage.missing = r->missing;
     memcpy(message.uuid, request->uuid, UUID_LEN);
@@ -676,7 +677,7 @@ static bool reap(struct runner *r)
 static bool runs(const struct uuid *project_id)
 {
     pid_t pid;
-    return find_init(project_id, &pid) || find_bwrap(project_id, &pid);
+    return find_sandbox(project_id, &pid);
 }
 
 // Copies of /etc from before are only removed when nobody can be using them.

@@ -132,6 +132,7 @@ int runner_link_start(struct runner_link *link, const struct uuid *project_id,
 {
     uint64_t seq = request_begin(link, RUNNER_START, project_id);
     link->request.flags = spec->network;
+    link->request.limits = spec->limits;
     if (spec->image && !request_set_image(&link->request, spec->image))
         return err_set(err, ERR_TOO_LARGE, "the name of the project's image is too long");
     for (char *const *env = spec->env; env && *env; env++) {
@@ -160,6 +161,20 @@ int runner_link_copy(struct runner_link *link, const struct copy_call *copy, uin
     return 0;
 }
 
+void runner_link_limit(struct runner_link *link, const struct uuid *project_id,
+                       const struct runner_limits *limits, uint64_t *ret_seq)
+{
+    *ret_seq = request_begin(link, RUNNER_LIMIT, project_id);
+    link->request.limits = *limits;
+    channel_send(link->channel, &link->request);
+}
+
+void runner_link_usage(struct runner_link *link, const struct uuid *project_id, uint64_t *ret_seq)
+{
+    *ret_seq = request_begin(link, RUNNER_USAGE, project_id);
+    channel_send(link->channel, &link->request);
+}
+
 void runner_link_kill(struct runner_link *link, const struct uuid *project_id, uint64_t *ret_seq)
 {
     *ret_seq = request_begin(link, RUNNER_KILL, project_id);
@@ -176,7 +191,7 @@ static bool take_message(const struct runner_link *link, struct runner_message *
     message->text[sizeof message->text - 1] = '\0';
     if (message->type == RUNNER_REPLY)
         link->ops->reply(link->owner, has_id ? &project_id : NULL, message->seq, message->value,
-                         message->text);
+                         message->text, &message->usage);
     else if (message->type == RUNNER_COPIED)
         link->ops->copied(link->owner, message->seq, message->value, message->text);
     else if (message->type == RUNNER_EXITED && has_id)

@@ -19,7 +19,7 @@ struct runner_channel;
 struct runner_link_ops {
     // `project_id` is NULL when the runner found the request malformed.
     void (*reply)(void *owner, const struct uuid *project_id, uint64_t seq, int sys_errno,
-                  const char *text);
+                  const char *text, const struct runner_usage *usage);
     void (*exited)(void *owner, const struct uuid *project_id, int wait_status, const char *text);
     void (*copied)(void *owner, uint64_t seq, int wait_status, const char *text);
     // The channel ended: no reply and no exit will come for what was sent on it.
@@ -50,6 +50,9 @@ int runner_link_start(struct runner_link *link, const struct uuid *project_id,
 // ERR_TOO_LARGE when the paths do not fit.
 int runner_link_copy(struct runner_link *link, const struct copy_call *copy, uint64_t *ret_seq,
                      struct err *err) MUST_USE;
+void runner_link_limit(struct runner_link *link, const struct uuid *project_id,
+                       const struct runner_limits *limits, uint64_t *ret_seq);
+void runner_link_usage(struct runner_link *link, const struct uuid *project_id, uint64_t *ret_seq);
 void runner_link_kill(struct runner_link *link, const struct uuid *project_id, uint64_t *ret_seq);
 
 #endif
