@@ -24,15 +24,6 @@ static void append_link(struct buf *html, const char *url)
     buf_append_str(html, "</a>");
 }
 
-static void append_help(struct buf *html, const struct site *site)
-{
-    buf_append_str(html, "<p>Questions? Write to <a href=\"mailto:");
-    text_append_html(html, site->help_email);
-    buf_append_str(html, "\">");
-    text_append_html(html, site->help_email);
-    buf_append_str(html, "</a>.</p>\n");
-}
-
 static void append_verification(struct buf *html, const struct site *site,
                                 const char *email_address, const char *token)
 {
@@ -65,7 +56,6 @@ int account_mail_welcome(struct db_session *txn, const struct svc *svc, const ch
     buf_append_str(&html, "<p>What programs can do there: ");
     append_link(&html, reference);
     buf_append_str(&html, "</p>\n");
-    append_help(&html, site);
     const struct mail mail = {.category = "welcome",
                               .to = email_address,
                               .from_name = site->organization[0] ? site->organization : NULL,
@@ -88,7 +78,6 @@ int account_mail_reset(struct db_session *txn, const struct svc *svc, const char
     append_link(&html, url);
     buf_append_str(&html, "</p>\n<p>If it was not you, ignore this message: the password stays as "
                           "it is.</p>\n");
-    append_help(&html, site);
     const struct mail mail = {.category = "password_reset",
                               .to = email_address,
                               .from_name = from_name,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // The mails about an account: welcome (api-v1 9.1) and a forgotten password (9.2). Both go into the
-// queue, in a transaction; errors are those of mail_queue.
+// queue, in a transaction; errors are those of mail_queue,
+// whose footer names the site and its help address.
 #ifndef SVC_ACCOUNT_MAIL_H
 #define SVC_ACCOUNT_MAIL_H
 

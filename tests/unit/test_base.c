@@ -90,6 +90,34 @@ static void test_numbers(void **state UNUSED)
         assert_false(text_parse_double(no_numbers[i], &d));
 }
 
+static void test_letters_are_lower_cased(void **state UNUSED)
+{
+    static const struct {
+        const char *in, *out;
+    } cases[] = {
+        {"", ""},
+        {"John Smith-99", "john smith-99"},
+        {"\xc3\x84\xc3\x96\xc3\x9c\xc3\x9f", "\xc3\xa4\xc3\xb6\xc3\xbc\xc3\x9f"}, // German
+        {"\xd0\x96\xd0\xa3\xd0\x9a", "\xd0\xb6\xd1\x83\xd0\xba"},                 // Cyrillic
+        {"\xce\xa3\xce\x91", "\xcf\x83\xce\xb1"},                                 // Greek
+        {"\xe6\x9d\x8e \xe2\x82\xac", "\xe6\x9d\x8e \xe2\x82\xac"},               // without case
+        {"\xf0\x90\x90\x80", "\xf0\x90\x90\xa8"},                                 // beyond 16 bits
+        {"A\xff\xe2\x82Z", "a\xef\xbf\xbd\xef\xbf\xbdz"},                         // invalid
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        auto_buf struct buf out = {0};
+        text_append_lower(&out, cases[i].in);
+        assert_string_equal(buf_cstr(&out), cases[i].out);
+    }
+}
+
+static void test_percent_encoding(void **state UNUSED)
+{
+    auto_buf struct buf out = {0};
+    text_append_percent(&out, "aZ09-._~ +&=%/\"\xc3\xa9@x");
+    assert_string_equal(buf_cstr(&out), "aZ09-._~%20%2B%26%3D%25%2F%22%C3%A9%40x");
+}
+
 static void test_html_is_escaped(void **state UNUSED)
 {
     auto_buf struct buf out = {0};
@@ -243,6 +271,8 @@ int main(void)
         cmocka_unit_test(test_utf8_lossy),
         cmocka_unit_test(test_utf16_prefix_never_splits_a_pair),
         cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_letters_are_lower_cased),
+        cmocka_unit_test(test_percent_encoding),
         cmocka_unit_test(test_html_is_escaped),
         cmocka_unit_test(test_uuid),
         cmocka_unit_test(test_token),
