@@ -119,16 +119,18 @@ static const char *resolve_parent(const char *path)
     return parent ? format("%s/%s", parent, strrchr(path, '/') + 1) : path;
 }
 
-static void resolve_source(struct copy *copy)
+static int resolve_source(struct copy *copy)
 {
     const char *whole = NULL;
     copy->folder =
         stat(copy->source, &copy->source_stat) == 0 && S_ISDIR(copy->source_stat.st_mode);
     if (copy->folder)
         whole = realpath(copy->source, NULL);
-    else if (lstat(copy->source, &copy->source_stat) < 0)
-        copy->source_stat = (struct stat){0}; // rsync says so
+    else if (lstat(copy->source, &copy->source_stat) < 0) // in rsync's words
+        return fail("rsync: link_stat \"%s\" failed: %s (%d)", copy->source, strerror(errno),
+                    errno);
     copy->source = whole ? whole : resolve_parent(copy->source);
+    return 0;
 }
 
 // Its parents are there.
@@ -296,17 +298,16 @@ static int make_durable(const struct copy *copy)
 static int copy_run(struct copy *copy, char *target)
 {
     close_range(STDERR_FILENO + 1, ~0u, CLOSE_RANGE_CLOEXEC);
-    resolve_source(copy);
-    if (copy->source_stat.st_mode) {
-        const int rc = make_parents(copy, target);
-        if (rc)
-            return rc;
-    }
+    int rc = resolve_source(copy);
+    if (!rc)
+        rc = make_parents(copy, target);
+    if (rc)
+        return rc;
     resolve_target(copy, target);
     rule_overlaps(copy);
     if (!copy_fits(copy))
         return COPY_EXIT_NO_ROOM;
-    const int rc = transfer(copy);
+    rc = transfer(copy);
     // A home stays its owner's, whatever the folder that was copied onto it allows.
     if (copy->folder && strlen(copy->target) == HOME_SIZE)
         chmod(copy->target, 0700);

@@ -203,6 +203,8 @@ static void start_direct(struct copies *copies, const struct copy_request *reque
         .public = request->public,
         .attempts = 1,
     };
+    if (!copies->claiming) // it has had its turn
+        copies->claim.after = request->account_id;
     copy_run_start(copies, &row);
 }
 
