@@ -17,6 +17,8 @@
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "runner/sandbox.h"
+#include "server/site.h"
+#include "svc/mail.h"
 
 #define OPEN_FILES_WANTED 4096
 #define FREE_BYTES_WANTED (UINT64_C(256) << 20)
@@ -139,6 +141,18 @@ static void check_shell(struct cli *cli UNUSED, const struct cli_store *store UN
         find(f, BAD, "bash is not installed; projects use the host's programs");
 }
 
+static void check_mail(struct cli *cli, const struct cli_store *store UNUSED, struct finding *f)
+{
+    struct mailer_config config = site_mailer_config(&cli->config);
+    struct err err;
+    if (!*config.url)
+        find(f, GOOD, "goes into the folder mail/ of the data folder; set mail.url to send it");
+    else if (mail_probe(&config, &err))
+        find(f, LACKS, "%.100s: %s", config.url, err.message);
+    else
+        find(f, GOOD, "goes to %.200s", config.url);
+}
+
 static const struct {
     const char *name;
     bool as_started; // looks with the rights that the command was started with, as the runner does
@@ -148,6 +162,7 @@ static const struct {
     {"paths", false, check_paths},       {"shell", false, check_shell},
     {"limits", false, check_cgroups},    {"open files", false, check_open_files},
     {"database", false, check_database}, {"disk", false, check_disk},
+    {"mail", false, check_mail},
 };
 
 int cli_doctor(struct cli *cli)

@@ -51,19 +51,21 @@ static int check_addresses(const struct mail *mail, struct err *err)
     return 0;
 }
 
-// Text for one line of a header: valid UTF-8, no control characters, not too long. NULL stays NULL.
+// Text for one line of a header: valid UTF-8, no control characters, not too long, nothing that a
+// reader would decode ("=?utf-8?q?=0A?="). NULL stays NULL.
 static char *tame(const char *text, size_t units_max)
 {
-    auto_buf struct buf out = {0};
+    auto_buf struct buf valid = {0}, out = {0};
     if (!text)
         return NULL;
-    utf8_append_lossy(&out, text, strlen(text));
-    for (size_t i = 0; i < out.size; i++) {
-        if ((unsigned char)out.data[i] < ' ' || out.data[i] == 0x7f)
-            out.data[i] = ' ';
+    utf8_append_lossy(&valid, text, strlen(text));
+    for (size_t i = 0; i < valid.size; i++) {
+        unsigned char c = (unsigned char)valid.data[i];
+        if (c == '?' && i && valid.data[i - 1] == '=')
+            buf_append_char(&out, ' ');
+        buf_append_char(&out, c < ' ' || c == 0x7f ? ' ' : (char)c);
     }
-    return mem_strndup(out.size ? out.data : "",
-                       utf8_prefix_utf16(out.data, out.size, units_max, NULL));
+    return mem_strndup(buf_cstr(&out), utf8_prefix_utf16(out.data, out.size, units_max, NULL));
 }
 
 static int insert(struct db_session *txn, const struct mail *mail, const struct uuid *id,

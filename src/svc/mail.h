@@ -57,6 +57,6 @@ void mailer_wake(struct mailer *mailer);
 // maildir.
 int mail_deliver_due(const struct svc *svc, struct db_session *session, struct err *err) MUST_USE;
 // For doctor: whether the SMTP server of `config` greets and takes its user.
-int mail_probe(const struct mailer_config *config, const char *sender, struct err *err) MUST_USE;
+int mail_probe(const struct mailer_config *config, struct err *err) MUST_USE;
 
 #endif

@@ -16,7 +16,8 @@ void mail_message_whole(const char *message, size_t size, struct buf *out);
 
 // ---- outbox.c: the queue as rows of the database. The calls wait for their transaction. ----
 
-// A message that was claimed: no other process sends it before the claim runs out.
+// A message that was claimed: no other process sends it before the claim runs out, a minute after
+// it was made or renewed.
 struct outgoing {
     struct uuid id;
     struct uuid project_id; // of an invitation, else ""
@@ -37,6 +38,8 @@ int outbox_delivered(struct db *db, const struct outgoing *mail, struct err *err
 // It failed; `retry_at` is 0 when it is given up. An invitation's project then learns of it.
 int outbox_failed(struct db *db, const struct outgoing *mail, const char *why, int64_t retry_at,
                   struct err *err) MUST_USE;
+// It is still under way.
+int outbox_renew(struct db *db, const struct outgoing *mail, struct err *err) MUST_USE;
 // It was not tried to the end: anybody may claim it.
 int outbox_release(struct db *db, const struct outgoing *mail, struct err *err) MUST_USE;
 // Removes what was sent or given up long ago.
@@ -58,7 +61,9 @@ struct smtp_delivery {
 
 int smtp_open(const struct mailer_config *config, const char *sender, struct smtp **ret_smtp,
               struct err *err) MUST_USE;
-// What is under way is given up.
+// Gives up what is under way, within a second; nothing but smtp_close follows.
+void smtp_abort(struct smtp *smtp);
+// Nothing is under way.
 void smtp_close(struct smtp *smtp);
 void smtp_send(struct smtp *smtp, struct smtp_delivery *delivery);
 // Moves what is under way on, for `timeout_ms` at most or until `wake_fd` can be read. A delivery

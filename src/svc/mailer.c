@@ -21,8 +21,9 @@
 #include "base/mem.h"
 #include "svc/mail_internal.h"
 
-#define LOOK_MS       3000 // commands queue mail too, and do not wake anybody
+#define LOOK_MS       1000 // commands queue mail too, and do not wake anybody
 #define STOP_GRACE_MS 3000
+#define RENEW_MS      20000 // well before a claim runs out
 #define IDLE_MS       60000 // connections and libcurl's memory are given back after it
 #define PURGE_MS      (INT64_C(3600) * 1000)
 #define RETRY_MAX_MS  (INT64_C(4) * 3600 * 1000)
@@ -44,7 +45,7 @@ struct mailer {
     struct smtp *smtp; // while something was sent lately
     struct sending sendings[LIMIT_MAIL_AT_ONCE];
     size_t sending;
-    int64_t purged, last_sent;
+    int64_t purged, last_sent, renewed;
 };
 
 // ---- What became of a message ----
@@ -142,6 +143,20 @@ static void on_done(struct mailer *mailer, struct smtp_delivery *delivery)
     mailer->last_sent = clock_now_ms();
 }
 
+static void renew(struct mailer *mailer)
+{
+    struct err err;
+    int64_t now = clock_now_ms();
+    if (now - mailer->renewed < RENEW_MS)
+        return;
+    mailer->renewed = now;
+    for (size_t i = 0; i < LIMIT_MAIL_AT_ONCE; i++) {
+        if (mailer->sendings[i].used &&
+            outbox_renew(mailer->svc->db, &mailer->sendings[i].mail, &err))
+            log_err(LOG_ERROR, "mail_state_failed", &err);
+    }
+}
+
 static void rest(struct mailer *mailer)
 {
     if (!mailer->smtp || mailer->sending || clock_now_ms() - mailer->last_sent < IDLE_MS)
@@ -161,7 +176,10 @@ static void finish_smtp(struct mailer *mailer)
         if (done)
             on_done(mailer, done);
     }
-    smtp_close(mailer->smtp);
+    if (mailer->smtp) {
+        smtp_abort(mailer->smtp);
+        smtp_close(mailer->smtp);
+    }
     for (size_t i = 0; i < LIMIT_MAIL_AT_ONCE; i++) {
         if (!mailer->sendings[i].used)
             continue;
@@ -244,6 +262,7 @@ static void *mailer_main(void *arg)
     eventfd_t woken;
     while (!mailer->stopping) {
         look(mailer);
+        renew(mailer);
         purge(mailer);
         rest(mailer);
         sleep_until_woken(mailer);

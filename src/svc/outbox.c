@@ -9,9 +9,7 @@
 #include "db/query.h"
 #include "svc/mail_internal.h"
 
-// Longer than any delivery lasts, so that only what a process that died had claimed is claimed
-// again.
-#define CLAIM_MS   (10 * 60 * 1000)
+#define CLAIM_MS   60000
 #define KEEP_MS    (INT64_C(30) * 24 * 3600 * 1000)
 #define CLAIMS_MAX 16
 
@@ -133,6 +131,19 @@ static int delivered_in_txn(struct db_session *txn, void *arg, struct err *err)
 int outbox_delivered(struct db *db, const struct outgoing *mail, struct err *err)
 {
     return db_write(db, delivered_in_txn, &(struct outcome){.mail = mail}, err);
+}
+
+static int renew_in_txn(struct db_session *txn, void *arg, struct err *err)
+{
+    static const struct db_stmt stmt = {"UPDATE mail SET claimed_until = $2 WHERE id = $1"};
+    const struct outgoing *mail = ((struct outcome *)arg)->mail;
+    return db_exec(txn, &stmt, DB_ARGS(DB_TEXT(mail->id.text), DB_INT(clock_now_ms() + CLAIM_MS)),
+                   NULL, err);
+}
+
+int outbox_renew(struct db *db, const struct outgoing *mail, struct err *err)
+{
+    return db_write(db, renew_in_txn, &(struct outcome){.mail = mail}, err);
 }
 
 static int release_in_txn(struct db_session *txn, void *arg, struct err *err)

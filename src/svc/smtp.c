@@ -5,17 +5,23 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
+#include "base/clock.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "svc/mail_internal.h"
 
 #define CONNECT_TIMEOUT_S 20L
-#define ANSWER_TIMEOUT_S  60L  // for the server to answer one command
-#define TOTAL_TIMEOUT_S   180L // shorter than a claim on a message lasts
+#define ANSWER_TIMEOUT_S  60L // for the server to answer one command
+#define TOTAL_TIMEOUT_S   180L
 #define REPLY_SIZE        300
+#define SOCKETS_MAX       (4 * LIMIT_MAIL_AT_ONCE) // several addresses of a server are tried at once
+#define ABORT_MS          1000
 
 struct smtp_transfer {
+    struct smtp *smtp;
     CURL *curl;
     struct curl_slist *recipients;
     struct smtp_delivery *delivery;
@@ -23,6 +29,7 @@ struct smtp_transfer {
     size_t read;
     char command[8];        // the last that was sent; never more of it, as it may be a password
     char reply[REPLY_SIZE]; // the last line that the server sent
+    bool over;              // we said QUIT; what follows tells nothing of the message
     char problem[CURL_ERROR_SIZE];
 };
 
@@ -30,6 +37,8 @@ struct smtp {
     struct mailer_config config;
     char *sender;
     CURLM *multi;
+    bool aborting;
+    curl_socket_t sockets[SOCKETS_MAX]; // that are open; CURL_SOCKET_BAD: a free place
     struct smtp_transfer *transfers[LIMIT_MAIL_AT_ONCE];
 };
 
@@ -59,6 +68,10 @@ static void copy_line(const char *data, size_t size, char *out, size_t out_size)
 static int on_debug(CURL *curl UNUSED, curl_infotype type, char *data, size_t size, void *ctx)
 {
     struct smtp_transfer *transfer = ctx;
+    if (type == CURLINFO_HEADER_OUT && size > 4 && !memcmp(data, "QUIT", 4))
+        transfer->over = true;
+    if (transfer->over)
+        return 0;
     if (type == CURLINFO_HEADER_OUT)
         copy_word(data, size, transfer->command, sizeof transfer->command);
     else if (type == CURLINFO_HEADER_IN)
@@ -74,6 +87,41 @@ static size_t on_read(char *out, size_t size, size_t count, void *ctx)
     memcpy(out, transfer->wire.data + transfer->read, some);
     transfer->read += some;
     return some;
+}
+
+// ---- Ending at once ----
+//
+// libcurl ends a message that is taken from it as if it were complete, and waits for the server's
+// answer to QUIT. So what is under way is made to fail instead, and the sockets are shut.
+
+static int on_progress(void *ctx, curl_off_t down_total UNUSED, curl_off_t down UNUSED,
+                       curl_off_t up_total UNUSED, curl_off_t up UNUSED)
+{
+    return ((struct smtp_transfer *)ctx)->smtp->aborting;
+}
+
+static curl_socket_t on_socket(void *ctx, curlsocktype purpose UNUSED,
+                               struct curl_sockaddr *address)
+{
+    struct smtp *smtp = ctx;
+    for (size_t i = 0; i < SOCKETS_MAX; i++) {
+        if (smtp->sockets[i] != CURL_SOCKET_BAD)
+            continue;
+        smtp->sockets[i] =
+            socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+        return smtp->sockets[i];
+    }
+    return CURL_SOCKET_BAD;
+}
+
+static int on_socket_close(void *ctx, curl_socket_t fd)
+{
+    struct smtp *smtp = ctx;
+    for (size_t i = 0; i < SOCKETS_MAX; i++) {
+        if (smtp->sockets[i] == fd)
+            smtp->sockets[i] = CURL_SOCKET_BAD;
+    }
+    return close(fd);
 }
 
 // ---- One transfer ----
@@ -130,9 +178,10 @@ static void transfer_free(struct smtp_transfer *transfer)
     free(transfer);
 }
 
-static struct smtp_transfer *transfer_new(const struct smtp *smtp, struct smtp_delivery *delivery)
+static struct smtp_transfer *transfer_new(struct smtp *smtp, struct smtp_delivery *delivery)
 {
     struct smtp_transfer *transfer = mem_zalloc(sizeof *transfer);
+    transfer->smtp = smtp;
     transfer->delivery = delivery;
     transfer->recipients = curl_slist_append(NULL, delivery->to);
     transfer->curl = new_handle(&smtp->config);
@@ -148,6 +197,14 @@ static struct smtp_transfer *transfer_new(const struct smtp *smtp, struct smtp_d
     curl_easy_setopt(curl, CURLOPT_DEBUGFUNCTION, on_debug);
     curl_easy_setopt(curl, CURLOPT_DEBUGDATA, transfer);
     curl_easy_setopt(curl, CURLOPT_VERBOSE, 1L);
+    curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+    curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
+    curl_easy_setopt(curl, CURLOPT_XFERINFODATA, transfer);
+    curl_easy_setopt(curl, CURLOPT_OPENSOCKETFUNCTION, on_socket);
+    curl_easy_setopt(curl, CURLOPT_OPENSOCKETDATA, smtp);
+    curl_easy_setopt(curl, CURLOPT_CLOSESOCKETFUNCTION, on_socket_close);
+    curl_easy_setopt(curl, CURLOPT_CLOSESOCKETDATA, smtp);
+    curl_easy_setopt(curl, CURLOPT_QUICK_EXIT, 1L);
     curl_easy_setopt(curl, CURLOPT_PRIVATE, transfer);
     return transfer;
 }
@@ -188,6 +245,8 @@ int smtp_open(const struct mailer_config *config, const char *sender, struct smt
     smtp->config = *config;
     smtp->sender = mem_strdup(sender);
     smtp->multi = multi;
+    for (size_t i = 0; i < SOCKETS_MAX; i++)
+        smtp->sockets[i] = CURL_SOCKET_BAD;
     *ret_smtp = smtp;
     return 0;
 }
@@ -199,10 +258,24 @@ static void drop(struct smtp *smtp, struct smtp_transfer **slot)
     *slot = NULL;
 }
 
+void smtp_abort(struct smtp *smtp)
+{
+    uint64_t deadline = clock_monotonic_us() + ABORT_MS * 1000;
+    int running = 1;
+    smtp->aborting = true;
+    for (size_t i = 0; i < SOCKETS_MAX; i++) {
+        if (smtp->sockets[i] != CURL_SOCKET_BAD)
+            shutdown(smtp->sockets[i], SHUT_RDWR);
+    }
+    while (running && clock_monotonic_us() < deadline) {
+        curl_multi_perform(smtp->multi, &running);
+        if (running)
+            curl_multi_poll(smtp->multi, NULL, 0, 10, NULL);
+    }
+}
+
 void smtp_close(struct smtp *smtp)
 {
-    if (!smtp)
-        return;
     for (size_t i = 0; i < LIMIT_MAIL_AT_ONCE; i++) {
         if (smtp->transfers[i])
             drop(smtp, &smtp->transfers[i]);
@@ -255,7 +328,7 @@ struct smtp_delivery *smtp_step(struct smtp *smtp, int wake_fd, int timeout_ms)
     return take_done(smtp);
 }
 
-int mail_probe(const struct mailer_config *config, const char *sender UNUSED, struct err *err)
+int mail_probe(const struct mailer_config *config, struct err *err)
 {
     char problem[CURL_ERROR_SIZE] = "";
     CURL *curl = curl_global_init(CURL_GLOBAL_DEFAULT) ? NULL : new_handle(config);

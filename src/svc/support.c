@@ -39,7 +39,7 @@ static int check_sizes(const struct ticket_create *create, struct err *err)
         return err_set(err, ERR_INVALID, "there must be at most %d tags", LIMIT_TICKET_TAGS);
     if (create->info)
         json_value(&info, create->info);
-    int rc = check_size("username", create->username, LIMIT_NAME, err);
+    int rc = check_size("username", create->username, LIMIT_TICKET_LINE, err);
     if (!rc)
         rc = check_size("subject", create->subject, LIMIT_TICKET_LINE, err);
     if (!rc)
