@@ -47,12 +47,24 @@ def _fill_in(hub, command, event, number):
         command = command.replace("8sNCs0gO6qwRLMwJ", token)
     if event == "invite_noncloud_collaborators":
         ids["18955da4-4bfa-4afa-910c-7f2358c05eb8"] = project
+    if event.startswith("copy_"):
+        _prepare_copies(hub, me, project, ids)
     if event == "get_available_upgrades":
         hub.cli("upgrades", "set", me.id, "cores=10", "cpu_shares=2048", "disk_quota=200000", "member_host=80",
                 "memory=120000", "memory_request=8000", "mintime=3456000", "network=400")
     for example, real in ids.items():
         command = command.replace(example, real)
     return command
+
+
+def _prepare_copies(hub, me, project, ids):
+    target = ids["2aae4347-214d-4fd1-809c-b327150442d8"] = hub.project(me)
+    for path in ("A/doc.txt", "PUBLIC/doc.txt"):
+        hub.call("write_text_file_to_project", key=me, project_id=project, path=path, content="text")
+    hub.cli("project", "publish", project, "PUBLIC")
+    reply = hub.call("copy_path_between_projects", key=me, src_project_id=project, src_path="A/doc.txt",
+                     target_project_id=target, scheduled="2999-01-01")
+    ids["9b3b9f0c-5d3e-4a6a-8a3e-5a5f0e4b8c11"] = reply["copy_path_id"]
 
 
 @pytest.mark.parametrize("event, number, command, reply", _examples())

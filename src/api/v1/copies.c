@@ -195,9 +195,8 @@ static const struct api_example copy_path_examples[] = {
      "{\"event\":\"success\",\"id\":\"45d851ac-5ea0-4aea-9997-99a06c054a60\"}"},
     {"Without waiting for it:",
      COPY_FROM_TO " -d wait_until_done=false \\\n" URL("copy_path_between_projects"), NOTED},
-    {"In one minute at the earliest:",
-     COPY_FROM_TO " -d scheduled=$(date -d '+1 minute' --utc +'%Y-%m-%dT%H:%M:%S') \\\n" URL(
-         "copy_path_between_projects"),
+    {"Not before a certain time:",
+     COPY_FROM_TO " -d scheduled=2030-08-29T22:00:00Z \\\n" URL("copy_path_between_projects"),
      NOTED},
 };
 
@@ -256,8 +255,10 @@ const struct api_endpoint v1_copy_path_between_projects = {
         "file that stands where one is needed is renamed to `NAME.backup`. Times and permissions "
         "are kept, links are copied as links, and files that the target has unchanged are not "
         "touched, so that a copy can be repeated. A large copy is best made without waiting: ask "
-        "`copy_path_status` for its end. Copies survive a restart of the server. Caches and "
-        "trash (`.cache`, `.trash`, `.snapshots` and the like) are never copied.",
+        "`copy_path_status` for its end. Copies survive a restart of the server. A shell "
+        "writes the time that `scheduled` takes with `date -d '+1 minute' --utc "
+        "+'%Y-%m-%dT%H:%M:%S'`. Caches and trash (`.cache`, `.trash`, `.snapshots` and the like) "
+        "are never copied.",
     .handler = handle_copy_path,
 };
 
