@@ -121,12 +121,37 @@ static void test_broken_text_is_mended(void **state UNUSED)
     assert_string_equal(buf_cstr(&b), "\"a\xef\xbf\xbd\"");
 }
 
+// However a text is cut, it comes out as if it had been written at once.
+static void test_a_string_in_pieces(void **state UNUSED)
+{
+    static const char text[] =
+        "a\"\xc3\xa9\n\xe2\x82\xac\xf0\x9f\x98\x80\xff\xe2\x82"
+        "b\xed\xa0\x80\xc0\xaf\x80\x80\x80\x80\xf4\x90\x80\x80\0\xf0\x9f\x98";
+    const size_t size = sizeof text - 1;
+    auto_buf struct buf whole = {0};
+    json_strn(&whole, text, size);
+    for (size_t first = 0; first <= size; first++) {
+        for (size_t second = first; second <= size; second++) {
+            auto_buf struct buf out = {0};
+            struct json_stream stream;
+            json_stream_begin(&stream, &out);
+            json_stream_append(&stream, text, first);
+            json_stream_append(&stream, text + first, second - first);
+            json_stream_append(&stream, text + second, size - second);
+            json_stream_end(&stream);
+            assert_int_equal(out.size, whole.size);
+            assert_memory_equal(out.data, whole.data, whole.size);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_what_is_json),   cmocka_unit_test(test_what_is_not),
-        cmocka_unit_test(test_nul_byte),       cmocka_unit_test(test_writer_puts_commas),
-        cmocka_unit_test(test_there_and_back), cmocka_unit_test(test_broken_text_is_mended),
+        cmocka_unit_test(test_what_is_json),       cmocka_unit_test(test_what_is_not),
+        cmocka_unit_test(test_nul_byte),           cmocka_unit_test(test_writer_puts_commas),
+        cmocka_unit_test(test_there_and_back),     cmocka_unit_test(test_broken_text_is_mended),
+        cmocka_unit_test(test_a_string_in_pieces),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

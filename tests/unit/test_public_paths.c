@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+#include "unit.h"
+
+#include <string.h>
+
+#include "svc/public_paths.h"
+
+#define PATHS_MAX 4
+
+static const struct {
+    const char *records[PATHS_MAX];
+    const char *path;
+    bool public, itself; // `itself`: without the rule for archives
+} cases[] = {
+    // 1: the whole home
+    {{""}, "", true, true},
+    {{""}, "a/b", true, true},
+    {{""}, ".hidden", true, true},
+    // 2: the path itself
+    {{"a.txt"}, "a.txt", true, true},
+    {{"a.txt"}, "A.txt", false, false},
+    {{"a.txt"}, "a.tx", false, false},
+    {{"a.txt"}, "", false, false},
+    {{"ä b"}, "ä b", true, true},
+    // 3: what is below
+    {{"a"}, "a/b", true, true},
+    {{"a"}, "a/.b/c", true, true},
+    {{"a"}, "ab", false, false},
+    {{"a"}, "a.txt", false, false},
+    {{"a/b"}, "a", false, false},
+    {{"a/b"}, "a/bc", false, false},
+    {{"x", "a/b", "z"}, "a/b/c", true, true},
+    // 4: archives
+    {{"a"}, "a.zip", true, false},
+    {{"a"}, "a/b.zip", true, true},
+    {{"a/b"}, "a/b.zip", true, false},
+    {{"a/b"}, "a/bc.zip", false, false},
+    {{"a"}, "a.zip.zip", true, false},
+    {{"a"}, "a.zip/b", false, false},
+    {{"a"}, ".zip", false, false},
+    {{""}, ".zip", true, true},
+    {{"a.zip"}, "a.zip", true, true},
+    {{"a.zip"}, "a", false, false},
+    // upwards
+    {{""}, "..", false, false},
+    {{""}, "../", false, false},
+    {{"a"}, "a/..", false, false},
+    {{"a"}, "a/../", false, false},
+    {{"a"}, "a/../a", false, false},
+    {{"a"}, "../a", false, false},
+    {{"a"}, "a../b", false, false},
+    {{"a.."}, "a..", true, true},
+    {{"a"}, "a/..b", true, true},
+    // nothing else is made the same
+    {{"a"}, "./a", false, false},
+    {{"a//b"}, "a/b", false, false},
+    {{"a//b"}, "a//b", true, true},
+    {{"a"}, "/a", false, false},
+    // slashes at the end
+    {{"a"}, "a/", true, true},
+    {{"a"}, "a//", true, true},
+    {{"a"}, "a.zip/", true, false},
+    // nothing
+    {{NULL}, "", false, false},
+    {{NULL}, "a", false, false},
+};
+
+static struct public_list list_of(const char *const *records, char *paths[PATHS_MAX])
+{
+    struct public_list list = {.paths = paths};
+    union {
+        const char *in;
+        char *out;
+    } path;
+    while (list.count < PATHS_MAX && records[list.count]) {
+        path.in = records[list.count];
+        paths[list.count++] = path.out;
+    }
+    return list;
+}
+
+static void test_what_is_public(void **state UNUSED)
+{
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char *paths[PATHS_MAX];
+        struct public_list list = list_of(cases[i].records, paths);
+        if (public_list_has(&list, cases[i].path) != cases[i].public ||
+            public_list_has_below(&list, cases[i].path) != cases[i].itself)
+            fail_msg("case %zu: \"%s\"", i, cases[i].path);
+    }
+}
+
+static void test_the_id_of_a_record(void **state UNUSED)
+{
+    struct uuid project_id;
+    char id[PUBLIC_PATH_ID_SIZE];
+    assert_true(uuid_parse("29163de6-b5b0-496f-b75d-24be9aa2aa1d", UUID_LEN, &project_id));
+    public_path_id(&project_id, "myfile.txt", id);
+    assert_string_equal(id, "b4469ba3962c5b0e8185b8d63e144bf9b673b7c2");
+    public_path_id(&project_id, "myfile.txt//", id);
+    assert_string_equal(id, "b4469ba3962c5b0e8185b8d63e144bf9b673b7c2");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_what_is_public),
+        cmocka_unit_test(test_the_id_of_a_record),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
