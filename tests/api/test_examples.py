@@ -8,6 +8,7 @@ import pytest
 
 from harness.examples import run, shape
 from harness.server import COHUB
+from harness.store import execute
 
 BLOCK = re.compile(r"```\n(.*?)\n```", re.DOTALL)
 
@@ -39,6 +40,9 @@ def _fill_in(hub, command, event, number):
         ids["99ebde5c-58f8-4e29-b6e4-b55b8fd71a1b"] = made["account_id"]
     if event == "create_account" and number == 1:  # the same address again
         hub.call("create_account", key=me, email_address=email, password="xyzabc09090")
+    command = _prepare_own_account(hub, me, email, command, event, number, ids)
+    if event == "user_search":
+        command = _prepare_search(hub, me, email, command)
     if event in ("invite_collaborator", "add_collaborator", "remove_collaborator"):
         for example in ("99ebde5c-58f8-4e29-b6e4-b55b8fd71a1b", "9b896055-920a-413c-9172-dfb4007a8e7f"):
             ids[example] = hub.account().id
@@ -52,6 +56,9 @@ def _fill_in(hub, command, event, number):
     if event == "get_available_upgrades":
         hub.cli("upgrades", "set", me.id, "cores=10", "cpu_shares=2048", "disk_quota=200000", "member_host=80",
                 "memory=120000", "memory_request=8000", "mintime=3456000", "network=400")
+    if event in ("create_support_ticket", "get_support_tickets"):
+        ids["291f43c1-deae-431c-b763-712307fa6859"] = me.id
+        hub.call("create_support_ticket", key=me, email_address=email, subject="s", body="b", account_id=me.id)
     for example, real in ids.items():
         command = command.replace(example, real)
     return command
@@ -65,6 +72,34 @@ def _prepare_copies(hub, me, project, ids):
     reply = hub.call("copy_path_between_projects", key=me, src_project_id=project, src_path="A/doc.txt",
                      target_project_id=target, scheduled="2999-01-01")
     ids["9b3b9f0c-5d3e-4a6a-8a3e-5a5f0e4b8c11"] = reply["copy_path_id"]
+
+
+def _prepare_own_account(hub, me, email, command, event, number, ids):
+    own = "99ebde5c-58f8-4e29-b6e4-b55b8fd71a1b"
+    if event in ("delete_account", "change_password", "change_email_address"):
+        ids |= {own: me.id, "cc3cb7f1-14f6-4a18-a803-5034af8c0004": hub.account().id}
+    if event in ("change_password", "change_email_address"):
+        hub.call("change_password", key=me, account_id=me.id, new_password="secret_password")
+    if event == "change_email_address":
+        command = command.replace("new@example.com", f"new-{me.id}@example.com")
+    if event == "reset_forgot_password":
+        hub.call("create_account", key=me, email_address=email)
+        hub.call("forgot_password", key=me, email_address=email)
+        ids["35a0eea6-370a-45c3-ab2f-3210df68748f"] = execute(
+            hub, "SELECT id FROM password_reset WHERE email_address = ?", email)[0][0]
+    if event in ("change_password", "change_email_address", "reset_forgot_password") and number == 1:  # the same again
+        for example, real in ids.items():
+            command = command.replace(example, real)
+        run(command)
+    return command
+
+
+def _prepare_search(hub, me, email, command):
+    foo, bar = f"foo{me.id[:8]}", f"bar{me.id[:8]}"
+    hub.call("create_account", key=me, first_name="John", last_name="Doe", email_address=email)
+    for first, last in ((foo, bar), (f"{bar}123", f"{foo}xyz"), (foo.capitalize(), bar.capitalize())):
+        hub.call("create_account", key=me, first_name=first, last_name=last)
+    return command.replace("foo bar", f"{foo} {bar}")
 
 
 @pytest.mark.parametrize("event, number, command, reply", _examples())
