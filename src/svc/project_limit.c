@@ -26,9 +26,10 @@ static int write_change(struct db_session *txn, void *arg, struct err *err)
 static void on_limited(struct project_call *call)
 {
     struct limit_call *limit = CONTAINER(call, struct limit_call, call);
-    if (call->rc)
+    struct change *change = CONTAINER(limit, struct change, limit);
+    if (call->rc && !change->svc->closing)
         log_err(LOG_WARNING, "limits_not_changed", &call->err);
-    free(CONTAINER(limit, struct change, limit));
+    free(change);
 }
 
 static void on_change_written(struct db_write *write)
@@ -36,7 +37,7 @@ static void on_change_written(struct db_write *write)
     struct change *change = CONTAINER(write, struct change, write);
     if (write->rc)
         log_err(LOG_WARNING, "quota_not_changed", &write->err);
-    if (write->rc || !change->changed) {
+    if (write->rc || !change->changed || change->svc->closing) {
         free(change);
         return;
     }

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """Quotas of projects: the site's defaults, the administrator's settings, what a running project reports."""
+import pathlib
+
 import pytest
 
 from harness.process import wait_until
@@ -78,6 +80,43 @@ def test_what_is_stored_may_be_nonsense(hub, account, project):
 @pytest.mark.parametrize("command", [["settings", "nothing"], ["settings", "12345678-1234-4234-8234-123456789012"]])
 def test_settings_of_no_project(hub, command):
     assert hub.cli_run("project", *command, "memory=1").returncode == 1
+
+
+# ---- What the sandbox is held to ----
+
+def limits(hub, project):
+    """{name: number} of the files of the control groups that a project's sandbox is in."""
+    pid, found = max(hub.sandbox(project)), {}
+    for line in pathlib.Path(f"/proc/{pid}/cgroup").read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        tree = pathlib.Path("/sys/fs/cgroup") / controllers  # of version 2: all of it
+        for folder in tree.rglob("/".join(path.split("/")[-2:])) if path != "/" and tree.exists() else ():
+            for name in ("memory.limit_in_bytes", "memory.max", "cpu.cfs_quota_us", "cpu.max"):
+                if (folder / name).exists():
+                    found[name] = int((folder / name).read_text().split()[0])
+    return found
+
+
+def held_to(hub, project, memory_mb, cpu_millis):
+    status = wait_until(lambda: shown(hub, project).get("status"), 5, "it is measured")
+    found = limits(hub, project)
+    expected = {"memory": {memory_mb << 20}, "cpu": {cpu_millis * 100}}
+    real = {"memory": {found[name] for name in ("memory.limit_in_bytes", "memory.max") if name in found},
+            "cpu": {found[name] for name in ("cpu.cfs_quota_us", "cpu.max") if name in found}}
+    # What the host cannot do is said.
+    assert real == {name: set() if name in status["not_enforced"] else expected[name] for name in expected}
+
+
+def test_the_quota_reaches_the_sandbox(hub, account):
+    license_id = hub.cli("license", "create", "--title", "T", "--memory", "1234", "--cpu", "1.25")["id"]
+    project = hub.project(account, license=license_id)
+    started(hub, account, project)
+    held_to(hub, project, 1234, 1250)
+    hub.cli("project", "settings", project, "memory=2345", "cores=0.5")
+    held_to(hub, project, 2345, 1250)
+    hub.cli("upgrades", "set", account.id, "cores=2")
+    hub.cli("upgrades", "apply", account.id, project, "cores=1")
+    held_to(hub, project, 2345, 1500)
 
 
 # ---- status ----
