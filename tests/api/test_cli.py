@@ -13,7 +13,8 @@ from harness.server import COHUB
 
 COMMANDS = ["serve", "account create", "account list", "account show", "account ban", "account unban", "account admin",
             "account delete", "account password", "key create", "key list", "key delete", "project list", "project show",
-            "project start", "project stop", "project delete", "api", "doctor", "version"]
+            "project start", "project stop", "project delete", "ticket list", "ticket reply", "ticket close", "mail list",
+            "mail show", "api", "doctor", "version"]
 NOBODY = "cc3cb7f1-14f6-4a18-a803-5034af8c0004"
 
 
