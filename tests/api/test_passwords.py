@@ -290,7 +290,7 @@ def test_a_bad_password_does_not_use_the_code_up(hub, person, code):
     assert reset(hub, code, "second password") is False
 
 
-@pytest.mark.parametrize("code", ["", "nonsense", str(uuid.uuid4())])
+@pytest.mark.parametrize("code", ["", "nonsense", "5a3e5f3c-2f66-4a52-9d9d-0c6ef0c6b1f1"])
 def test_reset_with_a_code_that_is_none(hub, code):
     assert reset(hub, code, "second password") == NOT_VALID
 
@@ -351,7 +351,7 @@ def test_the_page_sets_the_password(hub, person, code):
     assert not may_sign_in(hub, person.id, "third password")
 
 
-@pytest.mark.parametrize("token", ["", "nonsense", str(uuid.uuid4()), '"><script>alert(1)</script>', "\x00", "é" * 30])
+@pytest.mark.parametrize("token", ["", "nonsense", "5a3e5f3c-2f66-4a52-9d9d-0c6ef0c6b1f1", '"><script>alert(1)</script>', "\x00", "é" * 30])
 def test_the_page_with_a_code_that_is_none(hub, token):
     for reply in (httpx.get(f"{hub.url}/auth/password_reset", params={"token": token}),
                   httpx.post(f"{hub.url}/auth/password_reset", data={"token": token, "password": "x" * 8, "password_again": "x" * 8})):
