@@ -210,11 +210,13 @@ static void submit(struct svc *svc, struct db_session *session, struct public_re
     r->rc = public_list_load(session, &r->project_id, &r->list, &r->err);
     if (!r->rc)
         r->rc = check(r);
-    if (!r->rc && !work_submit_gated(r->loop, &svc->publishing, &r->work, r->client, run, on_run))
+    // From then on it is the worker's.
+    if (!r->rc && work_submit_gated(r->loop, &svc->publishing, &r->work, r->client, run, on_run))
+        return;
+    if (!r->rc)
         r->rc = err_set(&r->err, ERR_RATE_LIMITED,
                         "Too many requests from your address at once. Please try again later.");
-    if (r->rc)
-        r->done(r);
+    r->done(r);
 }
 
 void public_folder_list(struct svc *svc, struct db_session *session, struct public_request *request)

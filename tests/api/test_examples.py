@@ -59,9 +59,19 @@ def _fill_in(hub, command, event, number):
     if event in ("create_support_ticket", "get_support_tickets"):
         ids["291f43c1-deae-431c-b763-712307fa6859"] = me.id
         hub.call("create_support_ticket", key=me, email_address=email, subject="s", body="b", account_id=me.id)
+    if event.startswith("public_get_"):
+        ids["9a19cca3-c53d-4c7c-8c0f-e166aada7bb6"] = project
+        _prepare_public(hub, me, project)
     for example, real in ids.items():
         command = command.replace(example, real)
     return command
+
+
+def _prepare_public(hub, me, project):
+    hub.call("write_text_file_to_project", key=me, project_id=project, path="Public/hello.txt",
+             content="hello world\nToday is Friday\n")
+    hub.exec(me, project, "mkdir Public/p2")
+    hub.cli("project", "publish", project, "Public")
 
 
 def _prepare_copies(hub, me, project, ids):
