@@ -82,6 +82,8 @@
 // Amount of an upgrade, a setting or a licence: far beyond any machine, and small enough that a
 // thousand of them add up without loss.
 #define LIMIT_UPGRADE 1e9
+// Projects that one account has given upgrades to: all are gone through whenever it gives any.
+#define LIMIT_UPGRADED_PROJECTS 10000
 // Licences of one project: each is looked up at every start.
 #define LIMIT_PROJECT_LICENSES 100
 

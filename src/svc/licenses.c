@@ -242,13 +242,25 @@ static int grant_one(struct db_session *txn, const char *license_id, const struc
     return rc;
 }
 
+// The places that the project has taken until then.
+static int give_back(struct db_session *txn, const struct uuid *project_id, int64_t stop_ms,
+                     int64_t taken_until_ms, struct err *err)
+{
+    static const struct db_stmt update = {
+        "UPDATE site_license_usage_log SET stop = $2"
+        " WHERE project_id = $1 AND stop IS NULL AND start <= $3"};
+    return db_exec(txn, &update,
+                   DB_ARGS(DB_TEXT(project_id->text), DB_INT(stop_ms), DB_INT(taken_until_ms)),
+                   NULL, err);
+}
+
 int licenses_grant(struct db_session *txn, const struct uuid *project_id, const cJSON *site_license,
                    cJSON **ret_granted, struct err *err)
 {
     auto_json cJSON *granted = cJSON_CreateObject();
     const cJSON *attached;
     int64_t now_ms = clock_now_ms();
-    int rc = licenses_release(txn, project_id, err);
+    int rc = give_back(txn, project_id, now_ms, INT64_MAX, err);
     cJSON_ArrayForEach(attached, site_license)
     {
         cJSON *entry = NULL;
@@ -279,12 +291,10 @@ int licenses_granted(struct db_session *session, const struct uuid *project_id, 
     return rc;
 }
 
-int licenses_release(struct db_session *txn, const struct uuid *project_id, struct err *err)
+int licenses_release(struct db_session *txn, const struct uuid *project_id, int64_t time_ms,
+                     struct err *err)
 {
-    static const struct db_stmt release = {
-        "UPDATE site_license_usage_log SET stop = $2 WHERE project_id = $1 AND stop IS NULL"};
-    return db_exec(txn, &release, DB_ARGS(DB_TEXT(project_id->text), DB_INT(clock_now_ms())), NULL,
-                   err);
+    return give_back(txn, project_id, time_ms, time_ms, err);
 }
 
 int licenses_release_lost(struct db_session *txn, struct err *err)

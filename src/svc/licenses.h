@@ -52,8 +52,8 @@ int licenses_grant(struct db_session *txn, const struct uuid *project_id, const 
 // What it runs with, in the same form.
 int licenses_granted(struct db_session *session, const struct uuid *project_id, cJSON **ret_granted,
                      struct err *err) MUST_USE;
-// The project runs no more: its places are free.
-int licenses_release(struct db_session *txn, const struct uuid *project_id,
+// The project was seen not to run at that time: the places that it had then are free.
+int licenses_release(struct db_session *txn, const struct uuid *project_id, int64_t time_ms,
                      struct err *err) MUST_USE;
 // Frees the places of all projects that do not run by their records.
 int licenses_release_lost(struct db_session *txn, struct err *err) MUST_USE;

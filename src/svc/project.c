@@ -368,8 +368,9 @@ static int write_state(struct db_session *txn, void *arg, struct err *err)
                              DB_TEXT(project_state_name(change->state)), DB_INT(change->time_ms),
                              DB_TEXT(change->error[0] ? change->error : NULL)),
                      NULL, err);
-    return rc || change->state != PROJECT_OPENED ? rc
-                                                 : licenses_release(txn, &change->project_id, err);
+    return rc || change->state != PROJECT_OPENED
+               ? rc
+               : licenses_release(txn, &change->project_id, change->time_ms, err);
 }
 
 void project_state_set(struct svc *svc, const struct uuid *project_id, enum project_state state,

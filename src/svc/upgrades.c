@@ -134,6 +134,7 @@ static int walk_projects(struct db_session *session, const struct uuid *account_
     while ((rc = db_rows_next(rows, err)) == 1) {
         struct upgrade_amounts amounts = read_column(rows, 1);
         struct upgrade_trim trim;
+        state->projects++;
         if (uuid_parse(db_rows_text(rows, 0), db_rows_size(rows, 0), &trim.project_id) &&
             take(&state->available, &amounts, &trim))
             add_trim(state, &trim);
@@ -242,20 +243,27 @@ static void note_changed(struct upgrades_apply *apply, const struct uuid *projec
     apply->changed[apply->changed_count++] = *project_id;
 }
 
+static int trim(struct db_session *txn, struct upgrades_apply *apply,
+                const struct upgrade_trim *trim, struct err *err)
+{
+    if (uuid_equal(&trim->project_id, &apply->project_id))
+        apply->stored = trim->kept;
+    else
+        note_changed(apply, &trim->project_id);
+    return write_given(txn, &apply->account_id, &trim->project_id, &trim->kept, err);
+}
+
 static int trim_all(struct db_session *txn, struct upgrades_apply *apply, struct err *err)
 {
     struct upgrade_state state;
     int rc = upgrades_get(txn, &apply->account_id, &state, err);
     if (rc)
         return rc;
-    for (size_t i = 0; i < state.trims_count && !rc; i++) {
-        const struct upgrade_trim *trim = &state.trims[i];
-        rc = write_given(txn, &apply->account_id, &trim->project_id, &trim->kept, err);
-        if (uuid_equal(&trim->project_id, &apply->project_id))
-            apply->stored = trim->kept;
-        else
-            note_changed(apply, &trim->project_id);
-    }
+    if (state.projects > LIMIT_UPGRADED_PROJECTS)
+        rc = err_set(err, ERR_INVALID, "an account can give upgrades to %d projects at most",
+                     LIMIT_UPGRADED_PROJECTS);
+    for (size_t i = 0; i < state.trims_count && !rc; i++)
+        rc = trim(txn, apply, &state.trims[i], err);
     upgrade_state_dispose(&state);
     return rc;
 }

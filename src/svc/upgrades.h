@@ -28,6 +28,7 @@ struct upgrade_state {
     struct upgrade_amounts total, available;
     struct upgrade_trim *trims; // only projects with an excess; heap
     size_t trims_count;
+    size_t projects; // that have any of its upgrades
 };
 // 11.3. ERR_NOT_FOUND.
 int upgrades_get(struct db_session *session, const struct uuid *account_id,
@@ -52,7 +53,8 @@ struct upgrades_apply {
     size_t changed_count;
     struct upgrade_amounts stored;
 };
-// In a transaction. ERR_NOT_FOUND if the account is no user of the project.
+// In a transaction. ERR_NOT_FOUND if the account is no user of the project, ERR_INVALID when it has
+// given to too many.
 int upgrades_apply(struct db_session *txn, struct upgrades_apply *apply, struct err *err) MUST_USE;
 void upgrades_apply_dispose(struct upgrades_apply *apply);
 

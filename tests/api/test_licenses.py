@@ -237,8 +237,19 @@ def test_a_restart_does_not_count_the_project_itself(hub, account):
         start(hub, account, project)
         assert quota(hub, project)["memory_limit"] == 2000
         stop(hub, project)
-    rows = execute(hub, "SELECT stop FROM site_license_usage_log WHERE license_id = ?", license_id)
-    assert len(rows) == 3 and all(row[0] for row in rows)
+    rows = execute(hub, "SELECT start, stop FROM site_license_usage_log WHERE license_id = ? ORDER BY start", license_id)
+    (a, b), (c, d), (e, f) = rows
+    assert a <= b <= c <= d <= e <= f <= execute(hub, "SELECT state_time FROM projects WHERE project_id = ?", project)[0][0]
+
+
+def test_a_start_ends_what_was_left_of_the_one_before(hub, account):
+    license_id = make(hub, "--memory", "2000", "--run-limit", "1")
+    project = hub.project(account, license=license_id)
+    execute(hub, "INSERT INTO site_license_usage_log (license_id, project_id, start) VALUES (?, ?, 1)", license_id, project)
+    start(hub, account, project)
+    (_, ended), (begun, running_still) = execute(
+        hub, "SELECT start, stop FROM site_license_usage_log WHERE license_id = ? ORDER BY start", license_id)
+    assert ended == begun and running_still is None and quota(hub, project)["memory_limit"] == 2000
 
 
 def test_many_starts_at_once(hub, account):

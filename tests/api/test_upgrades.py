@@ -201,3 +201,15 @@ def test_the_project_that_loses_upgrades_gets_new_limits_too(hub, account):
     give(hub, account, first, memory=3000)
     assert quota(hub, second)["memory_limit"] == 3000
     wait_until(lambda: hub.sandbox(second), 5, "it still runs")
+
+
+def test_an_account_gives_to_10000_projects_at_most(hub, account, project):
+    give_total(hub, account, memory=5000)
+    execute(hub, """INSERT INTO project_users (project_id, account_id, "group", upgrades)
+        WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 10000)
+        SELECT printf('ffffffff-0000-4000-8000-%012d', n), ?, 'owner', '{"memory":0}' FROM n""", account.id)
+    done = hub.cli_run("upgrades", "apply", account.email, project, "memory=1")
+    assert done.returncode == 1 and "an account can give upgrades to 10000 projects at most" in done.stderr
+    assert stored(hub, account, project) is None
+    execute(hub, "DELETE FROM project_users WHERE project_id = 'ffffffff-0000-4000-8000-000000000001'")
+    assert give(hub, account, project, memory=1) == {"memory": 1}
