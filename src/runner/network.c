@@ -34,6 +34,8 @@
 #define PASSED_MAX    3
 #define ADDRESSES_MAX 4096
 #define STATUS_MAX    1024
+#define ROOT_PAUSE_US 200
+#define ROOT_TRIES    25000
 #define ROUTES_SIZE   (32 * 1024)
 
 // Destinations that are closed whatever the host's addresses are: what no machine outside has, and
@@ -307,7 +309,6 @@ static void set_up(const int fds[NETWORK_FDS])
         _exit(1);
 }
 
-// Waits for bubblewrap to tell, and ends if it has ended.
 static pid_t read_status(int fd)
 {
     static const char key[] = "\"child-pid\":";
@@ -315,8 +316,8 @@ static pid_t read_status(int fd)
     size_t size = 0;
     while (size < STATUS_MAX) {
         const ssize_t got = read(fd, text + size, STATUS_MAX - size);
-        if (got <= 0 && errno != EINTR)
-            _exit(0);
+        if (got == 0 || (got < 0 && errno != EINTR))
+            fail("bubblewrap ended", got < 0 ? errno : EPIPE);
         size += got > 0 ? (size_t)got : 0;
         text[size] = '\0';
         const char *at = strstr(text, key);
@@ -337,6 +338,19 @@ static void open_namespaces(pid_t pid, int *ret_net_fd, int *ret_user_fd)
     if (*ret_user_fd < 0)
         fail("NS_GET_USERNS", errno);
     fcntl(*ret_user_fd, F_SETFD, FD_CLOEXEC);
+}
+
+// The user namespace is of use once bubblewrap has said who is root in it: only root keeps rights
+// over an exec. That takes it a moment from when it has told of its child.
+static void enter_user_namespace(const struct sandbox_host *sandbox, int user_fd)
+{
+    if (sandbox_become_user(sandbox) < 0 || setns(user_fd, CLONE_NEWUSER) < 0)
+        fail("cannot enter the user namespace", errno);
+    for (unsigned i = 0; geteuid() != 0 || getegid() != 0; i++) {
+        if (i == ROOT_TRIES)
+            fail("the user namespace", ETIMEDOUT);
+        usleep(ROOT_PAUSE_US);
+    }
 }
 
 // All that is closed, from the host's side.
@@ -372,8 +386,10 @@ static void close_inside(int net_fd, const struct destinations *d)
     while (waitpid(pid, &status, 0) < 0)
         if (errno != EINTR)
             fail("wait", errno);
+    if (WIFSIGNALED(status))
+        fail("closing the host's addresses", EINTR);
     if (status != 0)
-        _exit(1);
+        _exit(1); // it has said why
 }
 
 // Leaves nothing open but what slirp4netns is given, under these numbers.
@@ -408,8 +424,7 @@ static _Noreturn void run_helper(const struct network_host *host, const int fds[
     open_namespaces(read_status(fds[NETWORK_STATUS]), &net_fd, &user_fd);
     // slirp4netns's own sandbox needs to be in the user namespace that owns the network already.
     // Its rights there are those over this one network; on the host it is the sandboxes' user.
-    if (sandbox_become_user(host->sandbox) < 0 || setns(user_fd, CLONE_NEWUSER) < 0)
-        fail("cannot enter the user namespace", errno);
+    enter_user_namespace(host->sandbox, user_fd);
     close_inside(net_fd, &d);
     const int passed[PASSED_MAX] = {fds[NETWORK_READY], fds[NETWORK_EXIT], net_fd};
     place(passed, PASSED_MAX);
