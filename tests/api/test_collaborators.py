@@ -5,6 +5,7 @@ import re
 import pytest
 
 from harness.pending import Pending
+from harness.process import wait_until
 from harness.server import CommandFailed
 from harness.store import add_user, execute
 
@@ -388,3 +389,16 @@ def test_removing_takes_upgrades_along(hub, account, project):
     hub.call("remove_collaborator", key=account, project_id=project, account_id=other.id)
     hub.call("add_collaborator", key=account, project_id=project, account_id=other.id)
     assert execute(hub, "SELECT upgrades FROM project_users WHERE account_id = ?", other.id) == [(None,)]
+
+
+def test_running_project_loses_the_upgrades_of_who_is_removed(hub, account, project):
+    def memory():
+        return hub.cli("project", "show", project)["run_quota"]["memory_limit"]
+
+    other = hub.account()
+    add_user(hub, project, other, "collaborator")
+    execute(hub, "UPDATE project_users SET upgrades = '{\"memory\":500}' WHERE account_id = ?", other.id)
+    assert hub.exec(account, project, "true")["event"] == "project_exec_output"
+    before = memory()
+    hub.call("remove_collaborator", key=account, project_id=project, account_id=other.id)
+    wait_until(lambda: memory() == before - 500, 10, "the quota is less")

@@ -6,6 +6,7 @@
 #include "svc/accounts.h"
 #include "svc/collaborators.h"
 #include "svc/project.h"
+#include "svc/project_quota.h"
 
 #define EXAMPLE_ACCOUNT "99ebde5c-58f8-4e29-b6e4-b55b8fd71a1b"
 #define SUCCESS         "{\"event\":\"success\",\"id\":\"e80fd64d-fd7e-4cbc-981c-c0e8c843deec\"}"
@@ -218,6 +219,7 @@ static void on_removed(struct db_write *write)
         api_fail(op->call, &write->err);
         return;
     }
+    project_quota_changed(op->call->svc, &op->project_id); // upgrades went with the person
     api_reply(op->call);
     api_send(op->call);
 }
