@@ -13,6 +13,7 @@
 #include "svc/copies_internal.h"
 #include "svc/disk.h"
 #include "svc/project.h"
+#include "svc/public_files.h"
 
 // A database that takes no writes may take them again.
 #define WRITE_AGAIN_MS 1000
@@ -146,11 +147,26 @@ static void on_copied(struct project_call *call)
 
 // ---- Before ----
 
+// Who has no other right to the source gets no more than what strangers may read.
+static int check_public(struct copy_run *run, struct db_session *session)
+{
+    const struct copy_row *row = &run->row;
+    bool is_public;
+    int rc = public_place_check(session, &row->source_project_id, row->source_path, &is_public,
+                                &run->err);
+    return rc || is_public ? rc
+                           : err_set(&run->err, ERR_FORBIDDEN,
+                                     "path '%.300s' of project with id '%s' is not public",
+                                     row->source_path, row->source_project_id.text);
+}
+
 static int find_room(struct copy_run *run)
 {
     auto_session struct db_session *session = NULL;
     int64_t room;
     int rc = db_session_open(run->copies->svc->db, &session, &run->err);
+    if (!rc && run->row.public)
+        rc = check_public(run, session);
     if (!rc)
         rc = disk_room(run->copies->svc, session, &run->row.target_project_id, &room, &run->err);
     if (!rc)

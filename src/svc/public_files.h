@@ -33,4 +33,9 @@ void public_folder_list(struct svc *svc, struct db_session *session,
 void public_file_read(struct svc *svc, struct db_session *session, struct public_request *request);
 void public_request_dispose(struct public_request *request);
 
+// Whether what lies at a path is public wherever links may lead, for those who read it in another
+// way; public_path_check sees the words alone. What does not exist is. On a worker.
+int public_place_check(struct db_session *session, const struct uuid *project_id, const char *path,
+                       bool *ret_public, struct err *err) MUST_USE;
+
 #endif

@@ -99,3 +99,28 @@ bool public_home_is_public(struct public_home *home, int fd)
         find_places(home);
     return public_list_has_below(&home->places, place);
 }
+
+static bool is_place_public(const struct public_request *request)
+{
+    struct public_home home;
+    public_home_enter(request, &home);
+    auto_fd int fd = home.fd >= 0 ? home_open_beneath(home.fd, request->path, O_PATH) : -ENOENT;
+    bool exists = fd >= 0;
+    bool is_public = exists ? public_list_has_below(&request->list, request->path) &&
+                                  public_home_is_public(&home, fd)
+                            : fd == -ENOENT || fd == -ENOTDIR;
+    public_home_leave(&home);
+    return is_public;
+}
+
+int public_place_check(struct db_session *session, const struct uuid *project_id, const char *path,
+                       bool *ret_public, struct err *err)
+{
+    struct public_request request = {.project_id = *project_id, .path = path};
+    int rc = public_list_load(session, project_id, &request.list, err);
+    if (rc)
+        return rc;
+    *ret_public = public_list_has(&request.list, path) && is_place_public(&request);
+    public_list_dispose(&request.list);
+    return 0;
+}

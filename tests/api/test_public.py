@@ -437,6 +437,26 @@ def test_a_link_that_is_public_itself_is_followed(project, put, link, publish, n
     assert read("beside")["error"] == not_public(project, "beside")
 
 
+def test_a_copy_takes_no_more_than_may_be_read(hub, project, put, link, publish):
+    put("secret/file", "secret")
+    put("A/x", "text")
+    put("A.zip", "not public itself")
+    link("A/file", "../secret/file")
+    link("A/folder", "../secret")
+    publish("A")
+    other = hub.account()
+    target = hub.project(other)
+
+    def copy(path):
+        return hub.call("copy_public_path_between_projects", key=other, src_project_id=project, src_path=path,
+                        target_project_id=target, target_path="copied")
+
+    for path in ("A/file", "A/folder", "A/folder/file", "A.zip"):
+        assert copy(path)["error"] == not_public(project, path)
+    assert not (hub.data / "projects" / target / "copied").exists()
+    assert copy("A/x")["event"] == "success"
+
+
 # ---- Archives ----
 
 def members(text):
