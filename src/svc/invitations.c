@@ -2,7 +2,6 @@
 #include "svc/invitations.h"
 
 #include <string.h>
-#include <strings.h>
 
 #include "base/clock.h"
 #include "base/json.h"
@@ -11,14 +10,13 @@
 #include "db/query.h"
 #include "svc/accounts.h"
 #include "svc/collaborators.h"
+#include "svc/invite_letter.h"
 #include "svc/mail.h"
-#include "svc/mail_html.h"
 
 #define DAY_MS        (INT64_C(24) * 3600 * 1000)
 #define MAIL_PAUSE_MS (7 * DAY_MS) // between two mails for a project to one address
 #define BATCH         16           // addresses in one transaction
-#define ADDRESS_MAX   128
-#define LINKS_REFUSED "Error: Sorry, links to specific websites are not allowed!"
+#define ADDRESS_MAX   128          // this and the next: characters, by the contract
 #define TO_MAX        1024
 
 // Whether an error is an answer to the caller, which undoes nothing.
@@ -26,214 +24,6 @@ static bool is_refusal(int rc)
 {
     return rc == -ERR_INVALID || rc == -ERR_NOT_FOUND || rc == -ERR_RATE_LIMITED ||
            rc == -ERR_TOO_LARGE;
-}
-
-// ---- Whether the text may hold links (9.3) ----
-
-static bool grants_network(const char *json)
-{
-    auto_json cJSON *map = json ? cJSON_Parse(json) : NULL;
-    const cJSON *network = json_get(map, "network");
-    return cJSON_IsTrue(network) || (cJSON_IsNumber(network) && network->valuedouble > 0);
-}
-
-static bool is_some(const char *json)
-{
-    auto_json cJSON *map = json ? cJSON_Parse(json) : NULL;
-    return map && map->child;
-}
-
-// Whether `good` likes the first column of any row.
-static int any_row(struct db_session *session, const struct db_stmt *stmt, const struct uuid *id,
-                   bool (*good)(const char *json), bool *found, struct err *err)
-{
-    auto_rows struct db_rows *rows = NULL;
-    int rc = *found ? 0 : db_query(session, stmt, DB_ARGS(DB_TEXT(id->text)), &rows, err);
-    if (rc || *found)
-        return rc;
-    while (!*found && (rc = db_rows_next(rows, err)) == 1)
-        *found = good(db_rows_text(rows, 0));
-    return rc < 0 ? rc : 0;
-}
-
-// The project has network access, or the inviter has what one pays for.
-static int links_allowed(struct db_session *session, const struct invite *invite, bool *ret_allowed,
-                         struct err *err)
-{
-    static const struct db_stmt settings = {"SELECT settings FROM projects WHERE project_id = $1"};
-    static const struct db_stmt upgrades = {
-        "SELECT upgrades FROM project_users WHERE project_id = $1 AND upgrades IS NOT NULL"};
-    static const struct db_stmt bought = {"SELECT upgrades FROM accounts WHERE account_id = $1"};
-    *ret_allowed = false;
-    int rc = any_row(session, &settings, &invite->project_id, grants_network, ret_allowed, err);
-    if (!rc)
-        rc = any_row(session, &upgrades, &invite->project_id, grants_network, ret_allowed, err);
-    if (!rc)
-        rc = any_row(session, &bought, &invite->inviter, is_some, ret_allowed, err);
-    return rc;
-}
-
-// ---- The letter ----
-
-// True for http and https; then *ret_host is the part that names the server.
-static bool read_url(const char *url, const char **ret_host, size_t *ret_size)
-{
-    size_t scheme = !strncasecmp(url, "http://", 7) ? 7 : !strncasecmp(url, "https://", 8) ? 8 : 0;
-    for (const char *p = url; *p; p++) {
-        if ((unsigned char)*p <= ' ' || *p == 0x7f)
-            return false;
-    }
-    *ret_host = url + scheme;
-    *ret_size = strcspn(*ret_host, "/?#\\");
-    return scheme && *ret_size;
-}
-
-static bool is_same_server(const char *url, const char *site_url)
-{
-    const char *host, *site;
-    size_t size, site_size;
-    return read_url(url, &host, &size) && read_url(site_url, &site, &site_size) &&
-           size == site_size && !strncasecmp(host, site, size);
-}
-
-static bool is_url(const char *url)
-{
-    const char *host;
-    size_t size;
-    return read_url(url, &host, &size);
-}
-
-static void write_link(struct buf *out, const char *url, const char *text)
-{
-    buf_append_str(out, "<a href=\"");
-    text_append_html(out, url);
-    buf_append_str(out, "\">");
-    text_append_html(out, text);
-    buf_append_str(out, "</a>");
-}
-
-// "the project 'TITLE'", linked if it leads to this site; who may write links may lead elsewhere.
-static char *project_html(const struct invite *invite, const char *title, bool links)
-{
-    const char *url = invite->text.link2proj ? invite->text.link2proj : "";
-    struct arena *arena = invite->arena;
-    auto_buf struct buf out = {0};
-    const char *name = *title ? arena_printf(arena, "the project '%s'", title) : "the project";
-    bool linked = is_same_server(url, invite->svc->site.url) || (links && is_url(url));
-    if (linked)
-        write_link(&out, url, name);
-    else
-        text_append_html(&out, name);
-    if (*url && !linked) {
-        buf_append_str(&out, " (");
-        text_append_html(&out, url);
-        buf_append_char(&out, ')');
-    }
-    return arena_strndup(arena, out.data, out.size);
-}
-
-// Names and titles that look like links are left out where links are not allowed: there is no harm
-// in a project that is called so.
-static const char *harmless(const char *text, bool links)
-{
-    return !text || !*text || (!links && mail_html_has_link(text)) ? "" : text;
-}
-
-static const char *default_subject(const struct invite *invite, const char *title, const char *name)
-{
-    const char *site = invite->svc->site.name;
-    struct arena *arena = invite->arena;
-    if (invite->to)
-        return arena_printf(arena, "%s Invitation", site);
-    if (*name && *title)
-        return arena_printf(arena, "%s invited you to collaborate on %s in project '%s'", name,
-                            site, title);
-    if (*title)
-        return arena_printf(arena, "Invitation to %s for collaborating in project '%s'", site,
-                            title);
-    return *name ? arena_printf(arena, "%s invited you to collaborate on %s", name, site)
-                 : arena_printf(arena, "Invitation to %s", site);
-}
-
-// The cleaned text, or the subject if there is none.
-static int write_body(struct invite *invite, const char *subject, bool links)
-{
-    struct invite_letter *letter = &invite->letter;
-    const char *text = invite->text.email;
-    auto_buf struct buf body = {0};
-    struct err err;
-    int rc = *text ? mail_html_clean(text, links, &body, &err) : 0;
-    if (rc)
-        return err_set(&letter->err, ERR_INVALID, "error sending email -- %s", err.message);
-    if (!*text)
-        text_append_html(&body, subject);
-    letter->body = arena_strndup(invite->arena, body.data ? body.data : "", body.size);
-    return 0;
-}
-
-static void write_letter(struct invite *invite, const char *stored_title, bool links)
-{
-    const struct invite_text *text = &invite->text;
-    struct invite_letter *letter = &invite->letter;
-    const char *title = harmless(text->title ? text->title : stored_title, links);
-    const char *name = harmless(text->replyto_name, links);
-    bool own_subject = text->subject && *text->subject;
-    letter->subject = own_subject ? text->subject : default_subject(invite, title, name);
-    letter->project = project_html(invite, title, links);
-    letter->reply_to = text->replyto && *text->replyto ? text->replyto : NULL;
-    letter->reply_to_name = letter->reply_to ? name : NULL;
-    if (!links &&
-        (mail_html_has_link(text->email) || (own_subject && mail_html_has_link(text->subject))))
-        letter->rc = err_set(&letter->err, ERR_INVALID, LINKS_REFUSED);
-    else
-        letter->rc = write_body(invite, letter->subject, links);
-}
-
-static int read_title(struct db_session *session, const struct invite *invite,
-                      const char **ret_title, struct err *err)
-{
-    static const struct db_stmt find = {"SELECT title FROM projects WHERE project_id = $1"};
-    auto_rows struct db_rows *rows = NULL;
-    int rc = db_query_row(session, &find, DB_ARGS(DB_TEXT(invite->project_id.text)), &rows, err);
-    const char *title = rc == 1 ? db_rows_text(rows, 0) : NULL;
-    *ret_title = title ? arena_strdup(invite->arena, title) : "";
-    return rc < 0 ? rc : 0;
-}
-
-static int check_sizes(const struct invite_text *text, struct err *err)
-{
-    const struct {
-        const char *name, *text;
-        size_t max;
-    } texts[] = {
-        {"email", text->email, LIMIT_INVITATION_TEXT},
-        {"subject", text->subject, LIMIT_INVITATION_LINE},
-        {"title", text->title, LIMIT_INVITATION_LINE},
-        {"link2proj", text->link2proj, LIMIT_INVITATION_LINE},
-        {"replyto", text->replyto, LIMIT_INVITATION_LINE},
-        {"replyto_name", text->replyto_name, LIMIT_INVITATION_LINE},
-    };
-    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
-        if (texts[i].text && strlen(texts[i].text) > texts[i].max)
-            return err_set(err, ERR_INVALID, "%s must have at most %zu bytes", texts[i].name,
-                           texts[i].max);
-    }
-    return 0;
-}
-
-static int prepare(struct db_session *session, struct invite *invite, struct err *err)
-{
-    const char *title = "";
-    bool links = false;
-    int rc = check_sizes(&invite->text, err);
-    if (rc || !invite->text.email)
-        return rc;
-    rc = read_title(session, invite, &title, err);
-    if (!rc)
-        rc = links_allowed(session, invite, &links, err);
-    if (!rc)
-        write_letter(invite, title, links);
-    return rc;
 }
 
 // ---- Who was sent what ----
@@ -328,59 +118,16 @@ static int count_invitation(struct db_session *txn, const struct invite *invite,
 
 // ---- Sending ----
 
-static void write_member_steps(const struct invite *invite, const char *address, struct buf *out)
-{
-    const char *site = invite->svc->site.url;
-    buf_append_str(out, "<p>To go to ");
-    buf_append_str(out, invite->letter.project);
-    buf_append_str(out, ", open ");
-    write_link(out, site, site);
-    buf_append_str(out, " and sign in using exactly the email address <b>");
-    text_append_html(out, address);
-    buf_append_str(out, "</b>. If you are signed in there under another address, sign out "
-                        "first.</p>\n");
-}
-
-static void write_sign_up_steps(const struct invite *invite, const char *address,
-                                const struct uuid *action, struct buf *out)
-{
-    auto_free char *page =
-        mem_printf("%s/auth/invitation?token=%s", invite->svc->site.url, action->text);
-    buf_append_str(out, "<p>To accept the invitation, please sign up at ");
-    write_link(out, page, page);
-    buf_append_str(out, " using exactly the email address <b>");
-    text_append_html(out, address);
-    buf_append_str(out, "</b>. Then go to ");
-    buf_append_str(out, invite->letter.project);
-    buf_append_str(out, ".</p>\n");
-}
-
 // `action` is what waits for somebody without an account.
 static int send_mail(struct db_session *txn, const struct invite *invite, cJSON *map,
                      const char *address, const struct uuid *action, struct err *err)
 {
     const struct invite_letter *letter = &invite->letter;
-    auto_buf struct buf html = {0};
     if (letter->rc) {
         *err = letter->err;
         return letter->rc;
     }
-    buf_append_str(&html, letter->body);
-    buf_append_str(&html, "<br>\n<br>\n");
-    if (action)
-        write_sign_up_steps(invite, address, action, &html);
-    else
-        write_member_steps(invite, address, &html);
-    struct mail mail = {
-        .category = "invite",
-        .to = address,
-        .reply_to = letter->reply_to ? letter->reply_to : invite->svc->site.help_email,
-        .reply_to_name = letter->reply_to_name,
-        .subject = letter->subject,
-        .html = buf_cstr(&html),
-        .project_id = &invite->project_id,
-    };
-    int rc = mail_queue(txn, invite->svc, &mail, err);
+    int rc = invite_letter_send(txn, invite, address, action, err);
     if (!rc || is_refusal(rc))
         note(map, address, rc ? err->message : NULL);
     return rc;
@@ -543,7 +290,7 @@ static void begin(struct svc *svc, struct db_session *session, struct invite *in
     invite->svc = svc;
     invite->letter = (struct invite_letter){0};
     if (!invite->rc)
-        invite->rc = prepare(session, invite, &invite->err);
+        invite->rc = invite_letter_prepare(session, invite, &invite->err);
     if (invite->rc || (invite->to && !invite->addresses_count))
         invite->done(invite);
     else
