@@ -369,21 +369,26 @@ void disk_changed(struct svc *svc, const struct uuid *project_id)
     disk_wrote(svc, project_id, 0);
 }
 
-uint64_t disk_file_size_max(struct svc *svc, const struct uuid *project_id)
+bool disk_file_size_max(struct svc *svc, const struct uuid *project_id, uint64_t *ret_size)
 {
     struct disk *disk = svc->disk;
-    struct limits base = limits_of(svc->site.quotas.base[UPGRADE_DISK_QUOTA]);
-    int64_t size = base.hard;
     pthread_mutex_lock(&disk->lock);
     const struct entry *entry = entry_find(disk, project_id);
-    if (entry && entry->limits_us) {
+    bool known = entry && entry->limits_us;
+    if (known) {
         // A file that is there can be written again: its size is part of what is in use.
-        int64_t left = entry->limits.hard - entry->usage.bytes;
-        size = left + entry->usage.largest;
+        int64_t size = entry->limits.hard - entry->usage.bytes + entry->usage.largest;
         size = is_over(entry) ? 0 : size < entry->limits.hard ? size : entry->limits.hard;
+        *ret_size = size > 0 ? (uint64_t)size : 0;
     }
     pthread_mutex_unlock(&disk->lock);
-    return (uint64_t)size;
+    return known;
+}
+
+int disk_learn(struct svc *svc, const struct uuid *project_id, struct err *err)
+{
+    int64_t room;
+    return disk_room(svc, NULL, project_id, &room, err);
 }
 
 int64_t disk_used(struct svc *svc, const struct uuid *project_id)

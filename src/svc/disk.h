@@ -34,8 +34,11 @@ void disk_settle(struct svc *svc, const struct uuid *project_id, int64_t bytes, 
 // Counts what was written, negative: removed. Any thread.
 void disk_wrote(struct svc *svc, const struct uuid *project_id, int64_t bytes);
 
-// Beyond what size no file may grow. Any thread, quick: by what is known.
-uint64_t disk_file_size_max(struct svc *svc, const struct uuid *project_id);
+// Beyond what size no file may grow. False if nothing is known of the project. Any thread, quick.
+bool disk_file_size_max(struct svc *svc, const struct uuid *project_id,
+                        uint64_t *ret_size) MUST_USE;
+// Finds out what can be found out quickly. On a worker. ERR_NOT_FOUND if there is no such project.
+int disk_learn(struct svc *svc, const struct uuid *project_id, struct err *err) MUST_USE;
 // Bytes in use as far as it is known, -1: it is not. Any thread.
 int64_t disk_used(struct svc *svc, const struct uuid *project_id);
 // A project is about to be started: measures what is not known. One that is beyond its hard quota

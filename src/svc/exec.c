@@ -284,6 +284,24 @@ static void on_executed(struct project_call *call)
     finish(r);
 }
 
+// The first command since the hub started: nothing is known of the home yet.
+static void learn_disk(struct work *work)
+{
+    struct exec_request *r = CONTAINER(work, struct exec_request, work);
+    r->rc = disk_learn(r->svc, &r->project_id, &r->err);
+}
+
+static void on_disk_learnt(struct work *work)
+{
+    struct exec_request *r = CONTAINER(work, struct exec_request, work);
+    if (r->rc) {
+        finish(r);
+        return;
+    }
+    r->exec.limit_file_size = disk_file_size_max(r->svc, &r->project_id, &r->exec.file_size_max);
+    projects_exec(r->svc->projects, &r->exec);
+}
+
 void exec_run_alone(struct svc *svc, struct exec_request *r)
 {
     uint32_t timeout_ms = (uint32_t)ceil(r->timeout_s * 1000);
@@ -292,14 +310,16 @@ void exec_run_alone(struct svc *svc, struct exec_request *r)
         .timeout_ms = timeout_ms,
         .start_wait_ms = timeout_ms,
         .output_max = bytes_to_keep(r),
-        .limit_file_size = true,
-        .file_size_max = disk_file_size_max(svc, &r->project_id),
     };
     set_command(r);
     set_directory(r);
     if (r->exec.script)
         r->exec.cpu_seconds = (uint32_t)ceil(r->timeout_s);
-    projects_exec(svc->projects, &r->exec);
+    r->exec.limit_file_size = disk_file_size_max(svc, &r->project_id, &r->exec.file_size_max);
+    if (r->exec.limit_file_size)
+        projects_exec(svc->projects, &r->exec);
+    else
+        work_submit(r->loop, &r->work, learn_disk, on_disk_learnt);
 }
 
 void exec_run(struct svc *svc, struct exec_request *r)

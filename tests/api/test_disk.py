@@ -204,6 +204,13 @@ def test_a_file_can_be_changed_in_place_whatever_is_left(run):
     assert done["exit_code"] == 0
 
 
+def test_the_first_command_of_a_hub_knows_the_quota(hub, project, write, run):
+    execute(hub, "UPDATE projects SET settings = ? WHERE project_id = ?", json.dumps({"disk_quota": 5}), project)
+    assert is_written(write("file", 2_900_000))
+    hub.restart()
+    assert run("printf x | dd of=file bs=1 seek=2900000 conv=notrunc")["exit_code"] == 0
+
+
 # ---- Who goes beyond ----
 
 FILL = "for i in $(seq 30); do head -c 100000 /dev/zero > file$i; done"
