@@ -4,9 +4,11 @@ import concurrent.futures
 import dataclasses
 import http.client
 import json
+import os
 import pathlib
 import socket
 import statistics
+import subprocess
 import time
 
 from machine import pss_mb
@@ -219,6 +221,80 @@ def start(bench):
     return [bounded("start to ready, 100,000 accounts and projects", "<= 0.2 s", 0.2, times, "s")]
 
 
+class Copying:
+    """Two projects of a hub, and a folder beside its data for the bare program. Files are the first one's."""
+
+    def __init__(self, bench):
+        self.hub = bench.full_hub()
+        self.client = Client(self.hub.url, self.hub.caller.key)
+        self.source, self.target = (self.client.project() for _ in range(2))
+        self.home = self.hub.data / "projects" / self.source
+
+    def put(self, name, size):
+        owner = self.home.stat()
+        (self.home / name).parent.mkdir(exist_ok=True)
+        with open(self.home / name, "wb") as file:
+            file.write(os.urandom(min(size, 1 << 20)) * max(1, size >> 20))
+        for path in (self.home / name, (self.home / name).parent):
+            os.chown(path, owner.st_uid, owner.st_gid)
+
+    def by_hub(self, source, target):
+        """Milliseconds."""
+        return self._timed(lambda: self.client.call("copy_path_between_projects", src_project_id=self.source, src_path=source,
+                                                    target_project_id=self.target, target_path=target))
+
+    def bare(self, *command):
+        return self._timed(lambda: subprocess.run(command, check=True))
+
+    @staticmethod
+    def _timed(run):
+        os.sync()  # nobody pays for what another left to be written
+        begin = time.perf_counter()
+        run()
+        return (time.perf_counter() - begin) * 1e3
+
+
+def copy(bench):
+    copying, pairs = Copying(bench), []
+    copying.put("small/file", 1024)
+    copying.by_hub("small/file", "first")
+    for number in range(bench.rounds):
+        with bench.scratch() as folder:
+            base = [copying.bare("bwrap", "--ro-bind", "/", "/", "--bind", folder, folder, "rsync", "-a",
+                                 copying.home / "small/file", f"{folder}/{n}") for n in range(20)]
+        ours = [copying.by_hub("small/file", f"small.{number}.{n}") for n in range(20)]
+        pairs.append((statistics.median(ours), statistics.median(base)))
+    return [compared("copy_path_between_projects of a file of 1 KB, on disk, median", "<= 2 x rsync -a in bare bwrap", 2, pairs, "ms")]
+
+
+def copy_folder(bench):
+    copying, pairs = Copying(bench), []
+    for number in range(10_000):
+        copying.put(f"d{number // 100}/{number}", 1024)
+    copying.by_hub("", "first")
+    for number in range(bench.rounds):
+        with bench.scratch() as folder:
+            base = copying.bare("rsync", "-a", f"{copying.home}/", f"{folder}/new/")
+        pairs.append((copying.by_hub("", f"new.{number}"), base))
+    return [compared("the same, a folder of 10,000 files of 1 KB", "<= 1.2 x bare rsync -a", 1.2, pairs, "ms")]
+
+
+def copy_large(bench):
+    copying = Copying(bench)
+    copying.put("large/file", 1 << 30)
+    pids, grown = own_processes(copying.hub), []
+    for number in range(2):
+        before, most = pss_mb(pids), []
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            copied = pool.submit(copying.by_hub, "large/file", f"large.{number}")
+            while not copied.done():
+                most.append(pss_mb(pids))
+                time.sleep(0.05)
+            copied.result()
+        grown.append(max(most) - before)
+    return [bounded("what the hub's memory grows by while 1 GB is copied", "<= 4 MB", 4, grown, "MB")]
+
+
 FIGURES = {
     "ping": ping,
     "usernames": usernames,
@@ -228,4 +304,7 @@ FIGURES = {
     "create": create_projects,
     "memory": memory,
     "start": start,
+    "copy": copy,
+    "copy_folder": copy_folder,
+    "copy_large": copy_large,
 }

@@ -4,12 +4,14 @@
 // runs rsync, and has the result on disk before it says so.
 //
 // All paths are resolved here, inside the sandbox, where links can lead nowhere but into the two
-// homes. The process is short, so what it allocates is never freed.
+// homes; those of the target only within it. The process is short, so what it allocates is never
+// freed.
 #include "agent/copy.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -22,6 +24,7 @@
 #define ARGS_MAX        48
 #define BACKUPS_MAX     1000 // NAME.backup, NAME.backup2, …
 #define HOME_SIZE       (sizeof "/projects/01234567-89ab-cdef-0123-456789abcdef" - 1)
+#define LINKS_MAX       40                // as the kernel has it
 #define RSYNC_MEMORY    ((rlim_t)1 << 30) // for the list of a folder with millions of files
 #define WILDCARDS       "*?["
 #define NUMBER_ARGUMENT 2 // of --copy
@@ -94,20 +97,6 @@ static int make_folder(struct copy *copy, const char *path)
     return 0;
 }
 
-// All of the path before its last slash, below the home.
-static int make_parents(struct copy *copy, const char *target)
-{
-    char *path = format("%s", target), *slash = path + HOME_SIZE;
-    while ((slash = strchr(slash + 1, '/'))) {
-        *slash = '\0';
-        const int rc = make_folder(copy, path);
-        if (rc)
-            return rc;
-        *slash = '/';
-    }
-    return 0;
-}
-
 // ---- Source and target without links on the way ----
 
 // The folder that it is in resolved, the last name as it is.
@@ -133,16 +122,98 @@ static int resolve_source(struct copy *copy)
     return 0;
 }
 
-// Its parents are there.
-static void resolve_target(struct copy *copy, char *target)
+static int leads_out(void)
 {
-    for (size_t size = strlen(target); size > HOME_SIZE && target[size - 1] == '/';)
-        target[--size] = '\0';
+    return fail("the target path leads out of the project");
+}
+
+// NULL if it is none.
+static char *read_link(const char *path)
+{
+    char to[PATH_MAX];
+    const ssize_t size = readlink(path, to, sizeof to - 1);
+    if (size < 0)
+        return NULL;
+    to[size] = '\0';
+    return format("%s", to);
+}
+
+// A way through the target's home: what is behind, and what is yet to come.
+struct way {
+    const char *home;
+    char *done, *rest;
+    unsigned links;
+    const char *last_link; // a link that is the last name of the path
+};
+
+static bool is_home_or_below(const char *home, const char *path)
+{
+    const size_t size = strlen(home);
+    return !strncmp(home, path, size) && (!path[size] || path[size] == '/');
+}
+
+static int follow(struct way *way, const char *link, const char *after)
+{
+    if (++way->links > LINKS_MAX)
+        return fail("open \"%s\" failed: %s", way->done, strerror(ELOOP));
+    if (*link == '/') {
+        if (!is_home_or_below(way->home, link))
+            return leads_out();
+        way->done = format("%s", way->home);
+        link += strlen(way->home);
+    }
+    way->rest = format("%s%s", link, after);
+    return 0;
+}
+
+static int go_up(struct way *way)
+{
+    if (!strcmp(way->done, way->home))
+        return leads_out();
+    *strrchr(way->done, '/') = '\0';
+    return 0;
+}
+
+// One name further.
+static int step(struct copy *copy, struct way *way, size_t size)
+{
+    const char *name = format("%.*s", (int)size, way->rest), *after = way->rest + size;
+    way->rest += size;
+    if (!strcmp(name, "."))
+        return 0;
+    if (!strcmp(name, ".."))
+        return go_up(way);
+    char *next = format("%s/%s", way->done, name);
+    const char *link = read_link(next);
+    if (link && !*after && !way->last_link)
+        way->last_link = next;
+    if (link)
+        return follow(way, link, after);
+    way->done = next;
+    return *after ? make_folder(copy, next) : 0;
+}
+
+// Makes all folders before the path's last slash. Links are followed by what they say, so that one
+// that leads out of the home tells nobody what there is. The last name is left to rsync unless it
+// is a folder or a link to one.
+static int find_target(struct copy *copy, const char *target)
+{
+    struct way way = {.home = format("%.*s", (int)HOME_SIZE, target),
+                      .done = format("%.*s", (int)HOME_SIZE, target),
+                      .rest = format("%s", target + HOME_SIZE)};
     struct stat info;
-    const char *whole = NULL;
-    if (stat(target, &info) == 0 && S_ISDIR(info.st_mode))
-        whole = realpath(target, NULL);
-    copy->target = whole ? whole : resolve_parent(target);
+    for (;;) {
+        way.rest += strspn(way.rest, "/");
+        const size_t size = strcspn(way.rest, "/");
+        if (!size)
+            break;
+        const int rc = step(copy, &way, size);
+        if (rc)
+            return rc;
+    }
+    const bool is_folder = stat(way.done, &info) == 0 && S_ISDIR(info.st_mode);
+    copy->target = way.last_link && !is_folder ? way.last_link : way.done;
+    return 0;
 }
 
 // ---- A folder and one in it ----
@@ -295,15 +366,14 @@ static int make_durable(const struct copy *copy)
     return rc < 0 ? fail("cannot write \"%s\" to disk: %s", folder, strerror(errno)) : 0;
 }
 
-static int copy_run(struct copy *copy, char *target)
+static int copy_run(struct copy *copy, const char *target)
 {
     close_range(STDERR_FILENO + 1, ~0u, CLOSE_RANGE_CLOEXEC);
     int rc = resolve_source(copy);
     if (!rc)
-        rc = make_parents(copy, target);
+        rc = find_target(copy, target);
     if (rc)
         return rc;
-    resolve_target(copy, target);
     rule_overlaps(copy);
     if (!copy_fits(copy))
         return COPY_EXIT_NO_ROOM;

@@ -361,10 +361,14 @@ def test_links_in_the_target_lead_nowhere_outside(hub, account, pair):
     pair.target.link("etc", "/etc")
     pair.target.link("source", f"/projects/{pair.source_id}")
     pair.target.link("data", str(hub.data))
-    for path in ("other/x", "other/d/x", "etc/x", "etc/d/x", "source/y", "source/d/y", "data/x", "data/d/x"):
-        reply = pair.copy("x", path)
-        if reply["event"] == "error":
-            assert "Read-only file system" in reply["error"] or "No such file" in reply["error"]
+    pair.target.link("up", "..")
+    pair.target.link("gone", f"/projects/{pair.source_id}/none")
+    pair.target.link("loop", "loop")
+    # The same text whether there is something or not: whoever may copy a public file is not to learn of others.
+    for link in ("other", "etc", "source", "data", "up", "gone"):
+        for path in (link, f"{link}/", f"{link}/y", f"{link}/d/y"):
+            assert pair.refused("x", path) == "the target path leads out of the project"
+    assert "symbolic links" in pair.refused("x", "loop/x")
     assert Home(hub, other).tree() == {} and pair.source.tree() == {"x": "evil"}
     assert not os.path.exists("/etc/x") and not (hub.data / "x").exists() and not (hub.data / "d").exists()
 
@@ -380,8 +384,13 @@ def test_links_within_the_homes_are_followed_on_the_way(pair):
     pair.copied("short", "3")
     pair.copied("data/x", "into/4")
     pair.copied("data", "into")
+    pair.target.link("whole", f"/projects/{pair.target_id}/real/../real")
+    pair.copied("data/x", "whole/5")
+    pair.target.link("file", "1")
+    pair.copied("data/x", "file")  # the link makes way, as for any other file
     assert pair.target.tree() == {"1": "x", "2": "x", "3": None, "3/x": "x", "into": ("real",), "real": None, "real/4": "x",
-                                  "real/x": "x"}
+                                  "real/x": "x", "real/5": "x", "whole": (f"/projects/{pair.target_id}/real/../real",),
+                                  "file": "x"}
 
 
 @pytest.mark.parametrize("path, target, text", [
