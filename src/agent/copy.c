@@ -12,11 +12,13 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -314,18 +316,32 @@ static _Noreturn void run_rsync(const struct copy *copy, int output)
     _exit(COPY_EXIT_FAILED);
 }
 
-// The beginning of what it says, which names the cause; all of it is read.
-static void pass_on(int from)
+// Of what it says, the beginning, which names the cause, goes to standard error; the rest is only
+// read. False at the end.
+static bool pass_on(int from, size_t *left)
 {
     char bytes[4096];
-    size_t left = COPY_TEXT_MAX;
     ssize_t got;
-    while ((got = read(from, bytes, sizeof bytes)) > 0 || (got < 0 && errno == EINTR)) {
-        const size_t size = got < 0 ? 0 : (size_t)got < left ? (size_t)got : left;
+    while ((got = read(from, bytes, sizeof bytes)) > 0) {
+        const size_t size = (size_t)got < *left ? (size_t)got : *left;
         ssize_t written = size ? write(STDERR_FILENO, bytes, size) : 0;
         (void)written;
-        left -= size;
+        *left -= size;
     }
+    return got < 0 && (errno == EAGAIN || errno == EINTR);
+}
+
+// Listens until it has ended. Processes that it leaves behind may hold the pipe for ever.
+static void listen_to(pid_t pid, int from)
+{
+    struct pollfd fds[] = {{.fd = from, .events = POLLIN},
+                           {.fd = pidfd_open(pid, 0), .events = POLLIN}};
+    size_t left = COPY_TEXT_MAX;
+    fcntl(from, F_SETFL, O_NONBLOCK);
+    do
+        while (poll(fds, 2, -1) < 0 && errno == EINTR)
+            ;
+    while (pass_on(from, &left) && !fds[1].revents);
 }
 
 static int transfer(const struct copy *copy)
@@ -339,7 +355,7 @@ static int transfer(const struct copy *copy)
     close(ends[1]);
     if (pid < 0)
         return fail("cannot start a process: %s", strerror(errno));
-    pass_on(ends[0]);
+    listen_to(pid, ends[0]);
     while (waitpid(pid, &status, 0) < 0)
         if (errno != EINTR)
             return COPY_EXIT_FAILED;

@@ -62,6 +62,9 @@ class Home:
         self._own(path)
         return path
 
+    def tree_names(self):
+        return [path.name for path in self.path.iterdir()]
+
     def tree(self):
         """{path: content, None for a folder, (text,) for a link}"""
         found = {}
@@ -273,6 +276,17 @@ def test_with_a_timeout(pair):
     pair.source.put("x", "x")
     pair.copied("x", timeout=0.5)
     assert pair.target.tree() == {"x": "x"}
+
+
+def test_without_any_transfer(pair):
+    holder = Holder(pair)
+    with Pending(pair.hub, pair.account) as pending:
+        pending.send(EVENT, src_project_id=pair.source_id, src_path="held", target_project_id=pair.target_id, timeout=1)
+        wait_until(lambda: len(holder.processes()) == 3, 30, "all of rsync runs")
+        os.kill(max(holder.processes()), signal.SIGSTOP)
+        assert "timeout" in [*pending.replies().values()][0]["error"]
+    wait_until(lambda: not holder.processes(), 10, "nothing of it is left")
+    assert "held" not in pair.target.tree()
 
 
 def test_unchanged_files_are_not_touched(pair):
@@ -893,6 +907,24 @@ def test_survives_restart(hub_factory):
         hub.start()
     assert "error" not in ended(hub, pair.account, running)
     assert (pair.target.path / "held").stat().st_size == 1 << 30
+
+
+def test_who_waits_is_told_of_the_end(hub_factory):
+    hub = hub_factory(env={"COHUB_PROJECTS_COPIES": "1"})
+    pair = Pair(hub, hub.account())
+    pair.source.put("x", "x")
+    holder = Holder(pair)
+    with Pending(hub, pair.account) as pending:
+        pending.send(EVENT, src_project_id=pair.source_id, src_path="held", target_project_id=pair.target_id)
+        holder.hold()
+        pending.send(EVENT, src_project_id=pair.source_id, src_path="x", target_project_id=pair.target_id)
+        source = {"src_project_id": pair.source_id}
+        wait_until(lambda: len(hub.call("copy_path_status", key=pair.account, **source)["data"]) == 2, 10, "both are noted")
+        hub.stop()
+        replies = [reply["error"] for reply in pending.replies().values()]
+    assert replies == ["the server is shutting down; the copy will be made when it is back"] * 2
+    hub.start()
+    wait_until(lambda: sorted(pair.target.tree_names()) == ["held", "x"], 30, "both are made")
 
 
 def test_the_runner_dies(hub_factory):

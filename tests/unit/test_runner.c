@@ -357,6 +357,44 @@ static void test_sandbox_survives_its_runner_and_another_ends_it(void **state)
     end(f, c, &id);
 }
 
+static struct runner_request copy_request(struct fixture *f, const char *source, const char *target)
+{
+    const struct uuid id = uuid_new();
+    struct runner_request request = request_for(f, RUNNER_COPY, &id);
+    memcpy(request.source, id.text, UUID_LEN);
+    add_env(&request, source);
+    add_env(&request, target);
+    return request;
+}
+
+static void test_malformed_copies_are_refused(void **state)
+{
+    static const char *const bad[][2] = {
+        {"/etc/passwd", "x"}, {"x", "/x"},        {"..", "x"},
+        {"x", "../x"},        {"a/../../b", "x"}, {"x", "a/.."},
+    };
+    struct fixture *f = *state;
+    struct runner_request request;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        request = copy_request(f, bad[i][0], bad[i][1]);
+        assert_int_equal(ask(f, &request).value, EINVAL);
+    }
+    request = copy_request(f, "x", "y");
+    request.data[request.data_size - 1] = 'z';
+    assert_int_equal(ask(f, &request).value, EINVAL);
+    request = copy_request(f, "x", "y");
+    add_env(&request, "z");
+    assert_int_equal(ask(f, &request).value, EINVAL);
+    request = copy_request(f, "x", "y");
+    request.data_size = 2;
+    assert_int_equal(ask(f, &request).value, EINVAL);
+    request = copy_request(f, "x", "y");
+    strcpy(request.source, "../../etc");
+    assert_int_equal(ask(f, &request).value, EINVAL);
+    request = copy_request(f, "..x", "a/...");
+    assert_int_equal(ask(f, &request).value, ENOENT); // well-formed, but there is no such home
+}
+
 static void test_malformed_requests_are_refused(void **state)
 {
     struct fixture *f = *state;
@@ -589,6 +627,7 @@ int main(void)
         TEST(test_end_leaves_nothing_behind),
         TEST(test_sandbox_survives_its_runner_and_another_ends_it),
         TEST(test_malformed_requests_are_refused),
+        TEST(test_malformed_copies_are_refused),
         TEST(test_folders_are_made_with_the_users_rights),
         TEST(test_forged_pid_files_kill_nobody_else),
         TEST(test_starting_and_ending_leaks_nothing),
