@@ -159,16 +159,15 @@ int outbox_release(struct db *db, const struct outgoing *mail, struct err *err)
 }
 
 // The project's `invite` map, changed: what was tried for this address, and why it failed
-// (api-v1 9.3).
-static int note_in_map(const char *map, size_t size, const struct outcome *outcome, struct buf *out,
-                       struct err *err)
+// (api-v1 9.3). A map that cannot be read begins anew.
+static void note_in_map(const char *map, size_t size, const struct outcome *outcome,
+                        struct buf *out)
 {
     char now[CLOCK_ISO_SIZE];
     auto_json cJSON *invite = NULL;
-    int rc = size ? json_parse(map, size, LIMIT_JSON_DEPTH, &invite, err) : 0;
-    if (rc)
-        return rc;
-    if (!cJSON_IsObject(invite)) {
+    struct err unread;
+    if (!size || json_parse(map, size, LIMIT_JSON_DEPTH, &invite, &unread) ||
+        !cJSON_IsObject(invite)) {
         cJSON_Delete(invite);
         invite = cJSON_CreateObject();
     }
@@ -179,7 +178,6 @@ static int note_in_map(const char *map, size_t size, const struct outcome *outco
     cJSON_DeleteItemFromObjectCaseSensitive(invite, outcome->mail->to);
     cJSON_AddItemToObject(invite, outcome->mail->to, entry);
     json_value(out, invite);
-    return 0;
 }
 
 static int note_invitation(struct db_session *txn, const struct outcome *outcome, struct err *err)
@@ -192,8 +190,8 @@ static int note_invitation(struct db_session *txn, const struct outcome *outcome
     int rc = db_query_row(txn, &find, DB_ARGS(id), &rows, err);
     if (rc <= 0)
         return rc;
-    rc = note_in_map(db_rows_text(rows, 0), db_rows_size(rows, 0), outcome, &map, err);
-    return rc ? rc : db_exec(txn, &update, DB_ARGS(id, DB_TEXTN(map.data, map.size)), NULL, err);
+    note_in_map(db_rows_text(rows, 0), db_rows_size(rows, 0), outcome, &map);
+    return db_exec(txn, &update, DB_ARGS(id, DB_TEXTN(map.data, map.size)), NULL, err);
 }
 
 static int failed_in_txn(struct db_session *txn, void *arg, struct err *err)
