@@ -24,6 +24,7 @@
 #define REST_US_MIN      200000  // and at most five times a second
 #define LIMITS_KEPT_US   5000000 // a quota that was read counts for so long
 #define GROWTH_TOLERATED 64      // of a project beyond its quota: this part of it
+#define PLENTY           8       // of the quota: with such a part left, old figures will do
 #define RECORD_BYTES     MB      // the record is written again when it is so far off
 #define NEVER            (-1)
 #define PROJECTS_KNOWN   16384 // beyond, those that rest are forgotten: they are measured again
@@ -45,6 +46,7 @@ struct entry {
     int64_t pending;           // reserved, perhaps on the disk, perhaps not yet
     uint64_t changes;          // grows with each
     uint64_t changes_measured; // of them, what the last measuring has seen
+    uint64_t unseen;           // the last change of unknown size, as a number of these
     uint64_t measured_us, took_us;
     bool measuring;     // in the background
     bool queued;        // for it
@@ -314,36 +316,46 @@ static bool take(struct disk *disk, const struct uuid *project_id, int64_t bytes
     return fits;
 }
 
-// *ret_fits: `bytes` were free, and are taken. Nothing is refused by a measurement that could be
-// newer.
-static int reserve(struct svc *svc, struct db_session *session, const struct uuid *project_id,
-                   int64_t bytes, bool *ret_fits, int64_t *ret_room, struct err *err)
+// Whether there is so much room, and all that was written is counted, that nobody needs to look.
+static bool has_plenty(struct disk *disk, const struct uuid *project_id, int64_t bytes)
 {
-    int rc = refresh_limits(svc, session, project_id, err);
-    if (rc)
-        return rc;
-    measure_if_old(svc->disk, project_id, REST_FACTOR);
-    *ret_fits = take(svc->disk, project_id, bytes, ret_room);
-    if (*ret_fits)
-        return 0;
-    measure_if_old(svc->disk, project_id, 1);
-    *ret_fits = take(svc->disk, project_id, bytes, ret_room);
-    return 0;
+    pthread_mutex_lock(&disk->lock);
+    const struct entry *entry = entry_get(disk, project_id);
+    int64_t left = room_of(entry) - bytes;
+    bool counted = entry->known && entry->unseen <= entry->changes_measured;
+    bool plenty = counted && left > entry->limits.soft / PLENTY;
+    pthread_mutex_unlock(&disk->lock);
+    return plenty;
 }
 
 int disk_room(struct svc *svc, struct db_session *session, const struct uuid *project_id,
               int64_t *ret_room, struct err *err)
 {
-    bool fits;
-    return reserve(svc, session, project_id, 0, &fits, ret_room, err);
+    int rc = refresh_limits(svc, session, project_id, err);
+    if (rc)
+        return rc;
+    measure_if_old(svc->disk, project_id, REST_FACTOR);
+    if (!take(svc->disk, project_id, 0, ret_room)) {
+        measure_if_old(svc->disk, project_id, 1);
+        take(svc->disk, project_id, 0, ret_room);
+    }
+    return 0;
 }
 
+// Nothing is refused by a measurement that could be newer.
 int disk_reserve(struct svc *svc, const struct uuid *project_id, int64_t bytes, struct err *err)
 {
-    bool fits = false;
+    struct disk *disk = svc->disk;
     int64_t room;
-    int rc = reserve(svc, NULL, project_id, bytes, &fits, &room, err);
-    return rc || fits ? rc : disk_refuse(project_id, err);
+    int rc = refresh_limits(svc, NULL, project_id, err);
+    if (rc)
+        return rc;
+    if (!has_plenty(disk, project_id, bytes))
+        measure_if_old(disk, project_id, REST_FACTOR);
+    if (take(disk, project_id, bytes, &room))
+        return 0;
+    measure_if_old(disk, project_id, 1);
+    return take(disk, project_id, bytes, &room) ? 0 : disk_refuse(project_id, err);
 }
 
 void disk_settle(struct svc *svc, const struct uuid *project_id, int64_t bytes, bool written)
@@ -366,7 +378,12 @@ void disk_wrote(struct svc *svc, const struct uuid *project_id, int64_t bytes)
 
 void disk_changed(struct svc *svc, const struct uuid *project_id)
 {
-    disk_wrote(svc, project_id, 0);
+    struct disk *disk = svc->disk;
+    pthread_mutex_lock(&disk->lock);
+    struct entry *entry = entry_get(disk, project_id);
+    add(disk, entry, 0);
+    entry->unseen = entry->changes;
+    pthread_mutex_unlock(&disk->lock);
 }
 
 bool disk_file_size_max(struct svc *svc, const struct uuid *project_id, uint64_t *ret_size)
@@ -460,7 +477,8 @@ static void stop_project(struct disk *disk, const struct entry *entry)
         snprintf(reason->text, sizeof reason->text, "disk quota exceeded: %.1f MB of %g MB",
                  (double)entry->usage.bytes / MB, entry->limits.quota_mb);
     else
-        snprintf(reason->text, sizeof reason->text, "disk quota exceeded: more than %d files",
+        snprintf(reason->text, sizeof reason->text,
+                 "disk quota exceeded: more than %d files, or too many folders in folders",
                  LIMIT_HOME_FILES);
     log_event(LOG_INFO, "disk_quota_exceeded", LOG_TEXT("project", entry->project_id.text),
               LOG_TEXT("error", reason->text));
