@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """Quotas of projects: the site's defaults, the administrator's settings, what a running project reports."""
+import os
 import pathlib
 
 import pytest
@@ -84,16 +85,21 @@ def test_settings_of_no_project(hub, command):
 
 # ---- What the sandbox is held to ----
 
+NAMES = {"memory.limit_in_bytes", "memory.max", "cpu.cfs_quota_us", "cpu.max"}
+
+
 def limits(hub, project):
     """{name: number} of the files of the control groups that a project's sandbox is in."""
     pid, found = max(hub.sandbox(project)), {}
     for line in pathlib.Path(f"/proc/{pid}/cgroup").read_text().splitlines():
         _, controllers, path = line.split(":", 2)
-        tree = pathlib.Path("/sys/fs/cgroup") / controllers  # of version 2: all of it
-        for folder in tree.rglob("/".join(path.split("/")[-2:])) if path != "/" and tree.exists() else ():
-            for name in ("memory.limit_in_bytes", "memory.max", "cpu.cfs_quota_us", "cpu.max"):
-                if (folder / name).exists():
-                    found[name] = int((folder / name).read_text().split()[0])
+        if path == "/" or controllers not in ("memory", "cpu", ""):
+            continue
+        own = "/".join(path.split("/")[-2:])
+        for folder, _, names in os.walk(f"/sys/fs/cgroup/{controllers}"):  # others come and go meanwhile
+            if folder.endswith(own):
+                found.update({name: int((pathlib.Path(folder) / name).read_text().split()[0])
+                              for name in NAMES.intersection(names)})
     return found
 
 
@@ -117,6 +123,16 @@ def test_the_quota_reaches_the_sandbox(hub, account):
     hub.cli("upgrades", "set", account.id, "cores=2")
     hub.cli("upgrades", "apply", account.id, project, "cores=1")
     held_to(hub, project, 2345, 1500)
+
+
+def test_what_changed_before_the_hub_saw_it_run(hub, account, project):
+    hub.cli("project", "start", project)
+    execute(hub, "UPDATE projects SET settings = '{\"memory\":2222,\"cores\":0.75}' WHERE project_id = ?", project)
+    started(hub, account, project)
+    wait_until(lambda: shown(hub, project)["run_quota"]["memory_limit"] == 2222, 5, "it is computed again")
+    wait_until(lambda: shown(hub, project)["status"]["not_enforced"]
+               or 2222 << 20 in limits(hub, project).values(), 5, "the sandbox is told")
+    held_to(hub, project, 2222, 750)
 
 
 # ---- status ----
