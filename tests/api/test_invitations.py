@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from harness import mailbox
 from harness.pending import Pending
 from harness.process import wait_until
 from harness.store import add_user, execute
@@ -33,9 +34,9 @@ def address():
 
 def mails(hub, to):
     """The invitations that were sent to an address, newest first."""
-    found = [entry["id"] for entry in hub.cli("mail", "list") if entry["to"] == to]
-    return [mail for mail in (hub.cli("mail", "show", id) for id in found)
-            if mail["headers"]["X-Mail-Category"] == "invite"]
+    # On its way from the queue to the maildir, a message is in both for a moment.
+    sent = {mail["id"]: mail for mail in mailbox.mails(hub, to)}.values()
+    return [mail for mail in sent if mail["headers"]["X-Mail-Category"] == "invite"]
 
 
 def mail(hub, to):
