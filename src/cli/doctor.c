@@ -16,6 +16,8 @@
 #include "base/fd.h"
 #include "base/mem.h"
 #include "cli/cli.h"
+#include "runner/cgroup.h"
+#include "runner/network.h"
 #include "runner/sandbox.h"
 #include "server/site.h"
 #include "svc/mail.h"
@@ -86,16 +88,44 @@ static void check_paths(struct cli *cli UNUSED, const struct cli_store *store UN
         find(f, BAD, "the kernel has no openat2 (Linux 5.6)");
 }
 
-static void check_cgroups(struct cli *cli UNUSED, const struct cli_store *store UNUSED,
+// Looks as the runner does, in groups that are made for the look and removed again.
+static void check_limits(struct cli *cli UNUSED, const struct cli_store *store UNUSED,
+                         struct finding *f)
+{
+    static const struct {
+        uint32_t bit;
+        const char *name;
+    } limits[] = {{RUNNER_NO_MEMORY_LIMIT, "memory"},
+                  {RUNNER_NO_CPU_LIMIT, "CPU"},
+                  {RUNNER_NO_PROCESS_LIMIT, "processes"}};
+    const struct cgroups_config config = {
+        .folder = "doctor", .mountinfo = "/proc/self/mountinfo", .self = "/proc/self/cgroup"};
+    struct cgroups cgroups;
+    char kept[64] = "", missing[64] = "";
+    cgroups_open(&config, &cgroups);
+    for (size_t i = 0; i < ARRAY_LEN(limits); i++) {
+        char *list = cgroups.missing & limits[i].bit ? missing : kept;
+        snprintf(list + strlen(list), sizeof kept - strlen(list), "%s%s", *list ? ", " : "",
+                 limits[i].name);
+    }
+    if (cgroups.missing)
+        find(f, LACKS, "not enforced on this host: %s%s%s; see the notes on limits in operating.md",
+             missing, *kept ? "; enforced: " : "", kept);
+    else
+        find(f, GOOD, "enforced: %s", kept);
+    cgroups_close(&cgroups);
+}
+
+static void check_network(struct cli *cli UNUSED, const struct cli_store *store UNUSED,
                           struct finding *f)
 {
-    bool v2 = !access("/sys/fs/cgroup/cgroup.controllers", F_OK);
-    bool v1 = !access("/sys/fs/cgroup/memory/cgroup.procs", F_OK) &&
-              !access("/sys/fs/cgroup/pids/cgroup.procs", F_OK);
-    find(f, LACKS, "%s; this version sets no memory, CPU or process limits of projects",
-         v2   ? "cgroups v2"
-         : v1 ? "cgroups v1"
-              : "no cgroups");
+    struct network_host host;
+    const struct sandbox_host sandbox = {.root = geteuid() == 0};
+    struct err err;
+    if (network_host_open(&sandbox, &host, &err) == 0)
+        find(f, GOOD, "projects can be given the internet, without the host's own services");
+    else
+        find(f, LACKS, "projects can have no network: %s", err.message);
 }
 
 static void check_open_files(struct cli *cli UNUSED, const struct cli_store *store UNUSED,
@@ -158,10 +188,15 @@ static const struct {
     bool as_started; // looks with the rights that the command was started with, as the runner does
     void (*check)(struct cli *cli, const struct cli_store *store, struct finding *f);
 } checks[] = {
-    {"sandbox", true, check_sandbox},    {"agent", true, check_agent},
-    {"paths", false, check_paths},       {"shell", false, check_shell},
-    {"limits", false, check_cgroups},    {"open files", false, check_open_files},
-    {"database", false, check_database}, {"disk", false, check_disk},
+    {"sandbox", true, check_sandbox},
+    {"agent", true, check_agent},
+    {"limits", true, check_limits},
+    {"network", true, check_network},
+    {"paths", false, check_paths},
+    {"shell", false, check_shell},
+    {"open files", false, check_open_files},
+    {"database", false, check_database},
+    {"disk", false, check_disk},
     {"mail", false, check_mail},
 };
 

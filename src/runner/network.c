@@ -435,10 +435,14 @@ void network_fork(const struct network_host *host, const int fds[NETWORK_FDS])
 {
     const pid_t pid = fork();
     if (pid == 0) {
-        if (fork() == 0)
+        const pid_t helper = fork();
+        if (helper == 0)
             run_helper(host, fds);
-        _exit(0);
+        _exit(helper < 0 ? errno : 0);
     }
-    while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+    int status = pid < 0 ? W_EXITCODE(errno, 0) : 0;
+    while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
         ;
+    if (status != 0)
+        dprintf(fds[NETWORK_LOG], "no network: fork: %s\n", strerror(WEXITSTATUS(status)));
 }

@@ -402,9 +402,12 @@ static void leave_descriptors(void)
 }
 
 // Where memory runs out, projects go before the system's own processes, the hub among them. Their
-// commands go before their agent (agent/supervisor.c). Nobody inside can go below this.
-static void yield_memory(void)
+// commands go before their agent (agent/supervisor.c). With CAP_SYS_RESOURCE this is also as low as
+// anybody inside can go.
+static void yield_memory(const struct sandbox_host *host)
 {
+    if (host->root)
+        setfsuid(0); // the file is root's; the change of user comes later
     auto_fd int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
     if (fd >= 0)
         dprintf(fd, "%d", OOM_SCORE_ADJ);
@@ -422,7 +425,7 @@ static void child_set_up(const struct sandbox_host *host, const struct sandbox_s
     if (null_fd < 0 || dup2(null_fd, STDIN_FILENO) < 0 || place_fds(start) < 0)
         child_fail("descriptors");
     leave_descriptors();
-    yield_memory();
+    yield_memory(host);
     umask(022);
     if (chdir("/") < 0)
         child_fail("chdir /");
