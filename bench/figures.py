@@ -3,6 +3,7 @@
 import concurrent.futures
 import dataclasses
 import http.client
+import itertools
 import json
 import os
 import pathlib
@@ -11,6 +12,7 @@ import statistics
 import subprocess
 import time
 
+import filling
 from machine import pss_mb
 
 WRK_S = 2  # of each run; bounds the whole at a few minutes
@@ -54,12 +56,18 @@ class Client:
         self.connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
 
-    def call(self, event, **parameters):
+    def request(self, event, **parameters):
         self.connection.request("POST", f"/api/v1/{event}", json.dumps(parameters), self.headers)
         response = self.connection.getresponse()
         reply = json.loads(response.read())
-        if response.status != 200 or "error" in reply:
+        if response.status != 200:
             raise RuntimeError(f"{event}: {response.status} {reply}")
+        return reply
+
+    def call(self, event, **parameters):
+        reply = self.request(event, **parameters)
+        if "error" in reply:
+            raise RuntimeError(f"{event}: {reply}")
         return reply
 
     def project(self, **parameters):
@@ -295,6 +303,65 @@ def copy_large(bench):
     return [bounded("what the hub's memory grows by while 1 GB is copied", "<= 4 MB", 4, grown, "MB")]
 
 
+# Beginnings of names, from those of every tenth person to those of nobody, and pairs of them.
+SEARCHES = ["a", "jo", "john", "smi", "ba", "john smith", "s m", "qqq"]
+SEARCH_CALLS = 200
+
+
+def search(bench):
+    """The same searches of 1,000 people and of 1,000,000, in turns."""
+    clients = []
+    for count in (1_000_000, 1_000):
+        hub = bench.hub(f"people{count}")
+        key = hub.account().key
+        filling.fill_people(hub.data / "hub.sqlite3", count)
+        hub.start()
+        clients.append((hub, Client(hub.url, key)))
+    rows = []
+    for query in SEARCHES:
+        pairs = [[median_us(client, query) for _, client in clients] for _ in range(bench.rounds)]
+        rows.append(compared(f"user_search of \"{query}\", 1,000,000 accounts", "<= 1.5 x 1,000 accounts", 1.5, pairs, "us"))
+    for hub, _ in clients:
+        hub.stop()
+    return rows
+
+
+def median_us(client, query):
+    times = []
+    for _ in range(SEARCH_CALLS):
+        begin = time.perf_counter()
+        client.call("user_search", query=query)
+        times.append((time.perf_counter() - begin) * 1e6)
+    return statistics.median(times)
+
+
+FORGOT_CALLS = 200
+FORGOT_APART = 0.05  # of the time of a call; what a stranger cannot tell from noise
+
+
+def forgot(bench):
+    """forgot_password for addresses with and without account, in turns; each address once, each call from elsewhere."""
+    hub, pairs, numbers = bench.full_hub(), [], itertools.count(1)
+    client = Client(hub.url, hub.caller.key)
+
+    def took_us(address):
+        client.headers["X-Forwarded-For"] = f"2001:db8::{next(numbers):x}"
+        begin = time.perf_counter()
+        reply = client.request("forgot_password", email_address=address)
+        if reply["error"] is not False:
+            raise RuntimeError(f"forgot_password: {reply}")
+        return (time.perf_counter() - begin) * 1e6
+
+    for _ in range(bench.rounds):
+        first = next(numbers)
+        both = [(took_us(f"person{number}@example.org"), took_us(f"nobody{number}@example.org"))
+                for number in range(first, first + FORGOT_CALLS)]
+        pairs.append([statistics.median(side) for side in zip(*both)])
+    row = compared("forgot_password with an account, and without", "within 5 %", 1 + FORGOT_APART, pairs, "us")
+    row.reached = abs(float(row.ratio) - 1) <= FORGOT_APART
+    return [row]
+
+
 FIGURES = {
     "ping": ping,
     "usernames": usernames,
@@ -304,6 +371,8 @@ FIGURES = {
     "create": create_projects,
     "memory": memory,
     "start": start,
+    "search": search,
+    "forgot": forgot,
     "copy": copy,
     "copy_folder": copy_folder,
     "copy_large": copy_large,
