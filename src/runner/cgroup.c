@@ -222,12 +222,13 @@ static bool all_ours(const char *pids)
     return true;
 }
 
-// Moves the processes of the runner's own group into a child of it.
-static bool clear_own(int own_fd)
+// Moves the processes of the runner's own group into a child of it. The group of a service of
+// systemd's is systemd's, unless delegated.
+static bool clear_own(int own_fd, const char *own)
 {
     auto_buf struct buf pids = {0};
     if (!read_file(own_fd, ".", "cgroup.procs", &pids) ||
-        (!is_delegated(own_fd) && !all_ours(buf_cstr(&pids))))
+        (!is_delegated(own_fd) && (strstr(own, ".service") || !all_ours(buf_cstr(&pids)))))
         return false;
     if (mkdirat(own_fd, HUB_GROUP, 0700) < 0 && errno != EEXIST)
         return false;
@@ -239,7 +240,8 @@ static bool clear_own(int own_fd)
 }
 
 // Has the children of a group get those of these controllers that it has itself; returns them.
-static unsigned hand_down(int fd, unsigned wanted, bool may_clear)
+// `own` is the path of the runner's own group, NULL for another.
+static unsigned hand_down(int fd, unsigned wanted, const char *own)
 {
     char text[64] = "";
     unsigned found = 0;
@@ -257,7 +259,7 @@ static unsigned hand_down(int fd, unsigned wanted, bool may_clear)
     if (!found)
         return 0;
     int rc = write_file(fd, ".", "cgroup.subtree_control", "%s", text);
-    if (rc == -EBUSY && may_clear && clear_own(fd))
+    if (rc == -EBUSY && own && clear_own(fd, own))
         rc = write_file(fd, ".", "cgroup.subtree_control", "%s", text);
     return rc < 0 ? 0 : found;
 }
@@ -327,12 +329,12 @@ static int open_tree_of(const struct finder *finder, const char *controller, uns
     if (own_fd < 0)
         return -1;
     if (!controller)
-        wanted = hand_down(own_fd, wanted, true);
+        wanted = hand_down(own_fd, wanted, own);
     auto_fd int base_fd = wanted ? make_base(own_fd, finder->config->folder) : -1;
     if (base_fd < 0)
         return -1;
     if (!controller)
-        *ret_found = hand_down(base_fd, wanted, false);
+        *ret_found = hand_down(base_fd, wanted, NULL);
     else
         *ret_found = works(base_fd, wanted) ? wanted : 0;
     return TAKE_FD(base_fd);
