@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """Licences: attaching them, what is granted at a project's start, how many projects may run with one, the commands."""
+import concurrent.futures
 import contextlib
 import json
 import os
@@ -265,6 +266,15 @@ def test_many_starts_at_once(hub, account):
     for project in projects:
         hub.cli("project", "stop", project)
     wait_until(lambda: running(hub, license_id) == 0, 10, "all are free again")
+
+
+def test_starts_by_several_processes_at_once(hub, account):
+    license_id = make(hub, "--memory", "2000", "--run-limit", "2")
+    projects = [hub.project(account, license=license_id) for _ in range(5)]
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        list(pool.map(lambda project: hub.cli("project", "start", project), projects))
+    assert len([project for project in projects if attached(hub, project)[license_id]]) == 2
+    assert running(hub, license_id) == 2
 
 
 def test_a_start_that_fails_gives_it_back(hub_factory):
