@@ -26,6 +26,7 @@ struct writer {
     uint64_t size;   // of all files so far
     size_t count;
     char *piece;
+    bool failed; // what libarchive still writes is dropped
     struct err *err;
 };
 
@@ -34,8 +35,9 @@ struct writer {
 static la_ssize_t on_bytes(struct archive *archive UNUSED, void *ctx, const void *bytes,
                            size_t size)
 {
-    const struct zip *zip = ctx;
-    zip->write(zip->ctx, bytes, size);
+    const struct writer *w = ctx;
+    if (!w->failed)
+        w->zip->write(w->zip->ctx, bytes, size);
     return (la_ssize_t)size;
 }
 
@@ -54,7 +56,7 @@ static int open_archive(struct writer *w)
     bool opened = archive_write_set_format_zip(a) == ARCHIVE_OK &&
                   archive_write_zip_set_compression_deflate(a) == ARCHIVE_OK &&
                   archive_write_set_bytes_in_last_block(a, 1) == ARCHIVE_OK &&
-                  archive_write_open(a, ctx.out, NULL, on_bytes, NULL) == ARCHIVE_OK;
+                  archive_write_open(a, w, NULL, on_bytes, NULL) == ARCHIVE_OK;
     return opened ? 0 : fail(w);
 }
 
@@ -191,9 +193,9 @@ int zip_folder(const struct zip *zip, int folder, uint64_t *ret_size, struct err
                        .piece = mem_alloc(PIECE_SIZE),
                        .err = err};
     int rc = w.archive && w.entry ? write_all(&w, folder) : err_internal(err, "out of memory");
-    if (rc && w.archive)
-        archive_write_fail(w.archive); // nothing more is written
-    archive_write_free(w.archive);
+    w.failed = rc;
+    archive_write_free(
+        w.archive); // closes it first: one that is given up would leave memory behind
     archive_entry_free(w.entry);
     mem_free_ptr(&w.piece);
     buf_dispose(&w.path);
