@@ -92,6 +92,19 @@ struct mailer_config site_mailer_config(const struct config *c)
     };
 }
 
+static int check_mail_url(const char *url, struct err *err)
+{
+    if (!*url)
+        return 0;
+    if (strncmp(url, "smtp://", 7) && strncmp(url, "smtps://", 8))
+        return err_set(err, ERR_INVALID,
+                       "mail.url is \"%.200s\"; it must begin with smtp:// or smtps://", url);
+    if (strchr(url, '@'))
+        return err_set(err, ERR_INVALID,
+                       "mail.url names a user; mail.username and mail.password are for that");
+    return 0;
+}
+
 int site_configure(const struct config *c, struct site *ret_site, struct err *err)
 {
     const char *url = config_text(c, CONFIG_SITE_URL), *from = config_text(c, CONFIG_MAIL_FROM);
@@ -99,6 +112,9 @@ int site_configure(const struct config *c, struct site *ret_site, struct err *er
     if (*url && strncmp(url, "http://", 7) && strncmp(url, "https://", 8))
         return err_set(err, ERR_INVALID,
                        "site.url is \"%.200s\"; it must begin with http:// or https://", url);
+    int rc = check_mail_url(config_text(c, CONFIG_MAIL_URL), err);
+    if (rc)
+        return rc;
     *ret_site = (struct site){
         .name = config_text(c, CONFIG_SITE_NAME),
         .url = site_url(url),

@@ -200,6 +200,18 @@ def test_nothing_is_sent_without_the_security_asked_for(smtp, mailing, certifica
     assert not server.received
 
 
+@pytest.mark.parametrize("url, error", [
+    ("http://localhost", 'mail.url is "http://localhost"; it must begin with smtp:// or smtps://'),
+    ("smtp://me:secret@localhost", "mail.url names a user; mail.username and mail.password are for that")])
+def test_a_wrong_mail_url_stops_the_start(hub_factory, url, error):
+    hub = hub_factory(env={"COHUB_MAIL_URL": url}, start=False)
+    done = hub.cli_run("account", "create", "--email", "ada@example.org")
+    assert (done.returncode, done.stderr) == (1, f"cohub: {error}\n")
+    with pytest.raises(AssertionError, match="did not start"):
+        hub.start()
+    assert error in hub.log_tail()
+
+
 def test_signing_in(smtp, mailing, certificate):
     server = smtp("starttls", user="hub", password="s3cret pass")
     hub = mailing(server, STARTTLS="require", CA_FILE=certificate[0], USERNAME="hub", PASSWORD="s3cret pass")
