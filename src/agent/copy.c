@@ -275,6 +275,8 @@ static void write_arguments(const struct copy *copy, const char **args)
         args[n++] = "--fsync";
     if (strcmp(copy->timeout, "0") != 0)
         args[n++] = format("--timeout=%s", copy->timeout);
+    if (copy->has_temporary)
+        args[n++] = format("--temp-dir=%s", copy->temporary);
     for (unsigned i = 0; i < copy->rules_count; i++)
         args[n++] = copy->rules[i];
     for (const char *const *pattern = copy_excluded; *pattern; pattern++)
@@ -393,7 +395,11 @@ static int copy_run(struct copy *copy, const char *target)
     rule_overlaps(copy);
     if (!copy_fits(copy))
         return COPY_EXIT_NO_ROOM;
+    const char *home = format("%.*s", (int)HOME_SIZE, target);
+    copy->has_temporary = copy_temporary_make(home, copy->temporary);
     rc = transfer(copy);
+    if (copy->has_temporary)
+        copy_temporary_remove(copy->temporary);
     // A home stays its owner's, whatever the folder that was copied onto it allows.
     if (copy->folder && strlen(copy->target) == HOME_SIZE)
         chmod(copy->target, 0700);

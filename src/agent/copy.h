@@ -9,7 +9,8 @@
 
 #include "proto/copy.h"
 
-#define COPY_RULES_MAX 2
+#define COPY_RULES_MAX      2
+#define COPY_TEMPORARY_SIZE 80
 
 struct copy {
     unsigned flags;
@@ -18,6 +19,8 @@ struct copy {
     const char *source, *target;  // as rsync is given them, without the slash of folders
     bool folder;                  // the source is one, or a link to one
     bool made_folders;            // above the target
+    bool has_temporary;
+    char temporary[COPY_TEMPORARY_SIZE]; // where rsync writes first
     struct stat source_stat;
     uint64_t largest; // bytes of the largest file that is to be written
     // Of copies into or out of a folder that the other end lies in.
@@ -30,6 +33,10 @@ int copy_main(int argc, char **argv);
 
 // copy_room.c: true when the target does not grow by more than there is room for.
 bool copy_fits(struct copy *copy);
+// copy_temporary.c: makes the folder and removes what earlier copies have left. False when the home
+// cannot be written to.
+bool copy_temporary_make(const char *home, char path[COPY_TEMPORARY_SIZE]);
+void copy_temporary_remove(const char *path);
 // Patterns of names that are never copied, NULL behind the last; a pattern with a slash is matched
 // with the two last names of a path.
 extern const char *const copy_excluded[];

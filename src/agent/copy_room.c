@@ -13,8 +13,9 @@
 #define OPEN_FILES_MAX 64
 
 const char *const copy_excluded[] = {
-    ".sage/cache", ".sage/temp", ".trash",   ".Trash",     ".sagemathcloud", ".smc",
-    ".node-gyp",   ".cache",     ".forever", ".snapshots", "*.sage-backup",  NULL,
+    ".sage/cache",   ".sage/temp",    ".trash", ".Trash",   ".sagemathcloud",
+    ".smc",          ".node-gyp",     ".cache", ".forever", ".snapshots",
+    "*.sage-backup", ".cohub-copy-*", NULL,
 };
 
 // nftw hands nothing on to its callback.

@@ -422,7 +422,10 @@ static void child_set_up(const struct sandbox_host *host, const struct sandbox_s
     sigprocmask(SIG_SETMASK, &none, NULL);
     setsid();
     auto_fd int null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    if (null_fd < 0 || dup2(null_fd, STDIN_FILENO) < 0 || place_fds(start) < 0)
+    if (null_fd < 0 || dup2(null_fd, STDIN_FILENO) < 0)
+        child_fail("descriptors");
+    fd_close(&null_fd); // its number may be one of those to come
+    if (place_fds(start) < 0)
         child_fail("descriptors");
     leave_descriptors();
     yield_memory(host);

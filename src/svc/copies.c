@@ -50,10 +50,10 @@ static void answer(struct copy_request *request, const struct err *err)
     loop_post(request->loop, &request->message, on_answer);
 }
 
-static void answer_shut(struct copy_request *request, const char *then)
+static void answer_shut(struct copy_request *request)
 {
     struct err err;
-    err_set(&err, ERR_UNAVAILABLE, "the server is shutting down%s", then);
+    err_set(&err, ERR_UNAVAILABLE, "the server is shutting down");
     answer(request, &err);
 }
 
@@ -221,7 +221,7 @@ static void take_in(struct copies *copies, struct copy_request *request)
     if (!request->wait)
         answer(request, NULL);
     else if (copies->closing && !request->direct)
-        answer_shut(request, "; the copy will be made when it is back");
+        answer_shut(request);
     else
         map_set(&copies->waiting, request->copy_id.text, UUID_LEN, request);
     pump(copies);
@@ -252,7 +252,7 @@ static void on_request(struct loop_message *message)
     struct copy_request *request = CONTAINER(message, struct copy_request, message);
     struct copies *copies = request->copies;
     if (copies->closing) {
-        answer_shut(request, "");
+        answer_shut(request);
         return;
     }
     // No two have the same time, which is their order.
@@ -341,7 +341,7 @@ static void on_shut(struct loop_message *message)
     for (void *value; map_next(&copies->waiting, &position, &value);) {
         struct copy_request *request = value;
         take_waiting(copies, &request->copy_id);
-        answer_shut(request, "; the copy will be made when it is back");
+        answer_shut(request);
     }
 }
 

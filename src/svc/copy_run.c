@@ -85,6 +85,8 @@ static void note_end(struct copy_run *run)
 
 static void end(struct copy_run *run, enum run_end how)
 {
+    if (how == RUN_FAILED && run->err.code == ERR_INTERNAL)
+        log_err(LOG_WARNING, "copy_failed", &run->err);
     run->end = how;
     note_end(run);
 }
