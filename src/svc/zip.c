@@ -49,10 +49,6 @@ static int fail(struct writer *w)
 static int open_archive(struct writer *w)
 {
     struct archive *a = w->archive;
-    union {
-        const void *in;
-        void *out;
-    } ctx = {w->zip};
     bool opened = archive_write_set_format_zip(a) == ARCHIVE_OK &&
                   archive_write_zip_set_compression_deflate(a) == ARCHIVE_OK &&
                   archive_write_set_bytes_in_last_block(a, 1) == ARCHIVE_OK &&
