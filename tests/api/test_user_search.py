@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """user_search: by names through the index, by addresses, and by administrators."""
+import contextlib
 import random
+import sqlite3
 import time
 import uuid
 
@@ -288,14 +290,15 @@ def test_deleted_and_banned(hub):
 
 def test_what_is_missing_is_put_into_the_index_at_the_start(hub_factory):
     hub = hub_factory()
-    before = hub.account(first_name="Before", last_name="Byron").id
-    for number in range(500):
-        execute(hub, "INSERT INTO accounts (account_id, first_name, last_name, created, unlisted, deleted) VALUES (?, ?, ?, ?, ?, ?)",
-                str(uuid.uuid4()), f"Extra{number}", "Önan" if number % 2 else None, NOW_MS, number == 7, number == 8)
+    before, rows = hub.account(first_name="Before", last_name="Byron").id, []
+    for number in range(1200):  # more than one transaction's worth
+        rows.append((str(uuid.uuid4()), f"Extra{number}", "Önan" if number % 2 else None, NOW_MS, number == 7, number == 8))
+    with contextlib.closing(sqlite3.connect(hub.data / "hub.sqlite3", timeout=30)) as database, database:
+        database.executemany("INSERT INTO accounts (account_id, first_name, last_name, created, unlisted, deleted)"
+                             " VALUES (?, ?, ?, ?, ?, ?)", rows)
     execute(hub, "UPDATE accounts SET first_name = 'Afterwards', searchable = 0 WHERE account_id = ?", before)
     indexed(hub)
     assert names(search(hub, "extra499")) == ["Extra499 Önan"] and len(search(hub, "ön ext", limit=50)) == 50
-    assert search(hub, "extra7 ö") == [] or names(search(hub, "extra7 ö")) != ["Extra7 Önan"]
     assert "Extra7 Önan" not in names(search(hub, "extra7", limit=50)) and "Extra8" not in names(search(hub, "extra8", limit=50))
     assert names(search(hub, "afterw")) == ["Afterwards Byron"] and search(hub, "before") == []
     assert execute(hub, "SELECT count(*) FROM account_names")[0][0] == len(execute(

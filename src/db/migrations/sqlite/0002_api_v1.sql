@@ -10,7 +10,7 @@ ALTER TABLE accounts ADD COLUMN upgrades TEXT;
 -- Whether the account's names are in the tables of the search below; what is not yet is put there by
 -- the hub in the background.
 ALTER TABLE accounts ADD COLUMN searchable INTEGER NOT NULL DEFAULT 0;
-CREATE INDEX accounts_not_searchable ON accounts (account_id) WHERE searchable = 0 AND deleted = 0;
+CREATE INDEX accounts_not_searchable ON accounts (first_name) WHERE searchable = 0 AND deleted = 0;
 
 -- The lower-cased names of accounts that can be found by them; svc/account_index.c tells how.
 CREATE TABLE account_names (
