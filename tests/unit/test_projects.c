@@ -724,7 +724,6 @@ static void test_agent_dies_in_exec(void **state)
     wait_done(&exec.done);
     expect_failure(&exec.exec.call, ERR_UNAVAILABLE,
                    "the project stopped while the command was running");
-    expect_change(&id, PROJECT_OPENED);
     assert_int_equal(projects_running(t.projects), 0);
     exec_call_dispose(&exec.exec);
 
@@ -734,6 +733,7 @@ static void test_agent_dies_in_exec(void **state)
     wait_for_thread();
     expect_no_change();
     tell(RUNNER_EXITED, 0, &id, 9, "");
+    expect_change(&id, PROJECT_OPENED);
     agent = play_start(&id);
     serve_one(agent.conn);
     wait_done(&again.done);
