@@ -165,15 +165,15 @@ static int netlink_open(void)
     return socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
 }
 
-static void take_route(const struct nlmsghdr *header, struct destinations *d)
+static void take_route(struct nlmsghdr *header, struct destinations *d)
 {
-    const struct rtmsg *route = NLMSG_DATA(header);
+    struct rtmsg *route = NLMSG_DATA(header);
     if (route->rtm_type == RTN_UNICAST && route->rtm_family == AF_INET6 && route->rtm_dst_len == 0)
         d->ipv6 = true;
     if (route->rtm_type != RTN_LOCAL)
         return;
     int size = (int)RTM_PAYLOAD(header);
-    for (const struct rtattr *a = RTM_RTA(route); RTA_OK(a, size); a = RTA_NEXT(a, size)) {
+    for (struct rtattr *a = RTM_RTA(route); RTA_OK(a, size); a = RTA_NEXT(a, size)) {
         if (a->rta_type != RTA_DST || RTA_PAYLOAD(a) != address_size(route->rtm_family))
             continue;
         d->complete &= d->count < ADDRESSES_MAX;
@@ -186,9 +186,9 @@ static void take_route(const struct nlmsghdr *header, struct destinations *d)
 }
 
 // False at the end.
-static bool take_routes(const char *bytes, int size, struct destinations *d)
+static bool take_routes(char *bytes, int size, struct destinations *d)
 {
-    const struct nlmsghdr *header = (const void *)bytes;
+    struct nlmsghdr *header = (void *)bytes;
     for (; NLMSG_OK(header, size); header = NLMSG_NEXT(header, size)) {
         if (header->nlmsg_type == RTM_NEWROUTE)
             take_route(header, d);
