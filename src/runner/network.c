@@ -186,7 +186,7 @@ static void take_route(struct nlmsghdr *header, struct destinations *d)
 }
 
 // False at the end.
-static bool take_routes(char *bytes, int size, struct destinations *d)
+static bool take_routes(char *bytes, unsigned size, struct destinations *d)
 {
     struct nlmsghdr *header = (void *)bytes;
     for (; NLMSG_OK(header, size); header = NLMSG_NEXT(header, size)) {
@@ -216,7 +216,7 @@ static void find_host(int family, struct destinations *d)
     ssize_t size = fd < 0 ? -1 : send(fd, &request, sizeof request, 0);
     while (size > 0) {
         size = recv(fd, bytes, sizeof bytes, 0);
-        if (size > 0 && !take_routes(bytes, (int)size, d))
+        if (size > 0 && !take_routes(bytes, (unsigned)size, d))
             return;
     }
     d->complete = false;
