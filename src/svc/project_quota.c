@@ -142,7 +142,7 @@ static int store_licenses(struct db_session *txn, const struct uuid *project_id,
 
 struct begin {
     const struct quota_site *site;
-    const struct uuid *project_id;
+    struct uuid project_id;
     struct quota quota;
 };
 
@@ -151,29 +151,38 @@ static int write_begin(struct db_session *txn, void *arg, struct err *err)
     struct begin *begin = arg;
     auto_sources struct sources sources = {0};
     auto_json cJSON *granted = NULL;
-    int rc = read_sources(txn, begin->project_id, &sources, err);
+    int rc = read_sources(txn, &begin->project_id, &sources, err);
     if (!rc)
-        rc = licenses_grant(txn, begin->project_id, sources.site_license, &granted, err);
+        rc = licenses_grant(txn, &begin->project_id, sources.site_license, &granted, err);
     if (!rc && granted->child)
-        rc = store_licenses(txn, begin->project_id, granted, err);
+        rc = store_licenses(txn, &begin->project_id, granted, err);
     if (rc)
         return rc;
     begin->quota = compute(begin->site, &sources, granted);
-    return store(txn, begin->project_id, &begin->quota, err);
+    return store(txn, &begin->project_id, &begin->quota, err);
 }
 
-// Most projects have no licence and the quota of their last start: then nothing is written.
+static int write_quota(struct db_session *txn, void *arg, struct err *err)
+{
+    const struct begin *begin = arg;
+    return store(txn, &begin->project_id, &begin->quota, err);
+}
+
+// Most projects have no licence and the quota of their last start: then nothing is written. Only
+// licences, of which there may not be enough, are waited for.
 int project_quota_begin(struct svc *svc, struct db_session *session, const struct uuid *project_id,
                         struct quota *ret_quota, struct err *err)
 {
     auto_sources struct sources sources = {0};
-    struct begin begin = {.site = &svc->site.quotas, .project_id = project_id};
+    struct begin begin = {.site = &svc->site.quotas, .project_id = *project_id};
     int rc = read_sources(session, project_id, &sources, err);
     if (rc)
         return rc;
     begin.quota = compute(begin.site, &sources, NULL);
-    if (cJSON_GetArraySize(sources.site_license) || !is_stored(&sources, &begin.quota))
+    if (cJSON_GetArraySize(sources.site_license))
         rc = db_write(svc->db, write_begin, &begin, err);
+    else if (!is_stored(&sources, &begin.quota))
+        svc_write_later(svc, write_quota, &begin, sizeof begin);
     if (!rc)
         *ret_quota = begin.quota;
     return rc;
