@@ -228,8 +228,10 @@ static int use_token(struct db_session *txn, const struct account_create *create
         "UPDATE registration_tokens SET counter = counter + 1 WHERE token = $1"};
     int rc = db_exec(txn, &update, DB_ARGS(DB_TEXT(create->token)), NULL, err);
     return rc ? rc
-              : central_log(txn, "create_account_registration_token", "token", create->token,
-                            "account_id", create->account_id.text, err);
+              : central_log(
+                    txn, "create_account_registration_token",
+                    LOG_TEXTS({"token", create->token}, {"account_id", create->account_id.text}),
+                    err);
 }
 
 static int insert(struct db_session *txn, const struct account_create *create, struct err *err)
@@ -246,8 +248,10 @@ static int insert(struct db_session *txn, const struct account_create *create, s
                 DB_TEXT(create->usage_intent), DB_TEXT(create->admin ? "[\"admin\"]" : NULL)),
         NULL, err);
     return rc ? rc
-              : central_log(txn, "create_account", "account_id", create->account_id.text,
-                            "ip_address", create->created_by, err);
+              : central_log(txn, "create_account",
+                            LOG_TEXTS({"account_id", create->account_id.text},
+                                      {"ip_address", create->created_by}),
+                            err);
 }
 
 // Whether the mail goes out does not affect the account.

@@ -63,8 +63,9 @@ static int set_address(struct db_session *txn, const struct email_change *change
     if (!rc)
         rc = creation_actions_run(txn, account_id, change->email, err);
     if (!rc)
-        rc = central_log(txn, "change_email_address", "account_id", account_id->text, "ip_address",
-                         change->client, err);
+        rc = central_log(
+            txn, "change_email_address",
+            LOG_TEXTS({"account_id", account_id->text}, {"ip_address", change->client}), err);
     db_notify(txn, DB_TOPIC_ACCOUNTS);
     return rc;
 }

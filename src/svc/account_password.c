@@ -30,8 +30,11 @@ static int note_failure(struct db_session *txn, const struct password_change *ch
 {
     int rc = password_failure_note(txn, &change->caller.account_id, err);
     return rc ? rc
-              : central_log(txn, "change_password", "account_id", change->caller.account_id.text,
-                            "error", "invalid old password", err);
+              : central_log(txn, "change_password",
+                            LOG_TEXTS({"account_id", change->caller.account_id.text},
+                                      {"ip_address", change->client},
+                                      {"error", "invalid old password"}),
+                            err);
 }
 
 // What the worker found counts only here: by then, of guesses sent together, too many may have been
@@ -49,8 +52,10 @@ static int change_in_txn(struct db_session *txn, void *arg, struct err *err)
         return 0;
     rc = account_password_replace(txn, account_id, change->old_hash, change->new_hash, err);
     return rc ? rc
-              : central_log(txn, "change_password", "account_id", account_id->text, "ip_address",
-                            change->client, err);
+              : central_log(
+                    txn, "change_password",
+                    LOG_TEXTS({"account_id", account_id->text}, {"ip_address", change->client}),
+                    err);
 }
 
 static int wrong_password(struct err *err)

@@ -71,10 +71,11 @@ static int finish_in_txn(struct db_session *txn, void *arg, struct err *err)
                          DB_INT(now + TOKEN_LIFE_MS)),
                  NULL, err);
     return rc ? rc
-              : central_log(txn,
-                            call->by_admin ? "get_user_auth_token_admin" : "get_user_auth_token",
-                            "account_id", call->caller.account_id.text, "user_account_id",
-                            call->target.text, err);
+              : central_log(txn, "get_user_auth_token",
+                            LOG_TEXTS({"account_id", call->caller.account_id.text},
+                                      {"user_account_id", call->target.text},
+                                      {"is_admin", call->by_admin ? "true" : "false"}),
+                            err);
 }
 
 static void on_finished(struct db_write *write)

@@ -7,18 +7,18 @@
 
 #define CLIENT_ERROR_LIFE_MS (INT64_C(30) * 24 * 3600 * 1000)
 
-int central_log(struct db_session *txn, const char *event, const char *name1, const char *text1,
-                const char *name2, const char *text2, struct err *err)
+int central_log(struct db_session *txn, const char *event, const struct log_text *texts,
+                struct err *err)
 {
     static const struct db_stmt insert = {
         "INSERT INTO central_log (id, event, value, time) VALUES ($1, $2, $3, $4)"};
     auto_buf struct buf value = {0};
     struct uuid id = uuid_new();
     json_begin_object(&value);
-    if (text1)
-        json_member_str(&value, name1, text1);
-    if (text2)
-        json_member_str(&value, name2, text2);
+    for (; texts->name; texts++) {
+        if (texts->text)
+            json_member_str(&value, texts->name, texts->text);
+    }
     json_end_object(&value);
     return db_exec(txn, &insert,
                    DB_ARGS(DB_TEXT(id.text), DB_TEXT(event), DB_TEXTN(value.data, value.size),

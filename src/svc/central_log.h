@@ -6,9 +6,13 @@
 
 #include "svc/svc.h"
 
-// In a transaction: one record with up to two named texts; a NULL text is left out.
-int central_log(struct db_session *txn, const char *event, const char *name1, const char *text1,
-                const char *name2, const char *text2, struct err *err) MUST_USE;
+struct log_text {
+    const char *name, *text;
+};
+#define LOG_TEXTS(...) ((const struct log_text[]){__VA_ARGS__, {NULL, NULL}})
+// In a transaction: one record with the named texts; a NULL text is left out.
+int central_log(struct db_session *txn, const char *event, const struct log_text *texts,
+                struct err *err) MUST_USE;
 
 struct client_error {
     struct uuid id; // "": a fresh one

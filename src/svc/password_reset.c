@@ -204,8 +204,9 @@ static int reset_in_txn(struct db_session *txn, void *arg, struct err *err)
     if (!rc)
         rc = account_password_set(txn, &account_id, reset->hash, err);
     return rc ? rc
-              : central_log(txn, "change_password", "account_id", account_id.text, "ip_address",
-                            reset->client, err);
+              : central_log(
+                    txn, "change_password",
+                    LOG_TEXTS({"account_id", account_id.text}, {"ip_address", reset->client}), err);
 }
 
 static void on_reset(struct db_write *write)

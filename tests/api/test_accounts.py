@@ -355,6 +355,12 @@ def error_of(reply):
     return reply["error"]
 
 
+def tokens_logged(hub, target):
+    found = rows(hub, "SELECT value FROM central_log WHERE event = 'get_user_auth_token' AND value LIKE ?",
+                 f'%"user_account_id":"{target.id}"%')
+    return [json.loads(value) for value, in found]
+
+
 def test_tokens(hub, account, target):
     replies = [hub.call("user_auth", key=account, account_id=target.id, password="the right one") for _ in range(2)]
     tokens = [reply["auth_token"] for reply in replies]
@@ -364,9 +370,8 @@ def test_tokens(hub, account, target):
         assert re.fullmatch("[A-Za-z0-9]{24}", reply["auth_token"])
     stored = rows(hub, "SELECT auth_token, expire - created FROM auth_tokens WHERE account_id = ?", target.id)
     assert sorted(stored) == sorted((token, 12 * 3600 * 1000) for token in tokens)
-    logged = rows(hub, "SELECT value FROM central_log WHERE event LIKE 'get_user_auth_token%' AND value LIKE ?",
-                  f"%{target.id}%")
-    assert len(logged) == 2 and account.id in logged[0][0]
+    logged = {"account_id": account.id, "user_account_id": target.id, "is_admin": "false"}
+    assert tokens_logged(hub, target) == [logged, logged]
 
 
 def test_an_id_in_upper_case(hub, account, target):
@@ -425,6 +430,7 @@ def test_an_administrator_needs_no_password(hub, account, target):
         assert hub.call("user_auth", key=admin, account_id=whom.id, password="")["event"] == "user_auth_token"
     stored = rows(hub, "SELECT is_admin, created_by FROM auth_tokens WHERE account_id = ?", target.id)
     assert stored == [(1, admin.id)]
+    assert tokens_logged(hub, target) == [{"account_id": admin.id, "user_account_id": target.id, "is_admin": "true"}]
     assert error_of(hub.call("user_auth", key=admin, account_id=target.id, password="wrong")) == INCORRECT
     hub.cli("account", "admin", account.id, "on")
     assert hub.call("user_auth", key=account, account_id=target.id, password="")["event"] == "user_auth_token"

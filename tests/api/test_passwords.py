@@ -63,7 +63,8 @@ def test_a_wrong_old_password(hub, person):
     assert may_sign_in(hub, person.id, "first password")
     [(logged,), *_] = execute(hub, "SELECT value FROM central_log WHERE event = 'change_password' AND value LIKE ?",
                               f"%{person.id}%")
-    assert json.loads(logged) == {"account_id": person.id, "error": "invalid old password"}
+    assert json.loads(logged) == {"account_id": person.id, "ip_address": "127.0.0.1",
+                                  "error": "invalid old password"}
     assert change(hub, person, "second password", "first password") is None
 
 
