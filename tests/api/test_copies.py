@@ -664,8 +664,8 @@ def test_lists(hub, account, pair):
     assert ids(**source, limit=0) == []
     assert ids(**source, target_project_id=pair.source_id) == []
     assert len(ids(**source, pending=False)) == len(ids(**target, pending="no")) == 2
-    assert len(ids(**source, failed=True)) == len(ids(**target, failed="true", pending=True)) == 1
-    assert ids(**source, failed="yes") == newest
+    assert len(ids(**source, failed=True)) == len(ids(**target, failed="yes", pending=True)) == 1
+    assert ids(**source, failed="no", pending=1) == newest
     for copy_id in waiting:
         hub.call("copy_path_delete", key=account, copy_path_id=copy_id)
 

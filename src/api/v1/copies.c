@@ -366,7 +366,7 @@ const struct api_endpoint v1_copy_public_path_between_projects = {
 struct copy_status_params {
     const char *copy_path_id, *src_project_id, *target_project_id, *src_path;
     struct api_number limit, offset;
-    const cJSON *pending, *failed;
+    bool pending, failed;
 };
 
 #define FIELD(field) .offset = offsetof(struct copy_status_params, field)
@@ -402,12 +402,12 @@ static const struct api_param copy_status_params[] = {
      .text = "skip so many, 0 to 100000",
      .default_text = "0"},
     {.name = "pending",
-     .type = PARAM_ANY,
+     .type = PARAM_BOOL,
      FIELD(pending),
-     .text = "true: those that have not finished; anything else: those that have",
+     .text = "true: those that have not finished; false: those that have",
      .default_text = "true"},
     {.name = "failed",
-     .type = PARAM_ANY,
+     .type = PARAM_BOOL,
      FIELD(failed),
      .text = "true: those that have finished with an error, whatever `pending` says",
      .default_text = "false"},
@@ -478,9 +478,9 @@ static void list_copies(struct api_call *call, const struct copy_status_params *
     struct copy_filter filter = {.source_project_id = p->src_project_id ? &source : NULL,
                                  .target_project_id = p->target_project_id ? &target : NULL,
                                  .source_path = p->src_path,
-                                 .state = p->failed && is_true(p->failed)      ? COPY_FAILED
-                                          : !p->pending || is_true(p->pending) ? COPY_PENDING
-                                                                               : COPY_FINISHED,
+                                 .state = p->failed    ? COPY_FAILED
+                                          : p->pending ? COPY_PENDING
+                                                       : COPY_FINISHED,
                                  .limit = 1000};
     if (read_filter_id(call, "src_project_id", p->src_project_id, &source) &&
         read_filter_id(call, "target_project_id", p->target_project_id, &target) &&
