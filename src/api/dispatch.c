@@ -31,7 +31,8 @@ struct api_loop {
     struct map by_name;
 };
 
-// Names that exist in the protocol but not over HTTP (api-v1 1.4, 3.32, 3.33).
+// Names that exist in the protocol but not over HTTP, beside those of replies (api-v1 1.4, 3.32,
+// 3.33, 15).
 static const char *const not_http[] = {
     "metrics",
     "start_metrics",
@@ -39,9 +40,9 @@ static const char *const not_http[] = {
     "signed_in",
     "sign_out",
     "signed_out",
-    "pong",
     "error",
-    "success",
+    "account_creation_failed",
+    "copy_path_between_projects_response",
     "query_cancel",
     "user_tracking",
     "api_key",
@@ -262,18 +263,26 @@ static const char *event_of(const char *path)
     return slash ? slash + 1 : path;
 }
 
-static void refuse_unknown(struct http_request *request, const char *name)
+static bool is_not_http(const char *name)
 {
     for (size_t i = 0; i < ARRAY_LEN(not_http); i++) {
-        if (!strcmp(name, not_http[i])) {
-            refuse(request, 400,
-                   arena_printf(http_request_arena(request),
-                                "endpoint '%s' is not part of the HTTP API", name));
-            return;
-        }
+        if (!strcmp(name, not_http[i]))
+            return true;
     }
+    for (size_t i = 0; api_v1_endpoints[i]; i++) {
+        if (!strcmp(name, api_v1_endpoints[i]->reply_event))
+            return true;
+    }
+    return false;
+}
+
+static void refuse_unknown(struct http_request *request, const char *name)
+{
     refuse(request, 400,
-           arena_printf(http_request_arena(request), "unknown endpoint '%.200s'", name));
+           arena_printf(http_request_arena(request),
+                        is_not_http(name) ? "endpoint '%s' is not part of the HTTP API"
+                                          : "unknown endpoint '%.200s'",
+                        name));
 }
 
 // The id to answer with: the caller's, whatever JSON value it is, or the request's own.

@@ -95,7 +95,12 @@ def test_authorization_comes_first(hub, event):
     ("nothing", "unknown endpoint 'nothing'"), ("", "unknown endpoint ''"), ("Ping", "unknown endpoint 'Ping'"),
     ("a%20b%22%3C", "unknown endpoint 'a b\"<'"), ("%C3%A9", "unknown endpoint 'é'"),
     *((name, f"endpoint '{name}' is not part of the HTTP API")
-      for name in ("metrics", "start_metrics", "sign_in", "sign_out", "pong", "error", "success", "query_cancel")),
+      for name in ("metrics", "start_metrics", "sign_in", "sign_in_using_auth_token", "sign_out", "api_key",
+                   "send_verification_email", "admin_reset_password", "admin_ban_user", "project_set_quotas",
+                   "remove_all_upgrades", "query_cancel", "user_tracking", "webapp_error",
+                   # what replies are called
+                   "pong", "error", "success", "usernames", "account_created", "account_creation_failed",
+                   "project_exec_output", "copy_path_between_projects_response")),
 ])
 @pytest.mark.parametrize("key", [..., "sk_wrong"])
 def test_the_endpoint_comes_before_parameters_and_key(hub, event, text, key):
