@@ -288,6 +288,33 @@ def test_without_an_account(world, row):
         "banned account": BANNED}
 
 
+def as_form(parameters):
+    pairs = []
+    for name, value in parameters.items():
+        listed = isinstance(value, list)
+        pairs += [(f"{name}[]" if listed else name, "true" if one is True else one) for one in (value if listed else [value])]
+    return pairs
+
+
+@pytest.mark.parametrize("row", [pytest.param(row, id=row_id(row)) for row in ROWS])
+def test_as_a_form(world, row):
+    event, _, parameters, expected = row[:4]
+    world.begin("administrator")
+    outcome = world.outcome(world.hub.api(event, form=as_form(parameters(world)), key=world.caller))
+    world.end("administrator", outcome)
+    assert outcome == expected["administrator"]
+
+
+@pytest.mark.parametrize("row", [pytest.param(row, id=row_id(row)) for row in ROWS])
+def test_id_comes_back(world, row):
+    event, _, parameters = row[:3]
+    world.begin("administrator")
+    sent = {"id": {"é": [None, 1.5, row_id(row)]}, **parameters(world)}
+    response = world.hub.api(event, json=sent, key=world.caller)
+    world.end("administrator", world.outcome(response))
+    assert response.json()["id"] == sent["id"]
+
+
 @pytest.mark.parametrize("event", ["metrics", "start_metrics"])
 def test_not_over_http(world, event):
     refused = f"400: endpoint '{event}' is not part of the HTTP API"
