@@ -5,6 +5,7 @@ The internet is a server in a network namespace of the test's, which the host re
 """
 import http.server
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -17,8 +18,7 @@ import pytest
 from harness.parts import agent
 from harness.process import wait_until
 
-OUTSIDE, INSIDE = "198.18.77.2", "198.18.77.1"  # of the outside world, and of the host on its way there
-PORT = 8077
+PORT = 8077  # in a network namespace of its own
 
 
 def ip(*args):
@@ -28,25 +28,38 @@ def ip(*args):
 SERVE = ["-m", "http.server", "--directory", "/usr/share/doc/bash", str(PORT)]
 
 
+class World:
+    """Addresses that tests beside this one do not use: of the server outside, of the host on its way there, and of the
+    server on a link of the host's."""
+
+    def __init__(self):
+        number = random.randrange(1 << 14)
+        net = f"198.{18 + (number >> 13)}.{(number >> 5) & 255}."
+        low = (number & 31) * 8
+        self.host, self.outside = f"{net}{low + 1}", f"{net}{low + 2}"
+        self.link_local = f"169.254.{1 + number % 250}.{1 + number // 250}"
+
+
 @pytest.fixture(scope="module")
 def internet():
     """An HTTP server on a host of its own."""
     name = "t" + uuid.uuid4().hex[:10]
+    world = World()
     ip("netns", "add", name)
     server = None
     try:
         ip("link", "add", name, "type", "veth", "peer", "name", "outside", "netns", name)
-        ip("addr", "add", f"{INSIDE}/30", "dev", name)
+        ip("addr", "add", f"{world.host}/30", "dev", name)
         ip("link", "set", name, "up")
-        ip("-n", name, "addr", "add", f"{OUTSIDE}/30", "dev", "outside")
-        ip("-n", name, "addr", "add", "169.254.169.254/32", "dev", "lo")
+        ip("-n", name, "addr", "add", f"{world.outside}/30", "dev", "outside")
+        ip("-n", name, "addr", "add", f"{world.link_local}/32", "dev", "lo")
         ip("-n", name, "link", "set", "lo", "up")
         ip("-n", name, "link", "set", "outside", "up")
-        ip("route", "add", "169.254.169.254/32", "via", OUTSIDE)
+        ip("route", "add", f"{world.link_local}/32", "via", world.outside)
         server = subprocess.Popen(["ip", "netns", "exec", name, sys.executable, *SERVE], stdout=subprocess.DEVNULL,
                                   stderr=subprocess.DEVNULL)
-        wait_until(lambda: fetches(OUTSIDE, PORT), 20, "the server outside answers")
-        yield OUTSIDE
+        wait_until(lambda: fetches(world.outside, PORT), 20, "the server outside answers")
+        yield world
     finally:
         if server:
             server.send_signal(signal.SIGKILL)
@@ -102,24 +115,25 @@ def connects(hub, account, project, address, port, interface=""):
 
 
 def test_on_reaches_the_internet(hub, account, connected, internet):
-    assert connects(hub, account, connected, internet, PORT)
+    assert connects(hub, account, connected, internet.outside, PORT)
 
 
 def test_off_reaches_nothing(hub, account, project, internet, host_server):
-    for address, port in ((internet, PORT), (INSIDE, host_server), ("10.0.2.2", host_server), ("127.0.0.1", host_server)):
+    for address, port in ((internet.outside, PORT), *((host, host_server) for host in (internet.host, "10.0.2.2", "127.0.0.1"))):
         assert not connects(hub, account, project, address, port)
 
 
 @pytest.mark.parametrize("interface", ["", "tap0"])
-@pytest.mark.parametrize("address", [INSIDE, "127.0.0.1", "127.7.7.7", "10.0.2.2", "0.0.0.0", "255.255.255.255"])
+@pytest.mark.parametrize("address", ["its own", "127.0.0.1", "127.7.7.7", "10.0.2.2", "0.0.0.0", "255.255.255.255"])
 def test_host_is_out_of_reach(hub, account, connected, internet, host_server, address, interface):
+    address = internet.host if address == "its own" else address
     assert not connects(hub, account, connected, address, host_server, interface)
 
 
 @pytest.mark.parametrize("interface", ["", "tap0"])
 def test_link_local_is_out_of_reach(hub, account, connected, internet, interface):
-    assert fetches("169.254.169.254", PORT), "the host does reach it"
-    assert not connects(hub, account, connected, "169.254.169.254", PORT, interface)
+    assert fetches(internet.link_local, PORT), "the host does reach it"
+    assert not connects(hub, account, connected, internet.link_local, PORT, interface)
 
 
 def test_own_loopback_works(hub, account, connected):
@@ -154,12 +168,12 @@ def test_network_goes_on_under_another_hub_and_ends_with_the_sandbox(hub_factory
     hub = hub_factory(env={"COHUB_PROJECTS_NETWORK": "1"})
     account = hub.account()
     project = hub.project(account)
-    assert connects(hub, account, project, internet, PORT)
+    assert connects(hub, account, project, internet.outside, PORT)
     (process,) = slirps(agent(hub, project))
     assert os.stat(f"/proc/{process}").st_uid != 0
     hub.kill()
     hub.start()
-    assert connects(hub, account, project, internet, PORT)
+    assert connects(hub, account, project, internet.outside, PORT)
     hub.cli("project", "stop", project)
     wait_until(lambda: not os.path.exists(f"/proc/{process}/exe"), 10, "slirp4netns has ended")
 
