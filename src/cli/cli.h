@@ -30,7 +30,7 @@ struct cli {
 
 struct cli_option {
     const char *name;
-    const char *value; // what help calls its value; NULL: it has none
+    const char *value; // what help calls its value; NULL: it has none; "X...": it may be repeated
     const char *text;
 };
 
@@ -43,7 +43,8 @@ struct cli_command {
     int (*run)(struct cli *cli);      // returns the exit status
 };
 
-// The value of an option, "" for one without, NULL if it was not given.
+// The value of an option, "" for one without, NULL if it was not given. Of one that repeats, the
+// first.
 const char *cli_get(const struct cli *cli, const char *option);
 
 // Says what is wrong on standard error and returns CLI_FAILED.

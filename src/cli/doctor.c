@@ -171,6 +171,15 @@ static void check_shell(struct cli *cli UNUSED, const struct cli_store *store UN
         find(f, BAD, "bash is not installed; projects use the host's programs");
 }
 
+static void check_rsync(struct cli *cli UNUSED, const struct cli_store *store UNUSED,
+                        struct finding *f)
+{
+    if (in_path("rsync"))
+        find(f, GOOD, "copies between projects can be made");
+    else
+        find(f, BAD, "rsync is not installed; nothing can be copied between projects");
+}
+
 static void check_mail(struct cli *cli, const struct cli_store *store UNUSED, struct finding *f)
 {
     struct mailer_config config = site_mailer_config(&cli->config);
@@ -188,15 +197,11 @@ static const struct {
     bool as_started; // looks with the rights that the command was started with, as the runner does
     void (*check)(struct cli *cli, const struct cli_store *store, struct finding *f);
 } checks[] = {
-    {"sandbox", true, check_sandbox},
-    {"agent", true, check_agent},
-    {"limits", true, check_limits},
-    {"network", true, check_network},
-    {"paths", false, check_paths},
-    {"shell", false, check_shell},
-    {"open files", false, check_open_files},
-    {"database", false, check_database},
-    {"disk", false, check_disk},
+    {"sandbox", true, check_sandbox},    {"agent", true, check_agent},
+    {"limits", true, check_limits},      {"network", true, check_network},
+    {"paths", false, check_paths},       {"shell", false, check_shell},
+    {"rsync", false, check_rsync},       {"open files", false, check_open_files},
+    {"database", false, check_database}, {"disk", false, check_disk},
     {"mail", false, check_mail},
 };
 

@@ -56,7 +56,7 @@ static const struct cli_option license_create_options[] = {
     {"run-limit", "N", "projects that may run with it at once; default: any number"},
     {"activates", "WHEN", "time (2027-01-31, 2027-01-31T12:00:00Z) or from now (30d, 12h)"},
     {"expires", "WHEN", "likewise; default: never"},
-    {"manager", "WHO", "may look after it; may be repeated"},
+    {"manager", "WHO...", "may look after it; may be repeated"},
     {0},
 };
 static const struct cli_option project_publish_options[] = {
@@ -264,6 +264,9 @@ static int read_option(struct cli *cli, int argc, char **argv, int *at)
                    ? usage(cli->command, err.message, "")
                    : CLI_OK;
     }
+    bool repeats = option->value && strstr(option->value, "...");
+    if (!repeats && cli_get(cli, option->name))
+        return usage(cli->command, "given twice: --", option->name);
     if (cli->options_count == CLI_OPTIONS_MAX)
         return usage(cli->command, "too many options", "");
     cli->options[cli->options_count].name = option->name;

@@ -93,6 +93,8 @@ def test_help_of_a_command(cohub, data, command):
     ("account create", ["email", "first-name", "last-name", "password-file", "no-password", "admin"]),
     ("account list", ["search"]), ("key create", ["project", "name", "expires"]),
     ("project list", ["account", "state"]), ("project delete", ["purge"]), ("api", ["format"]),
+    ("account password", ["password-file"]), ("ticket reply", ["text-file"]),
+    ("license create", ["title", "cpu", "memory", "disk", "idle-timeout", "run-limit", "expires"]),
 ])
 def test_help_names_the_options(cohub, command, options):
     text = cohub(*command.split(), "--help").stdout
@@ -112,6 +114,8 @@ def test_help_names_the_options(cohub, command, options):
     (["account", "create", "--email", "a@x.org", "--no-password", "--password-file", "-"], "not both"),
     (["account", "create", "--email", "a@x.org", "--admin=yes"], "no value belongs to"),
     (["account", "create", "--email", "a@x.org", "--first-name", "\udcff", "--no-password"], "UTF-8"),
+    (["account", "list", "--search", "a", "--search", "b"], "given twice: --search"),
+    (["project", "delete", "x", "--purge", "--purge"], "given twice: --purge"),
     (["api", "--format", "yaml"], "yaml"), (["serve", "--listen"], "."), (["version", "--help=x"], "no value"),
 ])
 def test_wrong_usage(cohub, data, args, text):
@@ -265,14 +269,15 @@ def test_doctor(cohub):
     assert len(lines) >= 5
     for line in lines:
         assert re.match(r"(ok|note)\s+\w+\s+\S", line), line
-    for check in ("sandbox", "agent", "paths", "database"):
+    for check in ("sandbox", "agent", "limits", "network", "paths", "shell", "rsync", "open", "database", "disk", "mail"):
         assert any(line.split()[1] == check for line in lines), check
 
 
 def test_doctor_fails_where_something_needed_is_missing(cohub):
     done = cohub("doctor", env={"PATH": "/nonexistent"})
     assert done.returncode == 1
-    assert re.search("bubblewrap.*not installed", done.stdout)
+    for program in ("bubblewrap", "bash", "rsync"):
+        assert re.search(rf"^FAILED .*{program}.*not installed", done.stdout, re.M), program
 
 
 def test_a_result_that_cannot_be_printed_is_a_failure(cohub):
