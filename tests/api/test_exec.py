@@ -274,6 +274,24 @@ def test_nonzero_exit(run, command, parameters, program, code, out, err):
     assert re.fullmatch(err, reply["stderr"])
 
 
+def test_null_is_as_if_left_out(run):
+    names = ("path", "args", "timeout", "aggregate", "max_output", "bash", "err_on_exit", "id")
+    assert "exited with nonzero code 3" in failure(run("exit 3", **dict.fromkeys(names)), "exit 3")
+
+
+@pytest.mark.parametrize("text, is_error", [("true", True), ("1", True), ("yes", True), ("on", True), ("false", False),
+                                            ("0", False), ("no", False), ("off", False), ("", False)])
+def test_booleans_of_forms(hub, account, project, text, is_error):
+    form = {"project_id": project, "command": "false", "err_on_exit": text}
+    assert (hub.api("project_exec", key=account, form=form).json()["event"] == "error") == is_error
+
+
+@pytest.mark.parametrize("form, stdout", [({"args[]": ["a b", "c"]}, "a b c"), ({"args[]": "x" * 9, "max_output": "3"}, "xxx (truncated at 3 characters)")])
+def test_lists_and_numbers_of_forms(hub, account, project, form, stdout):
+    reply = hub.api("project_exec", key=account, form={"project_id": project, "command": "echo", "timeout": "30", **form})
+    assert reply.json()["stdout"].rstrip("\n") == stdout
+
+
 @pytest.mark.parametrize("command, args, code, number", [
     ("nosuch", [], "ENOENT", -2), ("nosuch", ["a", "b\"c"], "ENOENT", -2), ("./nosuch", ["x"], "ENOENT", -2),
     ("/etc", [], "EACCES", -13), ("./plain", [], "EACCES", -13),

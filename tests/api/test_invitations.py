@@ -337,6 +337,15 @@ def test_texts_are_bounded(hub, account, project, field, size):
     assert other.id not in users(hub, project)
 
 
+def test_text_that_cannot_be_made_a_mail(hub, account, project):
+    other, to = hub.account(), address()
+    give_network(hub, account, project, "settings")
+    refused = "error sending email -- the text must have at most 100 levels of HTML elements"
+    assert error(invite(hub, account, project, other, email="<b>" * 101 + "x")) == refused
+    assert users(hub, project)[other.id] == "collaborator"
+    assert error(invite_to(hub, account, project, to, email="<b>" * 101 + "x")) == refused
+
+
 def test_longest_text(hub, account, project):
     other, text = hub.account(), "word " * 3276 + "end."
     assert invite(hub, account, project, other, email=text)["event"] == "success"
