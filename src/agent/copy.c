@@ -23,13 +23,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define ARGS_MAX        48
-#define BACKUPS_MAX     1000 // NAME.backup, NAME.backup2, …
-#define HOME_SIZE       (sizeof "/projects/01234567-89ab-cdef-0123-456789abcdef" - 1)
-#define LINKS_MAX       40                // as the kernel has it
-#define RSYNC_MEMORY    ((rlim_t)1 << 30) // for the list of a folder with millions of files
-#define WILDCARDS       "*?["
-#define NUMBER_ARGUMENT 2 // of --copy
+#define ARGS_MAX     48
+#define BACKUPS_MAX  1000 // NAME.backup, NAME.backup2, …
+#define HOME_SIZE    (sizeof "/projects/01234567-89ab-cdef-0123-456789abcdef" - 1)
+#define LINKS_MAX    40                // as the kernel has it
+#define RSYNC_MEMORY ((rlim_t)1 << 30) // for the list of a folder with millions of files
+#define WILDCARDS    "*?["
+#define ARGUMENTS    7 // with --copy, the program's name included
 
 static void out_of_memory(void)
 {
@@ -305,9 +305,7 @@ static _Noreturn void run_rsync(const struct copy *copy, int output)
     dup2(output, STDOUT_FILENO);
     dup2(output, STDERR_FILENO);
     // The sum fitted before; a source that grows meanwhile is cut off here.
-    uint64_t size = copy->room > copy->largest ? copy->room : copy->largest;
-    if (size > copy->file_size_max)
-        size = copy->file_size_max;
+    const uint64_t size = copy->room > copy->largest ? copy->room : copy->largest;
     if (size < RLIM_INFINITY)
         limit(RLIMIT_FSIZE, size);
     limit(RLIMIT_AS, RSYNC_MEMORY);
@@ -409,14 +407,13 @@ static int copy_run(struct copy *copy, const char *target)
 
 int copy_main(int argc, char **argv)
 {
-    if (argc != NUMBER_ARGUMENT + 6 || strlen(argv[6]) < HOME_SIZE || strlen(argv[7]) < HOME_SIZE)
-        return fail("usage: cohub-agent --copy FLAGS TIMEOUT ROOM FILE-SIZE SOURCE TARGET");
+    if (argc != ARGUMENTS || strlen(argv[5]) < HOME_SIZE || strlen(argv[6]) < HOME_SIZE)
+        return fail("usage: cohub-agent --copy FLAGS TIMEOUT ROOM SOURCE TARGET");
     struct copy copy = {
         .flags = (unsigned)strtoul(argv[2], NULL, 10),
         .timeout = argv[3],
         .room = strtoull(argv[4], NULL, 10),
-        .file_size_max = strtoull(argv[5], NULL, 10),
-        .source = argv[6],
+        .source = argv[5],
     };
-    return copy_run(&copy, argv[7]);
+    return copy_run(&copy, argv[6]);
 }

@@ -15,10 +15,10 @@
 struct copy {
     unsigned flags;
     const char *timeout;
-    uint64_t room, file_size_max; // UINT64_MAX: no limit
-    const char *source, *target;  // as rsync is given them, without the slash of folders
-    bool folder;                  // the source is one, or a link to one
-    bool made_folders;            // above the target
+    uint64_t room;               // UINT64_MAX: no limit
+    const char *source, *target; // as rsync is given them, without the slash of folders
+    bool folder;                 // the source is one, or a link to one
+    bool made_folders;           // above the target
     bool has_temporary;
     char temporary[COPY_TEMPORARY_SIZE]; // where rsync writes first
     struct stat source_stat;

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // How the agent is started to copy instead of to serve, in a sandbox that sees two homes:
 //
-//   cohub-agent --copy FLAGS TIMEOUT ROOM FILE-SIZE SOURCE TARGET
+//   cohub-agent --copy FLAGS TIMEOUT ROOM SOURCE TARGET
 //
-// FLAGS as runner_copy_flags, TIMEOUT in seconds without any transfer, ROOM the bytes by which the
-// target's files may grow, FILE-SIZE the bytes that a written file may have; numbers are decimal.
-// SOURCE and TARGET are absolute; a slash at the end of TARGET makes it a folder. The exit status
-// is rsync's, or one of these; what went wrong is on standard error, in at most COPY_TEXT_MAX
-// bytes.
+// FLAGS as copy_flags, TIMEOUT in seconds without any transfer, ROOM the bytes by which the
+// target's files may grow; numbers are decimal. SOURCE and TARGET are absolute; a slash at the end
+// of TARGET makes it a folder. The exit status is rsync's, or one of these; what went wrong is on
+// standard error, in at most COPY_TEXT_MAX bytes.
 #ifndef PROTO_COPY_H
 #define PROTO_COPY_H
 
@@ -18,6 +17,7 @@ enum copy_flags {
     COPY_DELETE_MISSING = 2,
     COPY_BACKUP = 4,
     COPY_EXCLUDE_HISTORY = 8,
+    COPY_FLAGS = 15, // all of them
 };
 
 enum copy_exit {

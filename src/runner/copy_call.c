@@ -21,8 +21,10 @@ static struct copy_call *find(struct projects *projects, uint64_t seq)
 {
     struct copy_call *copy;
     TAILQ_FOREACH(copy, &projects->copies, link)
-    if (seq && copy->seq == seq)
-        return copy;
+    {
+        if (seq && copy->seq == seq)
+            return copy;
+    }
     return NULL;
 }
 

@@ -181,7 +181,6 @@ struct copy_call {
     const char *source_path, *target_path; // relative to the homes, normalised
     unsigned flags;                        // runner_copy_flags
     uint32_t timeout_s;                    // without any transfer; 0: none
-    uint64_t file_size_max;                // of a file that is written; 0: no limit
     uint64_t room; // by which the target may grow, bytes; UINT64_MAX: no limit
     // out, if rc is 0
     int status;                  // wait status; of the exits, proto/copy.h

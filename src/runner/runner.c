@@ -339,7 +339,7 @@ static int network_prepare(const struct runner *r, const struct runner_request *
                            const struct uuid *project_id, struct network *ret_network,
                            bool *ret_wanted, struct err *err)
 {
-    *ret_wanted = request->flags && !(r->missing & RUNNER_NO_NETWORK);
+    *ret_wanted = (request->flags & RUNNER_START_NETWORK) && !(r->missing & RUNNER_NO_NETWORK);
     if (!*ret_wanted)
         return 0;
     auto_fd int log_fd = open_run_file(project_id, "network", O_WRONLY | O_TRUNC | O_APPEND);
@@ -514,7 +514,10 @@ static bool request_valid(const struct runner_request *request, size_t size,
     if (size < RUNNER_REQUEST_SIZE(0) || request->data_size > RUNNER_DATA_MAX ||
         size != RUNNER_REQUEST_SIZE(request->data_size))
         return false;
-    if (request->flags > 15 || request->image[RUNNER_IMAGE_MAX] || request->uuid[UUID_LEN] ||
+    const uint32_t flags = request->type == RUNNER_COPY    ? COPY_FLAGS
+                           : request->type == RUNNER_START ? RUNNER_START_NETWORK
+                                                           : 0;
+    if ((request->flags & ~flags) || request->image[RUNNER_IMAGE_MAX] || request->uuid[UUID_LEN] ||
         !uuid_parse(request->uuid, UUID_LEN, ret_project_id))
         return false;
     // Folders have lower-case names.
@@ -719,13 +722,12 @@ static int set_up(const struct runner_config *config, struct runner *r, struct e
     return sandbox_host_open(&host, &r->host, err);
 }
 
-// What there is time for when nothing is asked: false, nothing more.
+// What there is time for when nothing is asked: false, nothing more. A spare that cannot be made is
+// tried again after the next request or end of a sandbox.
 static bool do_idle_work(struct runner *r)
 {
-    if (spares_wanted(&r->spares)) {
-        spares_add(&r->spares);
+    if (spares_add(&r->spares))
         return true;
-    }
     if (r->sweep_ms && now_ms() >= r->sweep_ms)
         sweep(r);
     return false;

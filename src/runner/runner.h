@@ -16,7 +16,8 @@
 //   run/UUID/pid          "PID START-TIME" of bubblewrap
 //   run/UUID/info         what bubblewrap tells of the sandbox: the process that is its PID 1
 //   run/UUID/log          what bubblewrap said, if it failed
-//   run/etc-N/            what sandboxes see as /etc (runner/system.h)
+//   run/UUID/network      what slirp4netns said
+//   run/etc-N/            what sandboxes see as /etc (runner/etc.h)
 //
 // A sandbox outlives the runner that started it. Any runner on the same data folder can end it.
 #ifndef RUNNER_RUNNER_H
@@ -53,6 +54,10 @@ struct runner_limits {
     uint32_t processes;
 };
 
+enum runner_start_flags {
+    RUNNER_START_NETWORK = 1, // with the internet, but nothing of the host's
+};
+
 enum runner_copy_flags {
     RUNNER_COPY_OVERWRITE_NEWER = COPY_OVERWRITE_NEWER,
     RUNNER_COPY_DELETE_MISSING = COPY_DELETE_MISSING,
@@ -62,16 +67,14 @@ enum runner_copy_flags {
 
 struct runner_request {
     uint32_t type;
-    uint32_t
-        flags;    // START: 1: with the internet, but nothing of the host's; COPY: runner_copy_flags
-    uint64_t seq; // chosen by the asker, comes back in the reply
+    uint32_t flags; // START: runner_start_flags; COPY: runner_copy_flags
+    uint64_t seq;   // chosen by the asker, comes back in the reply
     char uuid[UUID_LEN + 1];
     char source[UUID_LEN + 1]; // COPY: the source's project
     char image[RUNNER_IMAGE_MAX +
                1];               // START: [A-Za-z0-9._-]+, no leading dot; "": the host's system
     struct runner_limits limits; // START, LIMIT
     uint32_t timeout_s;          // COPY: without any transfer; 0: none
-    uint64_t file_size_max;      // COPY: of a file that is written; 0: no limit
     uint64_t room;               // COPY: by which the target may grow, bytes; UINT64_MAX: no limit
     uint32_t data_size;          // bytes used of data
     char data[RUNNER_DATA_MAX]; // START: "NAME=value\0NAME=value\0"; COPY: source path, NUL, target

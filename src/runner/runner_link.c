@@ -131,7 +131,7 @@ int runner_link_start(struct runner_link *link, const struct uuid *project_id,
                       const struct project_spec *spec, uint64_t *ret_seq, struct err *err)
 {
     uint64_t seq = request_begin(link, RUNNER_START, project_id);
-    link->request.flags = spec->network;
+    link->request.flags = spec->network ? RUNNER_START_NETWORK : 0;
     link->request.limits = spec->limits;
     if (spec->image && !request_set_image(&link->request, spec->image))
         return err_set(err, ERR_TOO_LARGE, "the name of the project's image is too long");
@@ -152,7 +152,6 @@ int runner_link_copy(struct runner_link *link, const struct copy_call *copy, uin
     memcpy(request->source, copy->source_project_id.text, sizeof request->source);
     request->flags = copy->flags;
     request->timeout_s = copy->timeout_s;
-    request->file_size_max = copy->file_size_max;
     request->room = copy->room;
     if (!request_add(request, copy->source_path) || !request_add(request, copy->target_path))
         return err_set(err, ERR_TOO_LARGE, "the paths are too long");

@@ -125,11 +125,6 @@ static _Noreturn void run(const struct spares *spares, int fd, pid_t runner)
 
 // ---- In the runner. ----
 
-bool spares_wanted(const struct spares *spares)
-{
-    return spares->count < SPARES_MAX;
-}
-
 static int make(const struct spares *spares, struct spare *ret_spare)
 {
     int ends[2];
@@ -146,11 +141,13 @@ static int make(const struct spares *spares, struct spare *ret_spare)
     return 0;
 }
 
-void spares_add(struct spares *spares)
+bool spares_add(struct spares *spares)
 {
     struct spare spare;
-    if (spares_wanted(spares) && make(spares, &spare) == 0)
-        spares->list[spares->count++] = spare;
+    if (spares->count == SPARES_MAX || make(spares, &spare) < 0)
+        return false;
+    spares->list[spares->count++] = spare;
+    return true;
 }
 
 static bool send_work(int fd, const struct work *work)

@@ -30,12 +30,11 @@ struct spares {
 // The name of the group of a process that was made here.
 void spare_group(pid_t pid, char ret_name[CGROUP_NAME_MAX]);
 
-// True when there are fewer than there should be.
-bool spares_wanted(const struct spares *spares);
-// Makes one more. When that fails, there is none; whoever needs it is told why.
-void spares_add(struct spares *spares);
-// Starts a sandbox in one of them; if there is none, makes one for it. `network_fds`
-// NULL: it has no network.
+// Makes one more if there are fewer than there should be. False when none was made; if that failed,
+// whoever needs one is told why.
+bool spares_add(struct spares *spares);
+// Starts a sandbox in one of them; if there is none, makes one for it. `network_fds` NULL: it has
+// no network.
 int spares_start(struct spares *spares, const struct sandbox_start *start,
                  const struct runner_limits *limits, const int network_fds[NETWORK_FDS],
                  pid_t *ret_pid, struct err *err) MUST_USE;

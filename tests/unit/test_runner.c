@@ -418,6 +418,9 @@ static void test_malformed_requests_are_refused(void **state)
     request = request_for(f, RUNNER_START, &id);
     request.uuid[0] = 'A';
     assert_int_equal(ask(f, &request).value, EINVAL);
+    request = request_for(f, RUNNER_START, &id);
+    request.flags = RUNNER_START_NETWORK << 1;
+    assert_int_equal(ask(f, &request).value, EINVAL);
     request = request_for(f, 77, &id);
     assert_int_equal(ask(f, &request).value, EINVAL);
     request = request_for(f, RUNNER_START, &id);
@@ -570,7 +573,7 @@ static void test_network_only_when_asked_for(void **state)
     static const char command[] =
         "grep -o '^ *[a-z0-9]*:' /proc/net/dev | tr -d ' ' | sort | xargs;"
         "cat /etc/resolv.conf";
-    request.flags = 1;
+    request.flags = RUNNER_START_NETWORK;
     start(f, &request);
     struct client *c = connect_agent(&id);
     assert_prints(c, command, "lo: tap0:\nnameserver 10.0.2.3\n");
