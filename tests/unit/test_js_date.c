@@ -8,8 +8,8 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
+#include "base/js_date.h"
 #include "base/macros.h"
-#include "svc/js_date.h"
 
 static void reads(const char *text, const char *expected)
 {

@@ -5,11 +5,11 @@
 #include <string.h>
 
 #include "api/v1/endpoints.h"
+#include "base/js_date.h"
 #include "base/limits.h"
 #include "http/http.h"
 #include "svc/accounts.h"
 #include "svc/copies.h"
-#include "svc/js_date.h"
 #include "svc/project.h"
 #include "svc/public_paths.h"
 

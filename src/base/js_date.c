@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-#include "svc/js_date.h"
+#include "base/js_date.h"
 
 #include <ctype.h>
 #include <stdlib.h>

@@ -2,8 +2,8 @@
 // Dates as JavaScript's Date reads them from text: ISO 8601 in whole or in part, RFC 2822 and what
 // people and date's own toString write ("Aug 29, 2019 22:00 GMT+0200", "8/29/2019 10:00 pm"). A
 // time without a zone is UTC.
-#ifndef SVC_JS_DATE_H
-#define SVC_JS_DATE_H
+#ifndef BASE_JS_DATE_H
+#define BASE_JS_DATE_H
 
 #include <stdbool.h>
 #include <stdint.h>
