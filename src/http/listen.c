@@ -243,7 +243,8 @@ static void v6_text(const struct in6_addr *v6, char out[ADDRESS_TEXT_SIZE])
         inet_ntop(AF_INET6, v6, out, ADDRESS_TEXT_SIZE);
 }
 
-void address_text(const struct sockaddr *address, char out[ADDRESS_TEXT_SIZE])
+// The numeric address without port; an IPv4 address in IPv6 form as IPv4. "unix" for a Unix socket.
+static void address_text(const struct sockaddr *address, char out[ADDRESS_TEXT_SIZE])
 {
     struct in6_addr v6;
     if (to_v6(address, &v6))

@@ -36,8 +36,6 @@ void net_list_dispose(struct net_list *list);
 bool net_list_contains(const struct net_list *list, const struct sockaddr *address);
 
 #define ADDRESS_TEXT_SIZE 64
-// The numeric address without port; an IPv4 address in IPv6 form as IPv4. "unix" for a Unix socket.
-void address_text(const struct sockaddr *address, char out[ADDRESS_TEXT_SIZE]);
 // The client behind trusted proxies: the last address of X-Forwarded-For (`forwarded`, may be NULL)
 // that is not a trusted proxy itself; or the peer, if that is no trusted proxy. The leftmost
 // entries are the client's own claim and prove nothing.

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // The mails about an account: welcome (api-v1 9.1) and a forgotten password (9.2). Both go into the
-// queue, in a transaction; errors are those of mail_queue,
-// whose footer names the site and its help address.
+// queue, in a transaction; errors are those of mail_queue.
 #ifndef SVC_ACCOUNT_MAIL_H
 #define SVC_ACCOUNT_MAIL_H
 

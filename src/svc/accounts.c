@@ -2,6 +2,7 @@
 #include "svc/accounts.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -222,6 +223,20 @@ int account_delete_by(struct db_session *txn, const struct caller *caller,
     return account_delete(txn, account_id, err);
 }
 
+int account_password_get(struct db_session *session, const struct uuid *account_id,
+                         char ret_hash[PASSWORD_HASH_SIZE], struct err *err)
+{
+    static const struct db_stmt find = {
+        "SELECT password_hash FROM accounts WHERE account_id = $1 AND deleted = 0"};
+    auto_rows struct db_rows *rows = NULL;
+    int rc = db_query_row(session, &find, DB_ARGS(DB_TEXT(account_id->text)), &rows, err);
+    if (rc != 1)
+        return rc ? rc : err_set(err, ERR_NOT_FOUND, "no such account");
+    snprintf(ret_hash, PASSWORD_HASH_SIZE, "%s",
+             db_rows_null(rows, 0) ? "" : db_rows_text(rows, 0));
+    return 0;
+}
+
 static int sign_out(struct db_session *txn, const struct uuid *account_id, struct err *err)
 {
     static const struct db_stmt stmt = {"DELETE FROM auth_tokens WHERE account_id = $1"};
@@ -250,20 +265,6 @@ int account_password_replace(struct db_session *txn, const struct uuid *account_
     if (!rc && !changed)
         return err_set(err, ERR_CONFLICT, "the password was changed meanwhile");
     return rc ? rc : sign_out(txn, account_id, err);
-}
-
-int account_names_set(struct db_session *txn, const struct uuid *account_id, const char *first_name,
-                      const char *last_name, struct err *err)
-{
-    static const struct db_stmt update = {
-        "UPDATE accounts SET first_name = $2, last_name = $3 WHERE account_id = $1"};
-    int64_t changed = 0;
-    int rc = db_exec(txn, &update,
-                     DB_ARGS(DB_TEXT(account_id->text), DB_TEXT(first_name), DB_TEXT(last_name)),
-                     &changed, err);
-    if (!rc && !changed)
-        return err_set(err, ERR_NOT_FOUND, "no account %s", account_id->text);
-    return rc ? rc : account_index_put(txn, account_id, err);
 }
 
 int account_passport_unlink(struct db_session *txn, const struct uuid *account_id,

@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "svc/keys.h"
+#include "svc/passwords.h"
 #include "svc/svc.h"
 
 // ---- Names (api-v1 3.1) ----
@@ -83,15 +84,15 @@ int account_delete(struct db_session *txn, const struct uuid *account_id, struct
 // ERR_FORBIDDEN. One that is deleted already, or never existed, is as good as deleted.
 int account_delete_by(struct db_session *txn, const struct caller *caller,
                       const struct uuid *account_id, struct err *err) MUST_USE;
-// Also ends what signs a browser in (api-v1 2.5).
+// "": it has no password. ERR_NOT_FOUND, also of one that is deleted.
+int account_password_get(struct db_session *session, const struct uuid *account_id,
+                         char ret_hash[PASSWORD_HASH_SIZE], struct err *err) MUST_USE;
+// In a transaction, as the rest. Also ends what signs a browser in (api-v1 2.5).
 int account_password_set(struct db_session *txn, const struct uuid *account_id, const char *hash,
                          struct err *err) MUST_USE;
 // The same if the hash is still `old_hash` ("": none), else ERR_CONFLICT.
 int account_password_replace(struct db_session *txn, const struct uuid *account_id,
                              const char *old_hash, const char *hash, struct err *err) MUST_USE;
-// The names as they are now, NULL: none; the account is found by them from then on.
-int account_names_set(struct db_session *txn, const struct uuid *account_id, const char *first_name,
-                      const char *last_name, struct err *err) MUST_USE;
 // Takes the identity ID of a provider from the account; nothing happens if it has none such (api-v1
 // 3.8).
 int account_passport_unlink(struct db_session *txn, const struct uuid *account_id,

@@ -356,11 +356,11 @@ int copy_get(struct db_session *session, const char *copy_id, struct copy_ends *
 // Each has an index of its own, which a condition chosen by a parameter would not use.
 #define BY_SOURCE                                                                                  \
     SHOWN                                                                                          \
-    "WHERE source_project_id = $1 AND ($2 IS NULL OR target_project_id = $2) AND ($6 = 0 OR "      \
+    "WHERE source_project_id = $1 AND (target_project_id = $2 OR $2 IS NULL) AND ($6 = 0 OR "      \
     "source_path = $3) AND "
 #define BY_TARGET                                                                                  \
     SHOWN                                                                                          \
-    "WHERE target_project_id = $1 AND ($2 IS NULL OR source_project_id = $2) AND ($6 = 0 OR "      \
+    "WHERE target_project_id = $1 AND (source_project_id = $2 OR $2 IS NULL) AND ($6 = 0 OR "      \
     "source_path = $3) AND "
 #define IN_ORDER " ORDER BY time DESC LIMIT $4 OFFSET $5"
 

@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/macros.h"
+
 struct disk_usage {
     int64_t bytes;   // allocated
     int64_t files;   // of any kind, the folder itself included
@@ -29,6 +31,6 @@ struct disk_walk {
 };
 // A negative errno if the folder cannot be looked into. Blocking.
 int disk_walk(const struct disk_walk *walk, struct disk_usage *ret_usage,
-              enum disk_walk_end *ret_end) __attribute__((warn_unused_result));
+              enum disk_walk_end *ret_end) MUST_USE;
 
 #endif

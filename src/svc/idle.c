@@ -109,6 +109,7 @@ static bool is_idle(const struct idle *idle, struct db_rows *rows, int64_t now_m
 
 static int look(struct idle *idle, struct err *err)
 {
+    // The second condition has the index of the active ones used.
     static const struct db_stmt list = {
         "SELECT project_id, last_edited, last_started, run_quota FROM projects"
         " WHERE state = 'running' AND state <> 'opened'"};

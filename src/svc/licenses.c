@@ -46,8 +46,9 @@ int license_create(struct db_session *txn, const struct license_create *create, 
     return rc;
 }
 
-int license_running(struct db_session *session, const char *license_id, int64_t *ret_count,
-                    struct err *err)
+// How many projects run with it now.
+static int count_running(struct db_session *session, const char *license_id, int64_t *ret_count,
+                         struct err *err)
 {
     static const struct db_stmt count = {
         "SELECT count(DISTINCT project_id) FROM site_license_usage_log"
@@ -93,7 +94,7 @@ static int show_row(struct db_session *session, struct db_rows *rows, struct buf
                     struct err *err)
 {
     int64_t running = 0;
-    int rc = license_running(session, db_rows_text(rows, 0), &running, err);
+    int rc = count_running(session, db_rows_text(rows, 0), &running, err);
     if (!rc)
         write_license(rows, running, out);
     return rc;
@@ -233,7 +234,7 @@ static int grant_one(struct db_session *txn, const char *license_id, const struc
         rc = db_query_row(txn, &find, DB_ARGS(DB_TEXT(license_id), DB_INT(now_ms)), &rows, err);
     if (rc <= 0)
         return rc;
-    rc = license_running(txn, license_id, &running, err);
+    rc = count_running(txn, license_id, &running, err);
     if (rc || (!db_rows_null(rows, 0) && running >= db_rows_int(rows, 0)))
         return rc;
     rc = take_place(txn, license_id, project_id, now_ms, err);

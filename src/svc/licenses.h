@@ -30,9 +30,6 @@ int license_show(struct db_session *session, const char *license_id, struct buf 
                  struct err *err) MUST_USE;
 // Appends a JSON array of all, newest first, 1000 at most.
 int license_list(struct db_session *session, struct buf *out, struct err *err) MUST_USE;
-// How many projects run with it now.
-int license_running(struct db_session *session, const char *license_id, int64_t *ret_count,
-                    struct err *err) MUST_USE;
 
 // ---- Of a project; in a transaction ----
 

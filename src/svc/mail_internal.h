@@ -56,7 +56,6 @@ struct smtp_delivery {
     bool accepted;
     bool permanent; // the server refuses this recipient or this message for good
     char why[400];
-    struct smtp_transfer *transfer; // smtp.c's
 };
 
 int smtp_open(const struct mailer_config *config, const char *sender, struct smtp **ret_smtp,

@@ -116,12 +116,12 @@ int project_list(struct db_session *session, const struct project_filter *filter
                  struct err *err)
 {
     static const struct db_stmt all = {"SELECT " PROJECT_COLUMNS
-                                       " FROM projects p WHERE ($1 IS NULL OR p.state = $1)"
+                                       " FROM projects p WHERE (p.state = $1 OR $1 IS NULL)"
                                        " ORDER BY p.created DESC, p.project_id LIMIT 1000"};
     static const struct db_stmt of_account = {
         "SELECT " PROJECT_COLUMNS
         " FROM project_users u JOIN projects p ON p.project_id = u.project_id"
-        " WHERE u.account_id = $2 AND ($1 IS NULL OR p.state = $1) ORDER BY p.created DESC, "
+        " WHERE u.account_id = $2 AND (p.state = $1 OR $1 IS NULL) ORDER BY p.created DESC, "
         "p.project_id LIMIT 1000"};
     auto_rows struct db_rows *rows = NULL;
     int rc = filter->account_id

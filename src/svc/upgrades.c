@@ -51,20 +51,6 @@ void upgrade_amounts_replace(struct upgrade_amounts *amounts, const struct upgra
         amounts->given[i] &= amounts->of[i] > 0;
 }
 
-int upgrades_check(const cJSON *upgrades, struct err *err)
-{
-    const cJSON *item;
-    enum upgrade found;
-    if (!cJSON_IsObject(upgrades))
-        return err_set(err, ERR_INVALID, "invalid type for field 'upgrades'");
-    cJSON_ArrayForEach(item, upgrades)
-    {
-        if (!upgrade_find(item->string, &found))
-            return err_set(err, ERR_INVALID, "invalid upgrades field '%.200s'", item->string);
-    }
-    return 0;
-}
-
 static struct upgrade_amounts read_column(struct db_rows *rows, int column)
 {
     auto_json cJSON *object = NULL;

@@ -16,9 +16,6 @@ void upgrade_amounts_write(const struct upgrade_amounts *amounts, struct buf *ou
 // What `more` names counts from now on; 0 names nothing any more.
 void upgrade_amounts_replace(struct upgrade_amounts *amounts, const struct upgrade_amounts *more);
 
-// ERR_INVALID with the contract's texts for what is no object of upgrades (12.4).
-int upgrades_check(const cJSON *upgrades, struct err *err) MUST_USE;
-
 // What some project has of an account beyond what there was to give; or what is left of it then.
 struct upgrade_trim {
     struct uuid project_id;
