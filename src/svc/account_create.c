@@ -228,10 +228,10 @@ static int use_token(struct db_session *txn, const struct account_create *create
         "UPDATE registration_tokens SET counter = counter + 1 WHERE token = $1"};
     int rc = db_exec(txn, &update, DB_ARGS(DB_TEXT(create->token)), NULL, err);
     return rc ? rc
-              : central_log(
-                    txn, "create_account_registration_token",
-                    LOG_TEXTS({"token", create->token}, {"account_id", create->account_id.text}),
-                    err);
+              : central_log(txn, "create_account_registration_token",
+                            CENTRAL_TEXTS({"token", create->token},
+                                          {"account_id", create->account_id.text}),
+                            err);
 }
 
 static int insert(struct db_session *txn, const struct account_create *create, struct err *err)
@@ -249,8 +249,8 @@ static int insert(struct db_session *txn, const struct account_create *create, s
         NULL, err);
     return rc ? rc
               : central_log(txn, "create_account",
-                            LOG_TEXTS({"account_id", create->account_id.text},
-                                      {"ip_address", create->created_by}),
+                            CENTRAL_TEXTS({"account_id", create->account_id.text},
+                                          {"ip_address", create->created_by}),
                             err);
 }
 

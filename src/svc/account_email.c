@@ -11,22 +11,6 @@
 #include "svc/collaborators.h"
 #include "svc/password_failures.h"
 
-static int load_hash(struct db_session *session, struct email_change *change, struct err *err)
-{
-    static const struct db_stmt find = {
-        "SELECT password_hash FROM accounts WHERE account_id = $1 AND deleted = 0"};
-    auto_rows struct db_rows *rows = NULL;
-    int rc =
-        db_query_row(session, &find, DB_ARGS(DB_TEXT(change->caller.account_id.text)), &rows, err);
-    if (rc == 0)
-        return err_set(err, ERR_NOT_FOUND, "no such account");
-    if (rc < 0)
-        return rc;
-    snprintf(change->old_hash, sizeof change->old_hash, "%s",
-             db_rows_null(rows, 0) ? "" : db_rows_text(rows, 0));
-    return 0;
-}
-
 static int wrong_password(struct err *err)
 {
     return err_set(err, ERR_FORBIDDEN, "invalid_password");
@@ -65,7 +49,7 @@ static int set_address(struct db_session *txn, const struct email_change *change
     if (!rc)
         rc = central_log(
             txn, "change_email_address",
-            LOG_TEXTS({"account_id", account_id->text}, {"ip_address", change->client}), err);
+            CENTRAL_TEXTS({"account_id", account_id->text}, {"ip_address", change->client}), err);
     db_notify(txn, DB_TOPIC_ACCOUNTS);
     return rc;
 }
@@ -137,7 +121,9 @@ static int check(struct db_session *session, struct email_change *change)
     snprintf(change->email, sizeof change->email, "%s", change->email_address);
     text_lower(change->email);
     int rc = password_failures_check(session, &change->caller.account_id, &change->err);
-    return rc ? rc : load_hash(session, change, &change->err);
+    return rc ? rc
+              : account_password_get(session, &change->caller.account_id, change->old_hash,
+                                     &change->err);
 }
 
 // An account without a password accepts any; what is sent becomes its password, if it can be one.

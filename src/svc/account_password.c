@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 #include "svc/account_password.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "db/query.h"
@@ -9,31 +8,15 @@
 #include "svc/central_log.h"
 #include "svc/password_failures.h"
 
-static int load_hash(struct db_session *session, struct password_change *change, struct err *err)
-{
-    static const struct db_stmt find = {
-        "SELECT password_hash FROM accounts WHERE account_id = $1 AND deleted = 0"};
-    auto_rows struct db_rows *rows = NULL;
-    int rc =
-        db_query_row(session, &find, DB_ARGS(DB_TEXT(change->caller.account_id.text)), &rows, err);
-    if (rc == 0)
-        return err_set(err, ERR_NOT_FOUND, "no such account");
-    if (rc < 0)
-        return rc;
-    snprintf(change->old_hash, sizeof change->old_hash, "%s",
-             db_rows_null(rows, 0) ? "" : db_rows_text(rows, 0));
-    return 0;
-}
-
 static int note_failure(struct db_session *txn, const struct password_change *change,
                         struct err *err)
 {
     int rc = password_failure_note(txn, &change->caller.account_id, err);
     return rc ? rc
               : central_log(txn, "change_password",
-                            LOG_TEXTS({"account_id", change->caller.account_id.text},
-                                      {"ip_address", change->client},
-                                      {"error", "invalid old password"}),
+                            CENTRAL_TEXTS({"account_id", change->caller.account_id.text},
+                                          {"ip_address", change->client},
+                                          {"error", "invalid old password"}),
                             err);
 }
 
@@ -54,7 +37,7 @@ static int change_in_txn(struct db_session *txn, void *arg, struct err *err)
     return rc ? rc
               : central_log(
                     txn, "change_password",
-                    LOG_TEXTS({"account_id", account_id->text}, {"ip_address", change->client}),
+                    CENTRAL_TEXTS({"account_id", account_id->text}, {"ip_address", change->client}),
                     err);
 }
 
@@ -106,7 +89,7 @@ void password_change(struct svc *svc, struct db_session *session, struct passwor
         !uuid_equal(&account_id, own))
         change->rc = wrong_password(&change->err);
     else if (!(change->rc = password_failures_check(session, own, &change->err)))
-        change->rc = load_hash(session, change, &change->err);
+        change->rc = account_password_get(session, own, change->old_hash, &change->err);
     if (!change->rc && !work_submit_gated(change->loop, &svc->hashing, &change->work, own->text,
                                           hash_change, on_change_hashed))
         change->rc = password_queue_full(&change->err);

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "db/query.h"
+#include "svc/accounts.h"
 #include "svc/central_log.h"
 #include "svc/passwords.h"
 
@@ -26,21 +27,6 @@ static int check_failures(struct db_session *session, const struct auth_token_ca
         return err_set(err, ERR_RATE_LIMITED,
                        "banned -- please wait at least 60s before trying again");
     return rc;
-}
-
-static int load_target(struct db_session *session, struct auth_token_call *call, struct err *err)
-{
-    static const struct db_stmt find = {
-        "SELECT password_hash FROM accounts WHERE account_id = $1 AND deleted = 0"};
-    auto_rows struct db_rows *rows = NULL;
-    int rc = db_query_row(session, &find, DB_ARGS(DB_TEXT(call->target.text)), &rows, err);
-    if (rc == 0)
-        return err_set(err, ERR_NOT_FOUND, "no such account");
-    if (rc < 0)
-        return rc;
-    snprintf(call->hash, sizeof call->hash, "%s",
-             db_rows_null(rows, 0) ? "" : db_rows_text(rows, 0));
-    return 0;
 }
 
 // A wrong password is noted, a right one earns a token. Both are one transaction.
@@ -72,9 +58,9 @@ static int finish_in_txn(struct db_session *txn, void *arg, struct err *err)
                  NULL, err);
     return rc ? rc
               : central_log(txn, "get_user_auth_token",
-                            LOG_TEXTS({"account_id", call->caller.account_id.text},
-                                      {"user_account_id", call->target.text},
-                                      {"is_admin", call->by_admin ? "true" : "false"}),
+                            CENTRAL_TEXTS({"account_id", call->caller.account_id.text},
+                                          {"user_account_id", call->target.text},
+                                          {"is_admin", call->by_admin ? "true" : "false"}),
                             err);
 }
 
@@ -114,7 +100,7 @@ void auth_token_create(struct svc *svc, struct db_session *session, struct auth_
     if (!uuid_parse(call->account_id, strlen(call->account_id), &call->target))
         call->rc = err_set(&call->err, ERR_INVALID, "invalid account_id -- %s", call->account_id);
     else if (!(call->rc = check_failures(session, call, &call->err)))
-        call->rc = load_target(session, call, &call->err);
+        call->rc = account_password_get(session, &call->target, call->hash, &call->err);
     if (call->rc) {
         call->done(call);
     } else if (call->by_admin) {

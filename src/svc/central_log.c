@@ -7,7 +7,7 @@
 
 #define CLIENT_ERROR_LIFE_MS (INT64_C(30) * 24 * 3600 * 1000)
 
-int central_log(struct db_session *txn, const char *event, const struct log_text *texts,
+int central_log(struct db_session *txn, const char *event, const struct central_text *texts,
                 struct err *err)
 {
     static const struct db_stmt insert = {

@@ -6,12 +6,12 @@
 
 #include "svc/svc.h"
 
-struct log_text {
+struct central_text {
     const char *name, *text;
 };
-#define LOG_TEXTS(...) ((const struct log_text[]){__VA_ARGS__, {NULL, NULL}})
+#define CENTRAL_TEXTS(...) ((const struct central_text[]){__VA_ARGS__, {NULL, NULL}})
 // In a transaction: one record with the named texts; a NULL text is left out.
-int central_log(struct db_session *txn, const char *event, const struct log_text *texts,
+int central_log(struct db_session *txn, const char *event, const struct central_text *texts,
                 struct err *err) MUST_USE;
 
 struct client_error {

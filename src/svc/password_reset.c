@@ -206,7 +206,8 @@ static int reset_in_txn(struct db_session *txn, void *arg, struct err *err)
     return rc ? rc
               : central_log(
                     txn, "change_password",
-                    LOG_TEXTS({"account_id", account_id.text}, {"ip_address", reset->client}), err);
+                    CENTRAL_TEXTS({"account_id", account_id.text}, {"ip_address", reset->client}),
+                    err);
 }
 
 static void on_reset(struct db_write *write)
