@@ -10,6 +10,7 @@ import uuid
 
 import pytest
 
+from harness.pending import Pending
 from harness.raw import Raw, request
 
 TAKEN = {"email_address": "This e-mail address is already taken."}
@@ -407,6 +408,15 @@ def test_guesses_at_once_are_one_guess(hub, account, target):
                                                         password=f"guess {number}"), range(24)))
     assert sorted(error_of(reply) for reply in replies) == [WAIT] * 23 + [INCORRECT]
     assert error_of(hub.call("user_auth", key=account, account_id=target.id, password="the right one")) == WAIT
+
+
+def test_calls_of_one_caller_cannot_fill_the_queue(hub, account, target):
+    with Pending(hub, account) as calls:
+        for _ in range(150):
+            calls.send("user_auth", account_id=target.id, password="the right one")
+        replies = calls.replies().values()
+    assert {reply.get("error") for reply in replies} == {
+        None, "too many of your calls with a password are under way; try again later"}
 
 
 def test_an_account_without_password(hub, account):

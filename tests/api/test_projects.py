@@ -118,6 +118,11 @@ def test_an_image_is_a_folder_in_images(hub_factory):
     assert '"code":"ENOENT","syscall":"spawn true"' in reply["error"]  # nothing of the host's shines through
 
 
+def test_an_image_that_is_gone_is_told(hub, account, project):
+    execute(hub, "UPDATE projects SET compute_image = 'old-1.0' WHERE project_id = ?", project)
+    assert hub.exec(account, project, "true")["error"] == "the project's image \"old-1.0\" does not exist"
+
+
 # ---- The project gate ----
 
 def gate_calls(project_id):

@@ -9,6 +9,7 @@ import pytest
 
 from harness.pending import Pending
 from harness.server import CommandFailed
+from harness.store import execute
 
 BLANK = ""
 
@@ -147,6 +148,16 @@ def test_a_path_that_leads_out_is_not_published(publish, path):
 def test_a_path_that_is_too_long_is_not_published(publish):
     with pytest.raises(CommandFailed, match="path must have at most 4096 bytes"):
         publish("x" * 4097)
+
+
+def test_1000_public_paths_and_not_one_more(hub, project, publish):
+    execute(hub, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 999)"
+                 " INSERT INTO public_paths (id, project_id, path, disabled, unlisted) SELECT ?1 || i, ?1, i, 0, 0 FROM n",
+            project)
+    publish("last")
+    with pytest.raises(CommandFailed, match="a project has at most 1000 public paths"):
+        publish("more")
+    publish("last", "--description", "changed")
 
 
 def test_unpublishing_ends_access_at_once(hub, project, put, publish, listing, read):
