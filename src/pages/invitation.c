@@ -46,10 +46,8 @@ static void append_form(struct sign_up *op, bool asks_token)
 {
     struct page_call *call = op->call;
     struct buf *out = &call->body;
-    buf_append_str(out, "<form method=\"post\" action=\"invitation\">\n"
-                        "<input type=\"hidden\" name=\"token\" value=\"");
-    text_append_html(out, op->token);
-    buf_append_str(out, "\">\n");
+    buf_append_str(out, "<form method=\"post\" action=\"invitation\">\n");
+    page_hidden(call, "token", op->token);
     append_field(out, "first_name", "First name", "autocomplete=\"given-name\" maxlength=\"254\"",
                  page_form(call, "first_name"));
     append_field(out, "last_name", "Last name", "autocomplete=\"family-name\" maxlength=\"254\"",
@@ -72,11 +70,7 @@ static void show_form(struct sign_up *op, const char *problem, bool asks_token)
     buf_append_str(out, ". Sign up with the address ");
     append_strong(out, op->invitation.email_address);
     buf_append_str(out, ", and you are on it.</p>\n");
-    if (problem) {
-        buf_append_str(out, "<p class=\"problem\">");
-        text_append_html(out, problem);
-        buf_append_str(out, "</p>\n");
-    }
+    page_problem(call, problem);
     append_form(op, asks_token || !strcmp(call->svc->site.sign_up, "token"));
     page_send(call, problem ? 400 : 200);
 }
@@ -93,12 +87,6 @@ static void show_taken(struct sign_up *op, const char *title, const char *text)
     page_send(op->call, 200);
 }
 
-static void fail(struct page_call *call, const struct err *err)
-{
-    http_request_set_error(call->request, err);
-    page_message(call, err_http_status(err->code), "Invitation", err->message);
-}
-
 // Finds the invitation and shows what is no open one. True if it is open.
 static bool open_invitation(struct sign_up *op)
 {
@@ -109,7 +97,7 @@ static bool open_invitation(struct sign_up *op)
         page_message(call, 404, "Invitation",
                      "There is no such invitation, or it has expired. Ask for another one.");
     else if (rc)
-        fail(call, &err);
+        page_fail(call, "Invitation", &err);
     else if (op->invitation.state == INVITATION_TAKEN)
         show_taken(op, "Invitation", "There is an account already for ");
     else if (op->invitation.state == INVITATION_CLOSED)
@@ -152,7 +140,7 @@ static void on_verified(struct db_write *write)
 {
     struct sign_up *op = write->arg;
     if (write->rc)
-        fail(op->call, &write->err);
+        page_fail(op->call, "Invitation", &write->err);
     else
         show_taken(op, "Welcome", "There is an account now for ");
 }
@@ -166,7 +154,7 @@ static void on_created(struct account_create *create)
                           : refusal->token       ? refusal->token
                                                  : refusal->other;
     if (create->rc) {
-        fail(op->call, &create->err);
+        page_fail(op->call, "Invitation", &create->err);
     } else if (account_refused(refusal)) {
         show_form(op, problem, refusal->token);
     } else {

@@ -21,12 +21,6 @@ static const char style[] =
     "@media(prefers-color-scheme:dark){body{color:#ddd;background:#181818}a{color:#8bf}"
     ".problem{color:#f88}}";
 
-static const char *text_of(const cJSON *values, const char *name)
-{
-    const char *text = json_get_str(values, name);
-    return text ? text : "";
-}
-
 const char *page_query(const struct page_call *call, const char *name)
 {
     const char *text = http_request_query(call->request, name);
@@ -35,7 +29,8 @@ const char *page_query(const struct page_call *call, const char *name)
 
 const char *page_form(const struct page_call *call, const char *name)
 {
-    return text_of(call->form, name);
+    const char *text = json_get_str(call->form, name);
+    return text ? text : "";
 }
 
 struct buf *page_begin(struct page_call *call, const char *title)
@@ -77,6 +72,28 @@ void page_message(struct page_call *call, int status, const char *title, const c
     text_append_html(out, text);
     buf_append_str(out, "</p>\n");
     page_send(call, status);
+}
+
+void page_fail(struct page_call *call, const char *title, const struct err *err)
+{
+    http_request_set_error(call->request, err);
+    page_message(call, err_http_status(err->code), title, err->message);
+}
+
+void page_problem(struct page_call *call, const char *text)
+{
+    if (!text)
+        return;
+    buf_append_str(&call->body, "<p class=\"problem\">");
+    text_append_html(&call->body, text);
+    buf_append_str(&call->body, "</p>\n");
+}
+
+void page_hidden(struct page_call *call, const char *name, const char *value)
+{
+    buf_printf(&call->body, "<input type=\"hidden\" name=\"%s\" value=\"", name);
+    text_append_html(&call->body, value);
+    buf_append_str(&call->body, "\">\n");
 }
 
 static void free_form(void *form)

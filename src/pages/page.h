@@ -40,15 +40,20 @@ const char *page_form(const struct page_call *call, const char *name);
 // script and no frame, and is kept by nobody.
 struct buf *page_begin(struct page_call *call, const char *title);
 void page_send(struct page_call *call, int status);
-// A page with one sentence.
+// A page with one sentence; with the public text of an error, which is noted for the log.
 void page_message(struct page_call *call, int status, const char *title, const char *text);
+void page_fail(struct page_call *call, const char *title, const struct err *err);
+
+// Appends what is wrong, NULL: nothing; and a field that is not seen.
+void page_problem(struct page_call *call, const char *text);
+void page_hidden(struct page_call *call, const char *name, const char *value);
 
 // ---- The pages ----
 
 extern struct page page_forgot, page_password, page_password_set; // password.c
-extern struct page page_verify, page_verify_confirm;             // verify.c
-extern struct page page_strategies;                              // strategies.c
-extern struct page page_invitation, page_invitation_accept; // invitation.c
-extern struct page page_ticket, page_ticket_answer;         // ticket.c
+extern struct page page_verify, page_verify_confirm;              // verify.c
+extern struct page page_strategies;                               // strategies.c
+extern struct page page_invitation, page_invitation_accept;       // invitation.c
+extern struct page page_ticket, page_ticket_answer;               // ticket.c
 
 #endif

@@ -27,25 +27,13 @@ static void append_field(struct buf *out, const char *name, const char *label)
 static void show_form(struct page_call *call, const char *code, const char *problem)
 {
     struct buf *out = page_begin(call, TITLE);
-    if (problem) {
-        buf_append_str(out, "<p class=\"problem\">");
-        text_append_html(out, problem);
-        buf_append_str(out, "</p>\n");
-    }
-    buf_append_str(out, "<form method=\"post\" action=\"password_reset\">\n"
-                        "<input type=\"hidden\" name=\"token\" value=\"");
-    text_append_html(out, code);
-    buf_append_str(out, "\">\n");
+    page_problem(call, problem);
+    buf_append_str(out, "<form method=\"post\" action=\"password_reset\">\n");
+    page_hidden(call, "token", code);
     append_field(out, "password", "New password, 6 to 64 characters");
     append_field(out, "password_again", "The same again");
     buf_append_str(out, "<button>Set the password</button>\n</form>\n");
     page_send(call, problem ? 400 : 200);
-}
-
-static void fail(struct page_call *call, const struct err *err)
-{
-    http_request_set_error(call->request, err);
-    page_message(call, err_http_status(err->code), TITLE, err->message);
 }
 
 static void run_get(struct page_call *call)
@@ -53,7 +41,7 @@ static void run_get(struct page_call *call)
     const char *code = page_query(call, "token");
     struct err err;
     if (password_reset_check(call->session, code, &err))
-        fail(call, &err);
+        page_fail(call, TITLE, &err);
     else
         show_form(call, code, NULL);
 }
@@ -64,7 +52,7 @@ static void on_set(struct password_reset *reset)
     if (reset->rc == -ERR_INVALID)
         show_form(call, reset->reset_code, reset->err.message);
     else if (reset->rc)
-        fail(call, &reset->err);
+        page_fail(call, TITLE, &reset->err);
     else
         page_message(call, 200, "Your password is set", "You can sign in with it now.");
 }
@@ -74,7 +62,7 @@ static void run_post(struct page_call *call)
     const char *code = page_form(call, "token"), *password = page_form(call, "password");
     struct err err;
     if (password_reset_check(call->session, code, &err)) {
-        fail(call, &err);
+        page_fail(call, TITLE, &err);
         return;
     }
     if (strcmp(password, page_form(call, "password_again"))) {

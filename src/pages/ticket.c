@@ -54,11 +54,7 @@ static void show(struct page_call *call, const struct ticket_view *view, int sta
         http_request_set_error(call->request, &err);
         problem = "The answers cannot be read now.";
     }
-    if (problem) {
-        buf_append_str(out, "<p class=\"problem\">");
-        text_append_html(out, problem);
-        buf_append_str(out, "</p>\n");
-    }
+    page_problem(call, problem);
     if (view->closed)
         buf_append_str(out, "<p>This request is closed.</p>\n");
     else
@@ -75,8 +71,7 @@ static bool find(struct page_call *call, struct ticket_view *ret_view)
     if (rc > 0)
         return true;
     if (rc < 0) {
-        http_request_set_error(call->request, &err);
-        page_message(call, err_http_status(err.code), "Error", err.message);
+        page_fail(call, "Error", &err);
     } else {
         page_message(call, 404, "Not found", "There is no such request, or the link is not whole.");
     }

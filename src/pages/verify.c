@@ -14,25 +14,12 @@ struct verify {
     struct db_write write;
 };
 
-static void append_hidden(struct buf *out, const char *name, const char *value)
-{
-    buf_printf(out, "<input type=\"hidden\" name=\"%s\" value=\"", name);
-    text_append_html(out, value);
-    buf_append_str(out, "\">\n");
-}
-
-static void fail(struct page_call *call, const struct err *err)
-{
-    http_request_set_error(call->request, err);
-    page_message(call, err_http_status(err->code), TITLE, err->message);
-}
-
 static void run_get(struct page_call *call)
 {
     const char *email = page_query(call, "email"), *token = page_query(call, "token");
     struct err err;
     if (email_challenge_check(call->session, email, token, &err)) {
-        fail(call, &err);
+        page_fail(call, TITLE, &err);
         return;
     }
     struct buf *out = page_begin(call, TITLE);
@@ -40,8 +27,8 @@ static void run_get(struct page_call *call)
     text_append_html(out, email);
     buf_append_str(out, "</strong> the address of your account?</p>\n"
                         "<form method=\"post\" action=\"verify\">\n");
-    append_hidden(out, "email", email);
-    append_hidden(out, "token", token);
+    page_hidden(call, "email", email);
+    page_hidden(call, "token", token);
     buf_append_str(out, "<button>Yes, verify it</button>\n</form>\n");
     page_send(call, 200);
 }
@@ -56,7 +43,7 @@ static void on_verified(struct db_write *write)
 {
     const struct verify *op = write->arg;
     if (write->rc)
-        fail(op->call, &write->err);
+        page_fail(op->call, TITLE, &write->err);
     else
         page_message(op->call, 200, "Your address is verified", "Thank you.");
 }
