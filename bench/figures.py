@@ -362,6 +362,37 @@ def forgot(bench):
     return [row]
 
 
+INVITATIONS = 100
+
+
+def mail(bench):
+    """Invitations with a mail each, of a hub whose SMTP server takes connections and says nothing, and of one without a
+    server, in turns."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        clients = []
+        for name, url in (("silent", f"smtp://127.0.0.1:{silent.getsockname()[1]}"), ("maildir", "")):
+            hub = bench.hub(name, env={"COHUB_MAIL_URL": url})
+            hub.start()
+            client = Client(hub.url, hub.account().key)
+            clients.append((hub, client, client.project()))
+        numbers, pairs = itertools.count(1), []
+        for _ in range(bench.rounds):
+            pairs.append([median_invitation_us(client, project, numbers) for _, client, project in clients])
+        for hub, _, _ in clients:
+            hub.stop()
+    return [compared("an invitation, its mail queued for an SMTP server that hangs", "<= 1.2 x a local maildir", 1.2, pairs, "us")]
+
+
+def median_invitation_us(client, project_id, numbers):
+    times = []
+    for _ in range(INVITATIONS):
+        begin = time.perf_counter()
+        client.call("invite_noncloud_collaborators", project_id=project_id, to=f"a{next(numbers)}@example.org",
+                    email="Please join.", title="A title", link2proj="https://example.org/projects/1")
+        times.append((time.perf_counter() - begin) * 1e6)
+    return statistics.median(times)
+
+
 FIGURES = {
     "ping": ping,
     "usernames": usernames,
@@ -373,6 +404,7 @@ FIGURES = {
     "start": start,
     "search": search,
     "forgot": forgot,
+    "mail": mail,
     "copy": copy,
     "copy_folder": copy_folder,
     "copy_large": copy_large,

@@ -112,9 +112,9 @@ class Machine:
             return nginx
         return self._once("nginx", make)
 
-    def hub(self, name):
+    def hub(self, name, env=None):
         """A stopped hub with an empty data folder."""
-        hub = Server(self.folder / name / "data")
+        hub = Server(self.folder / name / "data", env=env)
         self.stack.callback(hub.end)
         return hub
 
