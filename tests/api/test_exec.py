@@ -224,6 +224,11 @@ def test_max_output(run, output, cap, stdout):
     assert reply["stderr"] == ("" if cap else " (truncated at 0 characters)")
 
 
+@pytest.mark.parametrize("cap", [-1, -0.5, "-3"])
+def test_max_output_below_0(run, cap):
+    assert run("echo", args=["abc"], max_output=cap)["error"] == "max_output must not be negative"
+
+
 def test_max_output_caps_each_stream_and_holds_up_neither(run):
     reply = run("seq 300000; seq 300000 >&2; echo end > end", max_output=5)
     assert (reply["stdout"], reply["stderr"]) == ("1\n2\n3 (truncated at 5 characters)",) * 2

@@ -383,6 +383,10 @@ static void handle_project_exec(struct api_call *call, const void *params)
         api_fail(call, &err);
         return;
     }
+    if (p->max_output.given && p->max_output.value < 0) {
+        api_error(call, "max_output must not be negative");
+        return;
+    }
     project_mark_edited(call->svc, &op->request.project_id);
     exec_run(call->svc, &op->request);
 }
