@@ -11,6 +11,7 @@
 #include "svc/accounts.h"
 #include "svc/collaborators.h"
 #include "svc/invite_letter.h"
+#include "svc/invite_notes.h"
 #include "svc/mail.h"
 
 #define DAY_MS        (INT64_C(24) * 3600 * 1000)
@@ -28,64 +29,13 @@ static bool is_refusal(int rc)
 
 // ---- Who was sent what ----
 
-// projects.invite: address -> time, error
-static int load_map(struct db_session *txn, const struct invite *invite, cJSON **ret_map,
-                    struct err *err)
+static bool was_sent_lately(const cJSON *notes, const char *address)
 {
-    static const struct db_stmt find = {"SELECT invite FROM projects WHERE project_id = $1"};
-    auto_rows struct db_rows *rows = NULL;
-    int rc = db_query_row(txn, &find, DB_ARGS(DB_TEXT(invite->project_id.text)), &rows, err);
-    if (rc < 0)
-        return rc;
-    const char *json = rc ? db_rows_text(rows, 0) : NULL;
-    auto_json cJSON *map = json ? cJSON_Parse(json) : NULL;
-    *ret_map = cJSON_IsObject(map) ? TAKE_PTR(map) : cJSON_CreateObject();
-    return 0;
-}
-
-static int save_map(struct db_session *txn, const struct invite *invite, const cJSON *map,
-                    struct err *err)
-{
-    static const struct db_stmt update = {"UPDATE projects SET invite = $2 WHERE project_id = $1"};
-    auto_buf struct buf json = {0};
-    json_value(&json, map);
-    return db_exec(txn, &update,
-                   DB_ARGS(DB_TEXT(invite->project_id.text), DB_TEXTN(json.data, json.size)), NULL,
-                   err);
-}
-
-static bool was_sent_lately(const cJSON *map, const char *address)
-{
-    const cJSON *entry = json_get(map, address);
+    const cJSON *entry = json_get(notes, address);
     const char *time = json_get_str(entry, "time"), *error = json_get_str(entry, "error");
     int64_t time_ms;
     return time && !(error && *error) && clock_parse(time, &time_ms) &&
            time_ms > clock_now_ms() - MAIL_PAUSE_MS;
-}
-
-static void drop_oldest(cJSON *map)
-{
-    const cJSON *oldest = map->child;
-    for (const cJSON *entry = map->child; entry; entry = entry->next) {
-        const char *time = json_get_str(entry, "time"), *least = json_get_str(oldest, "time");
-        if (!time || (least && strcmp(time, least) < 0))
-            oldest = entry;
-    }
-    cJSON_DeleteItemFromObjectCaseSensitive(map, oldest->string);
-}
-
-static void note(cJSON *map, const char *address, const char *error)
-{
-    char now[CLOCK_ISO_SIZE];
-    cJSON *entry = cJSON_CreateObject();
-    clock_iso(clock_now_ms(), now);
-    cJSON_AddStringToObject(entry, "time", now);
-    if (error)
-        cJSON_AddStringToObject(entry, "error", error);
-    cJSON_DeleteItemFromObjectCaseSensitive(map, address);
-    while (cJSON_GetArraySize(map) >= LIMIT_INVITES_NOTED)
-        drop_oldest(map);
-    cJSON_AddItemToObject(map, address, entry);
 }
 
 // Invitations of the last day: an account sends only so many, and an address gets only so many.
@@ -119,7 +69,7 @@ static int count_invitation(struct db_session *txn, const struct invite *invite,
 // ---- Sending ----
 
 // `action` is what waits for somebody without an account.
-static int send_mail(struct db_session *txn, const struct invite *invite, cJSON *map,
+static int send_mail(struct db_session *txn, const struct invite *invite, cJSON *notes,
                      const char *address, const struct uuid *action, struct err *err)
 {
     const struct invite_letter *letter = &invite->letter;
@@ -129,7 +79,7 @@ static int send_mail(struct db_session *txn, const struct invite *invite, cJSON 
     }
     int rc = invite_letter_send(txn, invite, address, action, err);
     if (!rc || is_refusal(rc))
-        note(map, address, rc ? err->message : NULL);
+        invite_notes_put(notes, address, rc ? err->message : NULL);
     return rc;
 }
 
@@ -139,20 +89,20 @@ static int mail_account(struct db_session *txn, const struct invite *invite, str
 {
     static const struct db_stmt find = {"SELECT email_address FROM accounts WHERE account_id = $1"};
     auto_rows struct db_rows *rows = NULL;
-    auto_json cJSON *map = NULL;
+    auto_json cJSON *notes = NULL;
     int rc = db_query_row(txn, &find, DB_ARGS(DB_TEXT(invite->account_id.text)), &rows, err);
     const char *address = rc == 1 ? db_rows_text(rows, 0) : NULL;
     if (rc < 0 || !address)
         return rc < 0 ? rc : 0;
-    rc = load_map(txn, invite, &map, err);
-    if (rc || was_sent_lately(map, address))
+    rc = invite_notes_load(txn, &invite->project_id, &notes, err);
+    if (rc || was_sent_lately(notes, address))
         return rc;
     rc = count_invitation(txn, invite, address, err);
     if (rc)
         return rc;
     struct err save_err;
-    rc = send_mail(txn, invite, map, address, NULL, err);
-    int saved = save_map(txn, invite, map, &save_err);
+    rc = send_mail(txn, invite, notes, address, NULL, err);
+    int saved = invite_notes_save(txn, &invite->project_id, notes, &save_err);
     if (!saved)
         return rc;
     *err = save_err;
@@ -199,21 +149,21 @@ static int find_account(struct db_session *session, const char *address,
     return rc == 1 ? uuid_parse(db_rows_text(rows, 0), db_rows_size(rows, 0), ret_account_id) : rc;
 }
 
-static int invite_stranger(struct db_session *txn, const struct invite *invite, cJSON *map,
+static int invite_stranger(struct db_session *txn, const struct invite *invite, cJSON *notes,
                            const char *address, struct err *err)
 {
     struct uuid action;
-    bool sent = was_sent_lately(map, address);
+    bool sent = was_sent_lately(notes, address);
     int rc = sent ? 0 : count_invitation(txn, invite, address, err);
     if (!rc)
         rc = creation_action_add(txn, &invite->project_id, address, &action, err);
     if (rc || sent)
         return rc;
-    rc = send_mail(txn, invite, map, address, &action, err);
+    rc = send_mail(txn, invite, notes, address, &action, err);
     return invite->letter.rc || !is_refusal(rc) ? rc : 0; // the mail's own fate is only noted
 }
 
-static int invite_address(struct db_session *txn, const struct invite *invite, cJSON *map,
+static int invite_address(struct db_session *txn, const struct invite *invite, cJSON *notes,
                           const char *address, struct err *err)
 {
     struct uuid account_id;
@@ -222,7 +172,7 @@ static int invite_address(struct db_session *txn, const struct invite *invite, c
         rc = find_account(txn, address, &account_id, err);
     if (rc == 1)
         return collaborator_add(txn, &invite->project_id, &account_id, err);
-    return rc ? rc : invite_stranger(txn, invite, map, address, err);
+    return rc ? rc : invite_stranger(txn, invite, notes, address, err);
 }
 
 static size_t batch_end(const struct invite *invite)
@@ -234,12 +184,12 @@ static size_t batch_end(const struct invite *invite)
 static int write_batch(struct db_session *txn, void *arg, struct err *err)
 {
     struct invite *invite = arg;
-    auto_json cJSON *map = NULL;
+    auto_json cJSON *notes = NULL;
     invite->batch_rc = 0;
-    int rc = load_map(txn, invite, &map, err);
+    int rc = invite_notes_load(txn, &invite->project_id, &notes, err);
     for (size_t i = invite->addresses_done; i < batch_end(invite) && !rc; i++) {
         struct err refusal;
-        int one = invite_address(txn, invite, map, invite->addresses[i], &refusal);
+        int one = invite_address(txn, invite, notes, invite->addresses[i], &refusal);
         if (one && !is_refusal(one)) {
             *err = refusal;
             rc = one;
@@ -248,7 +198,7 @@ static int write_batch(struct db_session *txn, void *arg, struct err *err)
             invite->batch_err = refusal;
         }
     }
-    return rc ? rc : save_map(txn, invite, map, err);
+    return rc ? rc : invite_notes_save(txn, &invite->project_id, notes, err);
 }
 
 // ---- The steps ----

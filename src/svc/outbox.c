@@ -3,10 +3,9 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/json.h"
-#include "base/limits.h"
 #include "base/mem.h"
 #include "db/query.h"
+#include "svc/invite_notes.h"
 #include "svc/mail_internal.h"
 
 #define CLAIM_MS   60000
@@ -158,40 +157,15 @@ int outbox_release(struct db *db, const struct outgoing *mail, struct err *err)
     return db_write(db, release_in_txn, &(struct outcome){.mail = mail}, err);
 }
 
-// The project's `invite` map, changed: what was tried for this address, and why it failed
-// (api-v1 9.3). A map that cannot be read begins anew.
-static void note_in_map(const char *map, size_t size, const struct outcome *outcome,
-                        struct buf *out)
-{
-    char now[CLOCK_ISO_SIZE];
-    auto_json cJSON *invite = NULL;
-    struct err unread;
-    if (!size || json_parse(map, size, LIMIT_JSON_DEPTH, &invite, &unread) ||
-        !cJSON_IsObject(invite)) {
-        cJSON_Delete(invite);
-        invite = cJSON_CreateObject();
-    }
-    clock_iso(clock_now_ms(), now);
-    cJSON *entry = cJSON_CreateObject();
-    cJSON_AddStringToObject(entry, "time", now);
-    cJSON_AddStringToObject(entry, "error", outcome->why);
-    cJSON_DeleteItemFromObjectCaseSensitive(invite, outcome->mail->to);
-    cJSON_AddItemToObject(invite, outcome->mail->to, entry);
-    json_value(out, invite);
-}
-
 static int note_invitation(struct db_session *txn, const struct outcome *outcome, struct err *err)
 {
-    static const struct db_stmt find = {"SELECT invite FROM projects WHERE project_id = $1"};
-    static const struct db_stmt update = {"UPDATE projects SET invite = $2 WHERE project_id = $1"};
-    auto_rows struct db_rows *rows = NULL;
-    auto_buf struct buf map = {0};
-    struct db_value id = DB_TEXT(outcome->mail->project_id.text);
-    int rc = db_query_row(txn, &find, DB_ARGS(id), &rows, err);
-    if (rc <= 0)
+    const struct uuid *project_id = &outcome->mail->project_id;
+    auto_json cJSON *notes = NULL;
+    int rc = invite_notes_load(txn, project_id, &notes, err);
+    if (rc)
         return rc;
-    note_in_map(db_rows_text(rows, 0), db_rows_size(rows, 0), outcome, &map);
-    return db_exec(txn, &update, DB_ARGS(id, DB_TEXTN(map.data, map.size)), NULL, err);
+    invite_notes_put(notes, outcome->mail->to, outcome->why);
+    return invite_notes_save(txn, project_id, notes, err);
 }
 
 static int failed_in_txn(struct db_session *txn, void *arg, struct err *err)
