@@ -116,6 +116,13 @@ bool text_has_prefix(const char *s, const char *prefix)
     return !strncmp(s, prefix, strlen(prefix));
 }
 
+bool text_is_one_of(const char *s, const char *const *list)
+{
+    while (*list && strcmp(s, *list))
+        list++;
+    return *list;
+}
+
 void text_lower(char *s)
 {
     for (; *s; s++)

@@ -23,6 +23,8 @@ size_t utf8_prefix_utf16(const char *s, size_t size, size_t units, size_t *ret_u
 size_t utf8_utf16_len(const char *s, size_t size);
 
 bool text_has_prefix(const char *s, const char *prefix);
+// Whether a list that ends with NULL has it.
+bool text_is_one_of(const char *s, const char *const *list);
 // Lower-cases ASCII letters in place.
 void text_lower(char *s);
 // Appends UTF-8 text with every letter in lower case, one for one, as Unicode pairs them; each

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "svc/mail.h"
+#include "svc/mail_html.h"
 
 // Host and port of the site's address.
 static char *site_host(const struct site *site)
@@ -13,15 +14,6 @@ static char *site_host(const struct site *site)
     const char *host = strstr(site->url, "://");
     host = host ? host + 3 : site->url;
     return mem_strndup(host, strcspn(host, "/"));
-}
-
-static void append_link(struct buf *html, const char *url)
-{
-    buf_append_str(html, "<a href=\"");
-    text_append_html(html, url);
-    buf_append_str(html, "\">");
-    text_append_html(html, url);
-    buf_append_str(html, "</a>");
 }
 
 static void append_verification(struct buf *html, const struct site *site,
@@ -32,7 +24,7 @@ static void append_verification(struct buf *html, const struct site *site,
     text_append_percent(&url, email_address);
     buf_printf(&url, "&token=%s", token);
     buf_append_str(html, "<p>Please verify that this address is yours, within 24 hours: ");
-    append_link(html, buf_cstr(&url));
+    mail_html_link(html, buf_cstr(&url), buf_cstr(&url));
     buf_append_str(html, "</p>\n");
 }
 
@@ -48,13 +40,13 @@ int account_mail_welcome(struct db_session *txn, const struct svc *svc, const ch
     buf_append_str(&html, " was made for you at ");
     text_append_html(&html, site->name);
     buf_append_str(&html, ": ");
-    append_link(&html, site->url);
+    mail_html_link(&html, site->url, site->url);
     buf_append_str(&html, "</p>\n");
     if (token)
         append_verification(&html, site, email_address, token);
     auto_free char *reference = mem_printf("%s/api/v1/", site->url);
     buf_append_str(&html, "<p>What programs can do there: ");
-    append_link(&html, reference);
+    mail_html_link(&html, reference, reference);
     buf_append_str(&html, "</p>\n");
     const struct mail mail = {.category = "welcome",
                               .to = email_address,
@@ -75,7 +67,7 @@ int account_mail_reset(struct db_session *txn, const struct svc *svc, const char
     buf_append_str(&html, "<p>Somebody asked for a new password of the account at ");
     text_append_html(&html, site->name);
     buf_append_str(&html, " that has this address. To set one, open this page within an hour: ");
-    append_link(&html, url);
+    mail_html_link(&html, url, url);
     buf_append_str(&html, "</p>\n<p>If it was not you, ignore this message: the password stays as "
                           "it is.</p>\n");
     const struct mail mail = {.category = "password_reset",

@@ -8,6 +8,7 @@
 #include <strings.h>
 
 #include "base/limits.h"
+#include "base/text.h"
 
 struct walk {
     const struct html_events *events;
@@ -31,27 +32,18 @@ static const char *known_name(const char *name)
     return strcasecmp(name, "nl") ? NULL : "nl";
 }
 
-static bool is_one_of(const char *name, const char *const *names)
-{
-    for (; *names; names++) {
-        if (!strcmp(name, *names))
-            return true;
-    }
-    return false;
-}
-
 static bool is_dropped(const char *name)
 {
     static const char *const names[] = {"script",   "style",  "title",  "textarea", "select",
                                         "option",   "object", "applet", "iframe",   "noscript",
                                         "noframes", "embed",  NULL};
-    return is_one_of(name, names);
+    return text_is_one_of(name, names);
 }
 
 static bool is_frame_of_document(const char *name)
 {
     static const char *const names[] = {"html", "head", "body", NULL};
-    return is_one_of(name, names);
+    return text_is_one_of(name, names);
 }
 
 // ---- The parser's events ----

@@ -88,15 +88,6 @@ static bool is_url(const char *url)
     return read_url(url, &host, &size);
 }
 
-static void write_link(struct buf *out, const char *url, const char *text)
-{
-    buf_append_str(out, "<a href=\"");
-    text_append_html(out, url);
-    buf_append_str(out, "\">");
-    text_append_html(out, text);
-    buf_append_str(out, "</a>");
-}
-
 // "the project 'TITLE'", linked if it leads to this site; who may write links may lead elsewhere.
 static char *project_html(const struct invite *invite, const char *title, bool links)
 {
@@ -106,7 +97,7 @@ static char *project_html(const struct invite *invite, const char *title, bool l
     const char *name = *title ? arena_printf(arena, "the project '%s'", title) : "the project";
     bool linked = is_same_server(url, invite->svc->site.url) || (links && is_url(url));
     if (linked)
-        write_link(&out, url, name);
+        mail_html_link(&out, url, name);
     else
         text_append_html(&out, name);
     if (*url && !linked) {
@@ -229,7 +220,7 @@ static void write_member_steps(const struct invite *invite, const char *address,
     buf_append_str(out, "<p>To go to ");
     buf_append_str(out, invite->letter.project);
     buf_append_str(out, ", open ");
-    write_link(out, site, site);
+    mail_html_link(out, site, site);
     buf_append_str(out, " and sign in using exactly the email address <b>");
     text_append_html(out, address);
     buf_append_str(out, "</b>. If you are signed in there under another address, sign out "
@@ -242,7 +233,7 @@ static void write_sign_up_steps(const struct invite *invite, const char *address
     auto_free char *page =
         mem_printf("%s/auth/invitation?token=%s", invite->svc->site.url, action->text);
     buf_append_str(out, "<p>To accept the invitation, please sign up at ");
-    write_link(out, page, page);
+    mail_html_link(out, page, page);
     buf_append_str(out, " using exactly the email address <b>");
     text_append_html(out, address);
     buf_append_str(out, "</b>. Then go to ");

@@ -27,12 +27,8 @@ static bool may_stay(const char *name)
     static const char *const names[] = {
         "h1", "h2",     "h3", "h4", "h5",  "h6",    "blockquote", "p",     "ul",      "ol",
         "nl", "li",     "b",  "i",  "em",  "hr",    "strong",     "code",  "caption", "br",
-        "td", "strike", "th", "tr", "div", "table", "thead",      "tbody", "pre"};
-    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-        if (!strcmp(name, names[i]))
-            return true;
-    }
-    return false;
+        "td", "strike", "th", "tr", "div", "table", "thead",      "tbody", "pre",     NULL};
+    return text_is_one_of(name, names);
 }
 
 static bool is_void(const char *name)
@@ -88,6 +84,15 @@ static void clean_text(void *ctx, const char *text, size_t size)
     text_append_htmln(cleaner->out, text, size);
 }
 
+void mail_html_link(struct buf *out, const char *url, const char *text)
+{
+    buf_append_str(out, "<a href=\"");
+    text_append_html(out, url);
+    buf_append_str(out, "\">");
+    text_append_html(out, text);
+    buf_append_str(out, "</a>");
+}
+
 void mail_html_from_plain(const char *text, struct buf *out)
 {
     for (;;) {
@@ -122,15 +127,13 @@ struct finder {
 
 static void find_start(void *ctx, const char *name, const char *href)
 {
-    static const char *const within_words[] = {"b", "i", "em",   "strong", "strike", "code", "a",
-                                               "u", "s", "span", "font",   "small",  "big",  "tt"};
+    static const char *const within_words[] = {"b",    "i",     "em",  "strong", "strike",
+                                               "code", "a",     "u",   "s",      "span",
+                                               "font", "small", "big", "tt",     NULL};
     struct finder *finder = ctx;
     finder->href |= href && *href;
-    for (size_t i = 0; i < ARRAY_LEN(within_words); i++) {
-        if (!strcmp(name, within_words[i]))
-            return;
-    }
-    buf_append_char(&finder->text, ' ');
+    if (!text_is_one_of(name, within_words))
+        buf_append_char(&finder->text, ' ');
 }
 
 static void find_end(void *ctx, const char *name)
@@ -272,26 +275,17 @@ static void text_text(void *ctx, const char *text, size_t size)
     }
 }
 
-static bool is_one_of(const char *name, const char *const *names)
-{
-    for (; *names; names++) {
-        if (!strcmp(name, *names))
-            return true;
-    }
-    return false;
-}
-
 static bool is_paragraph(const char *name)
 {
     static const char *const names[] = {"p",          "h1", "h2",  "h3",    "h4", "h5", "h6",
                                         "blockquote", "dl", "pre", "table", "hr", NULL};
-    return is_one_of(name, names);
+    return text_is_one_of(name, names);
 }
 
 static bool is_line(const char *name)
 {
     static const char *const names[] = {"div", "li", "tr", "caption", "dt", "dd", NULL};
-    return is_one_of(name, names);
+    return text_is_one_of(name, names);
 }
 
 static bool is_list(const char *name)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-// Text that users put into mail: cleaned, searched for links, made plain (api-v1 9.3).
+// The HTML of mail: what users write is cleaned, searched for links, made plain (api-v1 9.3).
 #ifndef SVC_MAIL_HTML_H
 #define SVC_MAIL_HTML_H
 
@@ -15,6 +15,8 @@ int mail_html_clean(const char *text, bool links_allowed, struct buf *out,
                     struct err *err) MUST_USE;
 // Appends plain text as HTML, each line on a line of its own.
 void mail_html_from_plain(const char *text, struct buf *out);
+// Appends a link; both texts are escaped.
+void mail_html_link(struct buf *out, const char *url, const char *text);
 // Whether the text, HTML or plain, holds anything like a URL or a domain, such as "example.com".
 // What cannot be walked through counts as one.
 bool mail_html_has_link(const char *text);

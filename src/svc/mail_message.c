@@ -78,21 +78,18 @@ static void add_headers(GMimeMessage *message, const struct svc *svc, const stru
 // Who sends it and whom to ask.
 static void add_footer(const struct site *site, struct buf *html)
 {
+    auto_free char *mailto = mem_printf("mailto:%s", site->help_email);
     buf_append_str(html, "<hr>\n<p>");
     text_append_html(html, site->name);
     if (*site->organization) {
         buf_append_str(html, ", ");
         text_append_html(html, site->organization);
     }
-    buf_append_str(html, "<br>\n<a href=\"");
-    text_append_html(html, site->url);
-    buf_append_str(html, "\">");
-    text_append_html(html, site->url);
-    buf_append_str(html, "</a><br>\nHelp: <a href=\"mailto:");
-    text_append_html(html, site->help_email);
-    buf_append_str(html, "\">");
-    text_append_html(html, site->help_email);
-    buf_append_str(html, "</a></p>\n");
+    buf_append_str(html, "<br>\n");
+    mail_html_link(html, site->url, site->url);
+    buf_append_str(html, "<br>\nHelp: ");
+    mail_html_link(html, mailto, site->help_email);
+    buf_append_str(html, "</p>\n");
 }
 
 static void write_out(GMimeMessage *message, struct buf *out)

@@ -179,11 +179,7 @@ static void append_link(const struct site *site, int64_t id, const char *secret,
 {
     auto_buf struct buf url = {0};
     ticket_url(site, id, secret, &url);
-    buf_append_str(html, "<a href=\"");
-    text_append_html(html, buf_cstr(&url));
-    buf_append_str(html, "\">");
-    text_append_html(html, buf_cstr(&url));
-    buf_append_str(html, "</a>");
+    mail_html_link(html, buf_cstr(&url), buf_cstr(&url));
 }
 
 struct letter {
