@@ -46,6 +46,9 @@ struct cli_command {
 // The value of an option, "" for one without, NULL if it was not given. Of one that repeats, the
 // first.
 const char *cli_get(const struct cli *cli, const char *option);
+// The time that an option gives; nothing is set if it was not given. ERR_INVALID.
+int cli_get_time(const struct cli *cli, const char *option, int64_t *ret_time_ms,
+                 struct err *err) MUST_USE;
 
 // Says what is wrong on standard error and returns CLI_FAILED.
 int cli_fail(const struct err *err);

@@ -17,16 +17,12 @@ static int apply_token(struct db_session *txn, void *arg, struct err *err)
 
 static int read_options(const struct cli *cli, struct project_invite_token *token, struct err *err)
 {
-    const char *expires = cli_get(cli, "expires"), *limit = cli_get(cli, "usage-limit");
-    token->expires_given = expires;
+    const char *limit = cli_get(cli, "usage-limit");
+    token->expires_given = cli_get(cli, "expires");
     token->usage_limit_given = limit;
-    if (expires && !clock_parse(expires, &token->expires))
-        return err_set(err, ERR_INVALID,
-                       "--expires is a time like 2027-01-31, 2027-01-31T12:00:00Z or 30d, not %s",
-                       expires);
     if (limit && !text_parse_int64(limit, 0, INT32_MAX, &token->usage_limit))
         return err_set(err, ERR_INVALID, "--usage-limit is a number of people, not %s", limit);
-    return 0;
+    return cli_get_time(cli, "expires", &token->expires, err);
 }
 
 static int set_token(struct cli_store *store, const char *project_id,

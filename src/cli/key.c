@@ -2,7 +2,6 @@
 // cohub key …
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/json.h"
 #include "base/text.h"
 #include "cli/cli.h"
@@ -26,19 +25,14 @@ static int apply_create(struct db_session *txn, void *arg, struct err *err)
 
 static int read_key_options(const struct cli *cli, struct key_change *change, struct err *err)
 {
-    const char *project = cli_get(cli, "project"), *expires = cli_get(cli, "expires"),
-               *name = cli_get(cli, "name");
+    const char *project = cli_get(cli, "project"), *name = cli_get(cli, "name");
     if (name && utf8_utf16_len(name, strlen(name)) > 128)
         return err_set(err, ERR_INVALID, "a name may have 128 characters at most");
     if (project && !uuid_parse(project, strlen(project), &change->project_id))
         return err_set(err, ERR_INVALID, "%s is no project id", project);
-    if (expires && !clock_parse(expires, &change->options.expires_ms))
-        return err_set(err, ERR_INVALID,
-                       "--expires is a time like 2027-01-31, 2027-01-31T12:00:00Z or 30d, not %s",
-                       expires);
     change->options.name = name;
     change->options.project_id = project ? &change->project_id : NULL;
-    return 0;
+    return cli_get_time(cli, "expires", &change->options.expires_ms, err);
 }
 
 static void write_key(const struct key_change *change, struct buf *out)

@@ -75,17 +75,6 @@ static int read_quota(const struct cli *cli, struct creation *creation, struct e
     return rc;
 }
 
-static int read_time(const struct cli *cli, const char *option, int64_t *ret_time_ms,
-                     struct err *err)
-{
-    const char *text = cli_get(cli, option);
-    return !text || clock_parse(text, ret_time_ms)
-               ? 0
-               : err_set(err, ERR_INVALID,
-                         "--%s is a time like 2027-01-31, 2027-01-31T12:00:00Z or 30d, not %s",
-                         option, text);
-}
-
 static int read_options(const struct cli *cli, struct creation *creation, struct err *err)
 {
     struct license_create *license = &creation->license;
@@ -103,9 +92,9 @@ static int read_options(const struct cli *cli, struct creation *creation, struct
         return err_set(err, ERR_INVALID, "--run-limit is a number from 1 to %d, not %s",
                        RUN_LIMIT_MAX, run_limit);
     license->activates_ms = clock_now_ms();
-    rc = read_time(cli, "activates", &license->activates_ms, err);
+    rc = cli_get_time(cli, "activates", &license->activates_ms, err);
     if (!rc)
-        rc = read_time(cli, "expires", &license->expires_ms, err);
+        rc = cli_get_time(cli, "expires", &license->expires_ms, err);
     if (!rc && license->expires_ms && license->expires_ms <= license->activates_ms)
         return err_set(err, ERR_INVALID, "--expires must be later than --activates");
     return rc;

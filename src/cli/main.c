@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
@@ -225,6 +226,16 @@ const char *cli_get(const struct cli *cli, const char *option)
             return cli->options[i].value;
     }
     return NULL;
+}
+
+int cli_get_time(const struct cli *cli, const char *option, int64_t *ret_time_ms, struct err *err)
+{
+    const char *text = cli_get(cli, option);
+    return !text || clock_parse(text, ret_time_ms)
+               ? 0
+               : err_set(err, ERR_INVALID,
+                         "--%s is a time like 2027-01-31, 2027-01-31T12:00:00Z or 30d, not %s",
+                         option, text);
 }
 
 static const struct cli_option *find_option(const struct cli_option *options, const char *name,
