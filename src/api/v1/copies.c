@@ -15,6 +15,8 @@
 
 #define NOTE                                                                                       \
     "Query copy_path_status with the copy_path_id to learn if the copy operation was successful."
+#define LIST_MAX       1000 // this and the next: api-v1 5.5
+#define OFFSET_MAX     100000
 #define EXAMPLE_TARGET "2aae4347-214d-4fd1-809c-b327150442d8"
 #define EXAMPLE_COPY   "9b3b9f0c-5d3e-4a6a-8a3e-5a5f0e4b8c11"
 
@@ -481,12 +483,12 @@ static void list_copies(struct api_call *call, const struct copy_status_params *
                                  .state = p->failed    ? COPY_FAILED
                                           : p->pending ? COPY_PENDING
                                                        : COPY_FINISHED,
-                                 .limit = 1000};
+                                 .limit = LIST_MAX};
     if (read_filter_id(call, "src_project_id", p->src_project_id, &source) &&
         read_filter_id(call, "target_project_id", p->target_project_id, &target) &&
         check_access(call, filter.target_project_id, filter.source_project_id) &&
-        read_bounded(call, "limit", &p->limit, 1000, &filter.limit) &&
-        read_bounded(call, "offset", &p->offset, 100000, &filter.offset))
+        read_bounded(call, "limit", &p->limit, LIST_MAX, &filter.limit) &&
+        read_bounded(call, "offset", &p->offset, OFFSET_MAX, &filter.offset))
         reply_list(call, &filter);
 }
 
