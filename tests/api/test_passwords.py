@@ -164,7 +164,7 @@ def forgot(hub, address, **options):
 @pytest.fixture(scope="module")
 def from_anywhere(tmp_path_factory):
     """A header that makes a call come from an address of its own."""
-    numbers = iter(range(1 << 20))
+    numbers = iter(range(1, 1 << 20))
 
     def headers():
         number = next(numbers)
