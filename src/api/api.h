@@ -126,6 +126,9 @@ void api_error(struct api_call *call, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void api_error_strn(struct api_call *call, const char *text, size_t size);
 // As api_error with the public text of `err`, which is noted for the log.
 void api_fail(struct api_call *call, const struct err *err);
+// A reply whose member `error` is false, or the public text of `err`, which is noted for the log.
+void api_send_outcome(struct api_call *call, int rc, const struct err *err);
+extern const struct api_member api_outcome_members[1];
 // Status 400 and {"error":text}.
 void api_refuse(struct api_call *call, const char *fmt, ...) PRINTF_LIKE(2, 3);
 // Begins a reply with an event of its own.

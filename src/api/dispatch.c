@@ -160,6 +160,22 @@ void api_fail(struct api_call *call, const struct err *err)
     api_error(call, "%s", err->message);
 }
 
+const struct api_member api_outcome_members[] = {
+    {.name = "error", .schema = "{\"oneOf\":[{\"const\":false},{\"type\":\"string\"}]}"},
+};
+
+void api_send_outcome(struct api_call *call, int rc, const struct err *err)
+{
+    struct buf *out = api_reply(call);
+    if (rc) {
+        http_request_set_error(call->request, err);
+        json_member_str(out, "error", err->message);
+    } else {
+        json_member_bool(out, "error", false);
+    }
+    api_send(call);
+}
+
 // `log_text` stands in the log.
 static void refuse_noting(struct http_request *request, int status, const char *text,
                           const char *log_text)

@@ -129,10 +129,6 @@ static const struct api_param change_email_address_params[] = {
 };
 #undef FIELD
 
-static const struct api_member change_email_address_members[] = {
-    {.name = "error", .schema = "{\"oneOf\":[{\"const\":false},{\"type\":\"string\"}]}"},
-};
-
 #define CHANGE_EMAIL                                                                               \
     CURL " -d account_id=99ebde5c-58f8-4e29-b6e4-b55b8fd71a1b \\\n -d password=secret_password "   \
          "\\\n -d new_email_address=new@example.com \\\n" URL("change_email_address")
@@ -153,15 +149,8 @@ struct change_email_address {
 
 static void on_email_changed(struct email_change *change)
 {
-    struct api_call *call = CONTAINER(change, struct change_email_address, change)->call;
-    struct buf *out = api_reply(call);
-    if (change->rc) {
-        http_request_set_error(call->request, &change->err);
-        json_member_str(out, "error", change->err.message);
-    } else {
-        json_member_bool(out, "error", false);
-    }
-    api_send(call);
+    api_send_outcome(CONTAINER(change, struct change_email_address, change)->call, change->rc,
+                     &change->err);
 }
 
 static void handle_change_email_address(struct api_call *call, const void *params)
@@ -189,7 +178,7 @@ const struct api_endpoint v1_change_email_address = {
             "`email_already_taken`. Wrong passwords count as in `change_password`.",
     API_PARAMS(change_email_address_params, struct change_email_address_params),
     .reply_event = "changed_email_address",
-    API_MEMBERS(change_email_address_members),
+    API_MEMBERS(api_outcome_members),
     API_EXAMPLES(change_email_address_examples),
     .handler = handle_change_email_address,
 };

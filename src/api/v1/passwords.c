@@ -123,23 +123,6 @@ const struct api_endpoint v1_change_password = {
 
 // ---- forgot_password ----
 
-// `error` is false, or what went wrong.
-static const struct api_member outcome_members[] = {
-    {.name = "error", .schema = "{\"oneOf\":[{\"const\":false},{\"type\":\"string\"}]}"},
-};
-
-static void reply_outcome(struct api_call *call, int rc, const struct err *err)
-{
-    struct buf *out = api_reply(call);
-    if (rc) {
-        http_request_set_error(call->request, err);
-        json_member_str(out, "error", err->message);
-    } else {
-        json_member_bool(out, "error", false);
-    }
-    api_send(call);
-}
-
 struct forgot_password_params {
     const char *email_address;
 };
@@ -165,8 +148,8 @@ struct forgot_password {
 
 static void on_forgot(struct password_forgot *forgot)
 {
-    reply_outcome(CONTAINER(forgot, struct forgot_password, forgot)->call, forgot->rc,
-                  &forgot->err);
+    api_send_outcome(CONTAINER(forgot, struct forgot_password, forgot)->call, forgot->rc,
+                     &forgot->err);
 }
 
 static void handle_forgot_password(struct api_call *call, const void *params)
@@ -192,7 +175,7 @@ const struct api_endpoint v1_forgot_password = {
             "set up to tell.",
     API_PARAMS(forgot_password_params, struct forgot_password_params),
     .reply_event = "forgot_password_response",
-    API_MEMBERS(outcome_members),
+    API_MEMBERS(api_outcome_members),
     API_EXAMPLES(forgot_password_examples),
     .handler = handle_forgot_password,
 };
@@ -239,8 +222,8 @@ struct reset_forgot_password {
 
 static void on_reset(struct password_reset *reset)
 {
-    reply_outcome(CONTAINER(reset, struct reset_forgot_password, reset)->call, reset->rc,
-                  &reset->err);
+    api_send_outcome(CONTAINER(reset, struct reset_forgot_password, reset)->call, reset->rc,
+                     &reset->err);
 }
 
 static void handle_reset_forgot_password(struct api_call *call, const void *params)
@@ -265,7 +248,7 @@ const struct api_endpoint v1_reset_forgot_password = {
             "signed in with that account is signed out.",
     API_PARAMS(reset_forgot_password_params, struct reset_forgot_password_params),
     .reply_event = "reset_forgot_password_response",
-    API_MEMBERS(outcome_members),
+    API_MEMBERS(api_outcome_members),
     API_EXAMPLES(reset_forgot_password_examples),
     .handler = handle_reset_forgot_password,
 };
