@@ -60,6 +60,13 @@ static const struct cli_option license_create_options[] = {
     {"manager", "WHO...", "may look after it; may be repeated"},
     {0},
 };
+static const struct cli_option registration_token_create_options[] = {
+    {"token", "TEXT", "the token to make or change; default: one is made up"},
+    {"descr", "TEXT", "what it is for"},
+    {"limit", "N", "accounts that can be made with it; default: any number"},
+    {"expires", "WHEN", "time (2027-01-31, 2027-01-31T12:00:00Z) or from now (30d, 12h)"},
+    {0},
+};
 static const struct cli_option project_publish_options[] = {
     {"description", "TEXT", "what it is"},
     {"license", "NAME", "under which others may use it"},
@@ -96,6 +103,12 @@ static const struct cli_command commands[] = {
     {"key create", "WHO", 1, 1, "make an API key, shown once", key_create_options, cli_key_create},
     {"key list", "WHO", 1, 1, "list an account's API keys", NULL, cli_key_list},
     {"key delete", "KEY_ID", 1, 1, "delete an API key", NULL, cli_key_delete},
+    {"registration-token create", "", 0, 0, "make a token that people sign up with",
+     registration_token_create_options, cli_registration_token_create},
+    {"registration-token list", "", 0, 0, "list registration tokens", NULL,
+     cli_registration_token_list},
+    {"registration-token delete", "TOKEN", 1, 1, "delete a registration token", NULL,
+     cli_registration_token_delete},
     {"project list", "", 0, 0, "list projects", project_list_options, cli_project_list},
     {"project show", "ID", 1, 1, "show a project", NULL, cli_project_show},
     {"project start", "ID", 1, 1, "start a project", NULL, cli_project_start},

@@ -252,6 +252,35 @@ def test_registration_tokens(hub_factory):
     assert len(rows(hub, "SELECT 1 FROM central_log WHERE event = 'create_account_registration_token'")) == 5
 
 
+def test_registration_tokens_of_the_command_line(hub_factory):
+    hub = hub_factory(env={"COHUB_SITE_SIGN_UP": "token"})
+    token = hub.cli("registration-token", "create", "--limit", "1", "--descr", "a class", "--expires", "1d")
+    assert {key: token[key] for key in ("descr", "limit", "counter", "disabled")} == {
+        "descr": "a class", "limit": 1, "counter": 0, "disabled": False}
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT.*Z", token["expires"])
+    created(hub.call("create_account", token=token["token"]))
+    refused(hub.call("create_account", token=token["token"]), {"token": "Registration token used up."})
+    again = hub.cli("registration-token", "create", "--token", token["token"])
+    assert again == {"token": token["token"], "counter": 1, "disabled": False}  # as new, but for its use
+    created(hub.call("create_account", token=token["token"]))
+    assert hub.cli("registration-token", "list") == [{**again, "counter": 2}]
+    assert hub.cli("registration-token", "delete", token["token"]) == {"deleted": token["token"]}
+    assert hub.cli("registration-token", "list") == []
+    refused(hub.call("create_account", token=token["token"]), {"token": "Registration token is wrong."})
+
+
+@pytest.mark.parametrize("args, text", [
+    (["create", "--limit", "0"], "--limit is a number of accounts, not 0"),
+    (["create", "--limit", "many"], "--limit is a number of accounts, not many"),
+    (["create", "--expires", "soon"], "--expires is a time like"),
+    (["create", "--token", ""], "a registration token must not be empty"),
+    (["delete", "nosuch"], "no registration token nosuch"),
+])
+def test_wrong_registration_tokens(hub, args, text):
+    done = hub.cli_run("registration-token", *args)
+    assert (done.returncode, done.stdout) == (1, "") and text in done.stderr
+
+
 def test_a_token_of_one_use_is_used_once(hub_factory):
     hub = hub_factory()
     rows(hub, 'INSERT INTO registration_tokens (token, "limit") VALUES (?, 1)', "once")

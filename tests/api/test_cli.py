@@ -12,7 +12,8 @@ import pytest
 from harness.server import COHUB
 
 COMMANDS = ["serve", "account create", "account list", "account show", "account ban", "account unban", "account admin",
-            "account delete", "account password", "key create", "key list", "key delete", "project list", "project show",
+            "account delete", "account password", "key create", "key list", "key delete",
+            "registration-token create", "registration-token list", "registration-token delete", "project list", "project show",
             "project start", "project stop", "project delete", "ticket list", "ticket reply", "ticket close", "mail list",
             "mail show", "api", "doctor", "version"]
 NOBODY = "cc3cb7f1-14f6-4a18-a803-5034af8c0004"
@@ -92,7 +93,7 @@ def test_help_of_a_command(cohub, data, command):
     ("serve", ["listen", "base-path", "tls-cert", "tls-key", "user", "print-config", "log-level", "log-format"]),
     ("account create", ["email", "first-name", "last-name", "password-file", "no-password", "admin"]),
     ("account list", ["search"]), ("key create", ["project", "name", "expires"]),
-    ("project list", ["account", "state"]), ("project delete", ["purge"]), ("api", ["format"]),
+    ("project list", ["account", "state"]), ("registration-token create", ["token", "descr", "limit", "expires"]), ("project delete", ["purge"]), ("api", ["format"]),
     ("account password", ["password-file"]), ("ticket reply", ["text-file"]),
     ("license create", ["title", "cpu", "memory", "disk", "idle-timeout", "run-limit", "expires"]),
 ])
@@ -106,8 +107,8 @@ def test_help_names_the_options(cohub, command, options):
     *(([*command.split(), "--nothing"], "unknown option --nothing") for command in COMMANDS),
     *(([*command.split(), "a", "b", "c"], "unexpected") for command in COMMANDS),
     *(([*command.split()], "missing") for command in ("account show", "account ban", "account unban", "account admin",
-      "account delete", "account password", "key create", "key list", "key delete", "project show", "project start",
-      "project stop", "project delete")),
+      "account delete", "account password", "key create", "key list", "key delete", "registration-token delete", "project show",
+      "project start", "project stop", "project delete")),
     (["account", "admin", "someone"], "missing"), (["account", "admin", "someone", "maybe"], r"on\|off"),
     (["project", "list", "--state", "archived"], "--state is opened, starting, running or stopping, not archived"),
     (["account", "create"], "--email is missing"), (["account", "create", "--email", ""], "--email is missing"),
