@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fnmatch.h>
 #include <ftw.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "agent/copy.h"

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // cohub project invite-token
-#include <string.h>
 
 #include "base/clock.h"
 #include "base/text.h"

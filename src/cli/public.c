@@ -2,8 +2,6 @@
 // cohub project publish, unpublish, public.
 #include <string.h>
 
-#include "base/json.h"
-#include "base/mem.h"
 #include "cli/cli.h"
 #include "svc/project.h"
 #include "svc/public_paths.h"

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "http/http.h"
 #include "pages/page.h"
 #include "svc/accounts.h"
 #include "svc/invitations.h"

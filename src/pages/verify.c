@@ -2,7 +2,6 @@
 // The page that the welcome mail leads to (api-v1 9.1). Programs that look through mail follow its
 // links, so the address is verified by the button and not by the link.
 #include "base/text.h"
-#include "http/http.h"
 #include "pages/page.h"
 #include "svc/account_email.h"
 

@@ -3,7 +3,6 @@
 
 #include <string.h>
 
-#include "db/query.h"
 #include "svc/accounts.h"
 #include "svc/central_log.h"
 #include "svc/password_failures.h"

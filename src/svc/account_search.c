@@ -10,7 +10,6 @@
 
 #include "base/clock.h"
 #include "base/interval.h"
-#include "base/json.h"
 #include "base/limits.h"
 #include "base/map.h"
 #include "base/mem.h"

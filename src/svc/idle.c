@@ -6,7 +6,6 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "db/query.h"
 #include "runner/projects.h"
 #include "svc/licenses.h"
 #include "svc/status.h"

@@ -5,7 +5,6 @@
 
 #include "base/clock.h"
 #include "base/limits.h"
-#include "base/mem.h"
 #include "db/query.h"
 
 int invite_notes_load(struct db_session *txn, const struct uuid *project_id, cJSON **ret_notes,

@@ -2,7 +2,6 @@
 #include "svc/support.h"
 
 #include <sodium.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"

@@ -2,7 +2,6 @@
 #include "svc/upgrades.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/limits.h"
 #include "base/mem.h"
