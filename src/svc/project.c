@@ -281,11 +281,14 @@ void project_create_dispose(struct project_create *create)
 
 // ---- For the running of projects ----
 
+#define QUOTA_VARIABLES 2
+
+// The variables of the record, with room for those of the quota.
 static char **read_env(const char *json)
 {
     auto_json cJSON *map = json ? cJSON_Parse(json) : NULL;
     size_t count = 0;
-    char **env = mem_zalloc(((size_t)cJSON_GetArraySize(map) + 1) * sizeof *env);
+    char **env = mem_zalloc(((size_t)cJSON_GetArraySize(map) + QUOTA_VARIABLES + 1) * sizeof *env);
     for (const cJSON *item = map ? map->child : NULL; item; item = item->next) {
         if (cJSON_IsString(item) && item->valuestring[0])
             env[count++] = mem_printf("%s=%s", item->string, item->valuestring);
@@ -311,6 +314,17 @@ static int spec_read(struct db_session *session, const struct uuid *project_id,
     *ret_spec = (struct project_spec){.image = named ? mem_strdup(image) : NULL,
                                       .env = read_env(db_rows_text(rows, 1))};
     return 0;
+}
+
+// What programs in the project are told of its quota (api-v1 4.3).
+static void add_quota_variables(char **env, const struct quota *quota)
+{
+    while (*env)
+        env++;
+    if (quota->ephemeral_state)
+        *env++ = mem_strdup("COCALC_EPHEMERAL_STATE=yes");
+    if (quota->ephemeral_disk)
+        *env++ = mem_strdup("COCALC_EPHEMERAL_DISK=yes");
 }
 
 static int home_ensure(const struct uuid *project_id, struct err *err)
@@ -342,6 +356,7 @@ int project_spec_load(void *ctx, const struct uuid *project_id, struct project_s
         project_spec_dispose(&spec);
         return rc;
     }
+    add_quota_variables(spec.env, &quota);
     spec.network = quota.network;
     spec.limits = project_limits(&svc->site.quotas, &quota);
     *ret_spec = spec;

@@ -148,3 +148,12 @@ def test_status_of_a_running_project(hub, account, project):
     assert set(status["not_enforced"]) <= {"memory", "cpu", "processes", "network"}
     hub.cli("project", "stop", project)
     wait_until(lambda: "status" not in shown(hub, project), 5, "it is gone when the project is stopped")
+
+
+def test_programs_are_told_what_is_ephemeral(hub, account, project):
+    variables = "echo ${COCALC_EPHEMERAL_STATE-unset} ${COCALC_EPHEMERAL_DISK-unset}"
+    hub.cli("project", "settings", project, "ephemeral_disk=1")
+    assert hub.exec(account, project, variables)["stdout"] == "unset yes\n"
+    hub.cli("project", "stop", project)
+    hub.cli("project", "settings", project, "ephemeral_state=1", "ephemeral_disk=0")
+    assert hub.exec(account, project, variables)["stdout"] == "yes unset\n"
