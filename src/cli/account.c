@@ -96,16 +96,14 @@ int cli_account_create(struct cli *cli)
     return rc ? cli_fail(&err) : cli_print(&out);
 }
 
+static int write_list(struct cli *cli, struct cli_store *store, struct buf *out, struct err *err)
+{
+    return account_list(store->session, cli_get(cli, "search"), out, err);
+}
+
 int cli_account_list(struct cli *cli)
 {
-    auto_buf struct buf out = {0};
-    struct cli_store store;
-    struct err err;
-    if (cli_store_open(cli, false, &store, &err))
-        return cli_fail(&err);
-    int rc = account_list(store.session, cli_get(cli, "search"), &out, &err);
-    cli_store_close(&store);
-    return rc ? cli_fail(&err) : cli_print(&out);
+    return cli_show(cli, write_list);
 }
 
 // ---- Changes of one account: done in a transaction, then the account is shown ----

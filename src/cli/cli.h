@@ -71,6 +71,9 @@ int cli_store_enter(struct cli *cli, bool create, struct cli_store *store,
                     struct err *err) MUST_USE;
 int cli_store_begin(struct cli *cli, struct cli_store *store, struct err *err) MUST_USE;
 void cli_store_close(struct cli_store *store);
+// A command that only tells something: opens the store, has `write` append the JSON, prints it.
+int cli_show(struct cli *cli, int (*write)(struct cli *cli, struct cli_store *store,
+                                           struct buf *out, struct err *err));
 // Sets database.url to the default or makes its path absolute; before the working directory
 // changes.
 void cli_settle_database(struct cli *cli);

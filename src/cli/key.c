@@ -68,19 +68,16 @@ int cli_key_create(struct cli *cli)
     return cli_print(&out);
 }
 
+static int write_list(struct cli *cli, struct cli_store *store, struct buf *out, struct err *err)
+{
+    struct uuid account_id;
+    int rc = account_find(store->session, cli->words[0], &account_id, err);
+    return rc ? rc : key_list(store->session, &account_id, out, err);
+}
+
 int cli_key_list(struct cli *cli)
 {
-    auto_buf struct buf out = {0};
-    struct cli_store store;
-    struct uuid account_id;
-    struct err err;
-    if (cli_store_open(cli, false, &store, &err))
-        return cli_fail(&err);
-    int rc = account_find(store.session, cli->words[0], &account_id, &err);
-    if (!rc)
-        rc = key_list(store.session, &account_id, &out, &err);
-    cli_store_close(&store);
-    return rc ? cli_fail(&err) : cli_print(&out);
+    return cli_show(cli, write_list);
 }
 
 static int apply_delete(struct db_session *txn, void *arg, struct err *err)

@@ -157,26 +157,23 @@ int cli_license_create(struct cli *cli)
     return rc ? cli_fail(&err) : cli_print(&out);
 }
 
+static int write_list(struct cli *cli UNUSED, struct cli_store *store, struct buf *out,
+                      struct err *err)
+{
+    return license_list(store->session, out, err);
+}
+
 int cli_license_list(struct cli *cli)
 {
-    auto_buf struct buf out = {0};
-    struct cli_store store;
-    struct err err;
-    if (cli_store_open(cli, false, &store, &err))
-        return cli_fail(&err);
-    int rc = license_list(store.session, &out, &err);
-    cli_store_close(&store);
-    return rc ? cli_fail(&err) : cli_print(&out);
+    return cli_show(cli, write_list);
+}
+
+static int write_one(struct cli *cli, struct cli_store *store, struct buf *out, struct err *err)
+{
+    return license_show(store->session, cli->words[0], out, err);
 }
 
 int cli_license_show(struct cli *cli)
 {
-    auto_buf struct buf out = {0};
-    struct cli_store store;
-    struct err err;
-    if (cli_store_open(cli, false, &store, &err))
-        return cli_fail(&err);
-    int rc = license_show(store.session, cli->words[0], &out, &err);
-    cli_store_close(&store);
-    return rc ? cli_fail(&err) : cli_print(&out);
+    return cli_show(cli, write_one);
 }

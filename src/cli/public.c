@@ -50,17 +50,14 @@ int cli_project_unpublish(struct cli *cli)
     return change_and_show(cli, apply_disable);
 }
 
+static int write_list(struct cli *cli, struct cli_store *store, struct buf *out, struct err *err)
+{
+    struct uuid project_id;
+    int rc = project_lookup(store->session, cli->words[0], &project_id, err);
+    return rc ? rc : public_path_list(store->session, &project_id, out, err);
+}
+
 int cli_project_public(struct cli *cli)
 {
-    auto_buf struct buf out = {0};
-    struct cli_store store;
-    struct uuid project_id;
-    struct err err;
-    if (cli_store_open(cli, false, &store, &err))
-        return cli_fail(&err);
-    int rc = project_lookup(store.session, cli->words[0], &project_id, &err);
-    if (!rc)
-        rc = public_path_list(store.session, &project_id, &out, &err);
-    cli_store_close(&store);
-    return rc ? cli_fail(&err) : cli_print(&out);
+    return cli_show(cli, write_list);
 }

@@ -39,16 +39,15 @@ int cli_registration_token_create(struct cli *cli)
     return rc ? cli_fail(&err) : cli_print(&out);
 }
 
+static int write_list(struct cli *cli UNUSED, struct cli_store *store, struct buf *out,
+                      struct err *err)
+{
+    return registration_token_list(store->session, out, err);
+}
+
 int cli_registration_token_list(struct cli *cli)
 {
-    auto_buf struct buf out = {0};
-    struct cli_store store;
-    struct err err;
-    if (cli_store_open(cli, false, &store, &err))
-        return cli_fail(&err);
-    int rc = registration_token_list(store.session, &out, &err);
-    cli_store_close(&store);
-    return rc ? cli_fail(&err) : cli_print(&out);
+    return cli_show(cli, write_list);
 }
 
 static int apply_delete(struct db_session *txn, void *arg, struct err *err)

@@ -93,3 +93,16 @@ void cli_store_close(struct cli_store *store)
     db_session_close(store->session);
     db_close(store->db);
 }
+
+int cli_show(struct cli *cli, int (*write)(struct cli *cli, struct cli_store *store,
+                                           struct buf *out, struct err *err))
+{
+    auto_buf struct buf out = {0};
+    struct cli_store store;
+    struct err err;
+    if (cli_store_open(cli, false, &store, &err))
+        return cli_fail(&err);
+    int rc = write(cli, &store, &out, &err);
+    cli_store_close(&store);
+    return rc ? cli_fail(&err) : cli_print(&out);
+}

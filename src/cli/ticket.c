@@ -12,16 +12,15 @@
 #include "svc/mail.h"
 #include "svc/support.h"
 
+static int write_list(struct cli *cli UNUSED, struct cli_store *store, struct buf *out,
+                      struct err *err)
+{
+    return ticket_list(store->session, &store->svc.site, out, err);
+}
+
 int cli_ticket_list(struct cli *cli)
 {
-    auto_buf struct buf out = {0};
-    struct cli_store store;
-    struct err err;
-    if (cli_store_open(cli, false, &store, &err))
-        return cli_fail(&err);
-    int rc = ticket_list(store.session, &store.svc.site, &out, &err);
-    cli_store_close(&store);
-    return rc ? cli_fail(&err) : cli_print(&out);
+    return cli_show(cli, write_list);
 }
 
 // Does something to one ticket, then shows it.
