@@ -133,6 +133,7 @@ struct agent {
     uint32_t scripts; // counts, for file names
     struct kill_scan scan;
     uint64_t shutdown_ms; // 0: running; else when the grace ends
+    bool killed;          // that is over, and the last answers are sent
     uint8_t scratch[AGENT_OUT_MAX];
 };
 
@@ -163,6 +164,7 @@ void exec_readable(struct agent *a, struct exec *exec, unsigned stream);
 void exec_service(struct agent *a, struct exec *exec); // goes on after having been blocked
 void exec_reaped(struct agent *a, pid_t pid, int status);
 void exec_spares_end(struct agent *a);
+bool exec_unanswered(const struct agent *a); // some stream, or what was said is not sent yet
 void exec_deadlines(struct agent *a, uint64_t now_ms);
 uint64_t exec_next_deadline(const struct agent *a);
 

@@ -191,10 +191,15 @@ static void set_outcome(struct exec *exec, enum exec_outcome outcome, int value)
     exec->known = true;
 }
 
-static void take_wait_status(struct exec *exec, int status)
+static void take_signal(const struct agent *a, struct exec *exec, int signal)
+{
+    set_outcome(exec, a->shutdown_ms ? EXEC_STOPPED : EXEC_SIGNALED, signal);
+}
+
+static void take_wait_status(const struct agent *a, struct exec *exec, int status)
 {
     if (WIFSIGNALED(status))
-        set_outcome(exec, EXEC_SIGNALED, WTERMSIG(status));
+        take_signal(a, exec, WTERMSIG(status));
     else
         set_outcome(exec, EXEC_EXITED, WEXITSTATUS(status));
 }
@@ -209,7 +214,7 @@ static void take_result(struct agent *a, struct exec *exec, int own_status)
     exec->size = slot->size;
     switch ((enum agent_result)slot->result) {
     case RESULT_WAITED:
-        take_wait_status(exec, slot->value);
+        take_wait_status(a, exec, slot->value);
         return;
     case RESULT_NOT_STARTED:
         set_outcome(exec, EXEC_NOT_STARTED, slot->value);
@@ -228,7 +233,7 @@ static void take_result(struct agent *a, struct exec *exec, int own_status)
         set_outcome(exec, EXEC_FILE_FAILED, ECANCELED);
         memcpy(slot_of(a, exec)->syscall, "kill", sizeof "kill");
     } else {
-        set_outcome(exec, EXEC_SIGNALED, WIFSIGNALED(own_status) ? WTERMSIG(own_status) : SIGKILL);
+        take_signal(a, exec, WIFSIGNALED(own_status) ? WTERMSIG(own_status) : SIGKILL);
     }
 }
 
@@ -750,6 +755,17 @@ static void kill_stream(struct agent *a, struct exec *exec)
         kill_begin(a, exec);
         deadline_set(a, exec, KILL_WAIT_MS);
     }
+}
+
+bool exec_unanswered(const struct agent *a)
+{
+    for (unsigned i = 0; i < AGENT_CONN_MAX; i++)
+        if (a->conns[i].fd >= 0 && !a->conns[i].ended && a->conns[i].out_at < a->conns[i].out_size)
+            return true;
+    for (uint32_t i = 0; i < a->execs_used; i++)
+        if (a->execs[i].kind != EXEC_FREE && a->execs[i].conn && !a->execs[i].replied)
+            return true;
+    return false;
 }
 
 void exec_kill(struct agent *a, struct agent_conn *conn, uint32_t stream)

@@ -30,6 +30,7 @@
 #define EVENTS_MAX             64
 #define SHUTDOWN_GRACE_MAX_MS  60000
 #define SHUTDOWN_TERM_GRACE_MS 5000
+#define SHUTDOWN_ANSWERS_MS    1000
 #define LISTEN_FD              3
 #define HOLD_FD                4
 #define NUMBER_MAX             1000000
@@ -135,6 +136,24 @@ static int wait_ms(const struct agent *a)
     return next - now > 3600000 ? 3600000 : (int)(next - now);
 }
 
+// Those whose commands end with the sandbox are told so before it is gone. What is left at the end
+// of the grace is killed, and has a moment for that.
+static bool shutdown_done(struct agent *a, bool processes_left, uint64_t now_ms)
+{
+    if (!a->shutdown_ms)
+        return false;
+    if (!processes_left && !exec_unanswered(a))
+        return true;
+    if (now_ms < a->shutdown_ms)
+        return false;
+    if (a->killed)
+        return true;
+    kill(-1, SIGKILL);
+    a->killed = true;
+    a->shutdown_ms = now_ms + SHUTDOWN_ANSWERS_MS;
+    return false;
+}
+
 static void loop_once(struct agent *a)
 {
     struct epoll_event events[EVENTS_MAX];
@@ -151,10 +170,8 @@ static void loop_once(struct agent *a)
     const uint64_t now = agent_now_ms();
     exec_deadlines(a, now);
     kill_tick(a, now);
-    if (a->shutdown_ms && (!processes_left || now >= a->shutdown_ms)) {
-        kill(-1, SIGKILL);
+    if (shutdown_done(a, processes_left, now))
         _exit(0);
-    }
 }
 
 // Keeps only the socket and what is held (-1: nothing), as the lowest descriptors behind the

@@ -64,6 +64,7 @@ enum exec_outcome {
     EXEC_TIMED_OUT,   // value: 0
     EXEC_NOT_STARTED, // value: errno
     EXEC_FILE_FAILED, // value: errno; text: the system call that failed
+    EXEC_STOPPED,     // value: signal number; the agent was shutting down
 };
 
 // FRAME_EXIT: this, then one text: what was really executed ("bash /tmp/f-12-3-x"), or the name of

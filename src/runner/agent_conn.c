@@ -395,7 +395,7 @@ static const char *take_exit(struct agent_conn *conn, const uint8_t *payload)
     if (!frame_read_text(payload, conn->frame.size, &at, &text, &text_size) ||
         at != conn->frame.size)
         return "an exit with a malformed text";
-    if (end.outcome > EXEC_FILE_FAILED)
+    if (end.outcome > EXEC_STOPPED)
         return "an exit with an unknown outcome";
     struct agent_stream *stream = slot_find(conn, conn->frame.stream)->stream;
     if (stream && !conn->io->ops->exit(stream, &end, text, text_size))

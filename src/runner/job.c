@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -262,6 +263,19 @@ bool job_output(struct agent_stream *stream, bool is_error, const void *bytes, s
     return true;
 }
 
+// Nothing if nobody has given one, or it is another process that stops the project.
+static void note_stop_reason(const struct project *project, struct exec_call *exec)
+{
+    const struct job *stop;
+    TAILQ_FOREACH(stop, &project->stops, link)
+    {
+        if (!stop->call->reason)
+            continue;
+        snprintf(exec->stop_reason, sizeof exec->stop_reason, "%s", stop->call->reason);
+        return;
+    }
+}
+
 static bool exec_exit(struct job *job, const struct frame_exit *end, const char *text,
                       size_t text_size)
 {
@@ -271,6 +285,8 @@ static bool exec_exit(struct job *job, const struct frame_exit *end, const char 
     exec->outcome = (enum exec_outcome)end->outcome;
     exec->value = end->value;
     buf_append(&exec->ran, text, text_size);
+    if (exec->outcome == EXEC_STOPPED)
+        note_stop_reason(job->project, exec);
     return true;
 }
 

@@ -145,6 +145,7 @@ void projects_exec(struct projects *projects, struct exec_call *call)
     call->ran = call->output = call->error_output = (struct buf){0};
     call->output_total = call->error_output_total = 0;
     call->output_taken = 0;
+    call->stop_reason[0] = '\0';
     call->output_full = call->error_output_full = false;
     submit(projects, &call->call, call->start_wait_ms, on_exec);
 }

@@ -77,7 +77,8 @@ struct project_call {
     struct uuid project_id;
     struct loop *loop;
     void (*done)(struct project_call *call);
-    int rc; // 0, or negative and `err` is set: the call could not be carried out at all
+    const char *reason; // of a stop: told to those whose commands it ends; or NULL
+    int rc;             // 0, or negative and `err` is set: the call could not be carried out at all
     struct err err;
     struct loop_message message; // projects'
     struct projects *projects;   // projects'
@@ -104,6 +105,9 @@ void projects_stop_unused(struct projects *projects, struct idle_call *idle);
 // connection.
 void projects_disconnect(struct projects *projects, struct project_call *call);
 
+// What fits of the reason of a stop.
+#define PROJECT_REASON_SIZE 128
+
 struct exec_call {
     struct project_call call;
     // in
@@ -122,8 +126,9 @@ struct exec_call {
     size_t output_max;      // bytes kept of each stream; what comes after is counted and dropped
     // out, if rc is 0
     enum exec_outcome outcome;
-    int value;      // exit code, signal or errno, as the outcome says
-    struct buf ran; // what was really executed
+    int value;                             // exit code, signal or errno, as the outcome says
+    struct buf ran;                        // what was really executed
+    char stop_reason[PROJECT_REASON_SIZE]; // if it was stopped with its project; "": not known here
     struct buf output, error_output;
     uint64_t output_total, error_output_total; // bytes before the cut
     // the service's

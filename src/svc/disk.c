@@ -486,6 +486,7 @@ static void stop_project(struct disk *disk, const struct entry *entry)
     stop->call.project_id = entry->project_id;
     stop->call.loop = disk->svc->loop;
     stop->call.done = on_stopped;
+    stop->call.reason = reason->text;
     projects_stop(disk->svc->projects, &stop->call);
 }
 

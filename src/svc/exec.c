@@ -173,6 +173,13 @@ static void append_spawn_error(const struct exec_request *r, struct buf *out)
     buf_append(out, error.data, error.size);
 }
 
+static void append_killed(const struct exec_request *r, struct buf *out)
+{
+    buf_append_str(out, "killed command '");
+    buf_append(out, r->exec.ran.data, r->exec.ran.size);
+    buf_append_char(out, '\'');
+}
+
 // The REASON of the contract's error text; empty if it is a success.
 static void append_reason(const struct exec_request *r, const struct exec_result *result,
                           struct buf *out)
@@ -194,12 +201,15 @@ static void append_reason(const struct exec_request *r, const struct exec_result
         append_spawn_error(r, out);
         buf_append_char(out, '\'');
         return;
+    case EXEC_STOPPED:
+        append_killed(r, out);
+        buf_append_str(out, " -- the project was stopped");
+        if (x->stop_reason[0])
+            buf_printf(out, ": %s", x->stop_reason);
+        return;
     default: // the time limit, or a signal
-        if (!r->err_on_exit)
-            return;
-        buf_append_str(out, "killed command '");
-        buf_append(out, x->ran.data, x->ran.size);
-        buf_append_char(out, '\'');
+        if (r->err_on_exit)
+            append_killed(r, out);
     }
 }
 

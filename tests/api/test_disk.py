@@ -232,6 +232,13 @@ def test_a_project_beyond_its_hard_quota_is_stopped_and_can_free_space(home, run
     assert is_written(write("new", 500_000))
 
 
+def test_the_command_that_fills_the_disk_is_told_why_it_ends(run, state):
+    reply = run(f"{FILL}; exec sleep 1000", timeout=600, err_on_exit=False)
+    told = re.search("killed command 'bash [^']+' -- the project was stopped: (.*), , $", reply["error"])
+    assert EXCEEDED.fullmatch(told[1])
+    assert wait_until(lambda: is_stopped(state()) and state(), 20, "the project's end")["error"] == told[1]
+
+
 def test_what_goes_on_in_the_background_is_looked_at(run, state):
     run(f"(sleep 1; {FILL}) > /dev/null 2>&1 &")
     wait_until(lambda: is_stopped(state()), 20, "the project's end")

@@ -324,6 +324,21 @@ def test_killed_by_the_limit_or_a_signal(run, command, parameters):
     assert reply == {"event": "project_exec_output", "stdout": "out\n", "stderr": "err\n", "exit_code": 1}
 
 
+@pytest.mark.parametrize("end", ["stop", "delete"])
+def test_a_command_that_ends_with_its_project_says_so(hub, account, project, end, run):
+    """It did not reach its limit, nor did it end by itself, whether exit codes matter or not."""
+    command = f"echo out; sleep {marker()}"
+    with Pending(hub, account) as pending:
+        for err_on_exit in (True, False):
+            pending.send("project_exec", project_id=project, command=command, timeout=600, err_on_exit=err_on_exit)
+        wait_until(lambda: len(with_text(command.split()[-1])) >= 2, 10, "both commands run")
+        hub.cli("project", end, project)
+        replies = list(pending.replies().values())
+    assert len(replies) == 2
+    for reply in replies:
+        assert re.fullmatch(f"killed command 'bash {SCRIPT}' -- the project was stopped, out\n, ", failure(reply, command))
+
+
 def test_the_text_of_a_killed_program_has_its_arguments(run):
     assert run("sleep", args=["1000", "2000"], timeout=0.2)["error"] == \
         "Error executing command 'sleep' with args '1000,2000' -- killed command 'sleep 1000 2000', , "

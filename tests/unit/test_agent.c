@@ -514,6 +514,9 @@ static void test_shutdown_kills_after_the_grace(void **state)
     client_shutdown(f->client, 200);
     assert_not_started(client_run(f->client, 5, &(struct client_command){.command = "true"}),
                        ESHUTDOWN);
+    const struct client_result *killed = client_wait(f->client, 2);
+    assert_int_equal(killed->exit.outcome, EXEC_STOPPED);
+    assert_int_equal(killed->exit.value, SIGKILL);
     while (client_read(f->client, TIMEOUT_MS))
         ;
     assert_true(f->client->closed);
