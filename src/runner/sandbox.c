@@ -401,6 +401,17 @@ static void leave_descriptors(void)
     setrlimit(RLIMIT_NOFILE, &files);
 }
 
+// Processes of all sandboxes count for the one user that they have on the host: a limit of that
+// user's would let some projects keep others from starting. Each has a limit of its own inside.
+static void lift_process_limit(void)
+{
+    struct rlimit processes = {RLIM_INFINITY, RLIM_INFINITY};
+    if (setrlimit(RLIMIT_NPROC, &processes) == 0 || getrlimit(RLIMIT_NPROC, &processes) < 0)
+        return;
+    processes.rlim_cur = processes.rlim_max;
+    setrlimit(RLIMIT_NPROC, &processes);
+}
+
 // Where memory runs out, projects go before the system's own processes, the hub among them. Their
 // commands go before their agent (agent/supervisor.c). With CAP_SYS_RESOURCE this is also as low as
 // anybody inside can go.
@@ -428,6 +439,7 @@ static void child_set_up(const struct sandbox_host *host, const struct sandbox_s
     if (place_fds(start) < 0)
         child_fail("descriptors");
     leave_descriptors();
+    lift_process_limit();
     yield_memory(host);
     umask(022);
     if (chdir("/") < 0)

@@ -2,12 +2,13 @@
 """What a sandbox may use: memory, processors, processes, the size of files; and that its neighbours do not notice."""
 import contextlib
 import os
+import resource
 import signal
 
 import pytest
 
-from harness.parts import agent
-from harness.process import wait_until
+from harness.parts import agent, runner
+from harness.process import parents, wait_until
 
 MEMORY_MB = 1000  # no project has less
 PROCESSES = 200
@@ -182,3 +183,15 @@ def test_files_of_a_command_stay_below_the_disk_quota(hub_factory, size, written
     assert reply["exit_code"] == 0
     assert ("File too large" in reply["stdout"]) == (size > written)
     assert int(reply["stdout"].split()[-1]) <= written * 1024
+
+
+def test_the_users_limit_of_processes_keeps_no_project_from_starting(hub_factory):
+    hub = hub_factory()
+    hub.owner = hub.account()
+    crowded, other = hub.project(hub.owner), hub.project(hub.owner)
+    first = runner(hub)
+    for pid in (first, *(pid for pid, parent in parents().items() if parent == first)):
+        _, hard = resource.prlimit(pid, resource.RLIMIT_NPROC)
+        resource.prlimit(pid, resource.RLIMIT_NPROC, (50, hard))
+    out(hub, crowded, "for i in $(seq 60); do sleep 1000 >/dev/null 2>&1 & done")
+    assert out(hub, other, "echo well") == "well\n"
