@@ -19,7 +19,7 @@ static void map_secret_init(void)
     crypto_shorthash_keygen(map_secret);
 }
 
-uint64_t map_hash(const void *key, size_t key_size)
+static uint64_t map_hash(const void *key, size_t key_size)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, map_secret_init);

@@ -32,6 +32,4 @@ void *map_remove(struct map *m, const void *key, size_t key_size); // the value,
 // is allowed.
 bool map_next(const struct map *m, size_t *position, void **ret_value);
 
-uint64_t map_hash(const void *key, size_t key_size);
-
 #endif
