@@ -57,6 +57,7 @@ struct api_member {
     const char *name;
     const char *schema; // JSON schema
     bool optional;
+    const char *event; // that it belongs to; NULL: the endpoint's own. Those of one stand together
 };
 
 struct api_example {

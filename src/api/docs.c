@@ -86,6 +86,11 @@ const char *docs_param_type(const struct api_param *param)
     }
 }
 
+const char *docs_member_event(const struct api_endpoint *endpoint, const struct api_member *member)
+{
+    return member->event ? member->event : endpoint->reply_event;
+}
+
 // ---- api.json ----
 
 static void append_examples(struct buf *out, const struct api_endpoint *endpoint)
@@ -219,10 +224,17 @@ static void append_params(struct buf *out, const struct api_endpoint *endpoint)
 
 static void append_reply(struct buf *out, const struct api_endpoint *endpoint)
 {
-    buf_printf(out, "\nReply: `event` is `%s`, `id` that of the call", endpoint->reply_event);
-    buf_append_str(out, endpoint->members_count ? "; and, as JSON Schema,\n\n" : ".\n");
-    for (size_t i = 0; i < endpoint->members_count; i++) {
+    const char *event = endpoint->reply_event;
+    const size_t count = endpoint->members_count;
+    bool bare = !count || strcmp(docs_member_event(endpoint, &endpoint->members[0]), event);
+    buf_printf(out, "\nReply: `event` is `%s`, `id` that of the call", event);
+    buf_append_str(out, bare ? ".\n" : "; and, as JSON Schema,\n\n");
+    for (size_t i = 0; i < count; i++) {
         const struct api_member *member = &endpoint->members[i];
+        if (strcmp(docs_member_event(endpoint, member), event)) {
+            event = member->event;
+            buf_printf(out, "\nOr `event` is `%s`, with\n\n", event);
+        }
         buf_printf(out, "- `%s`%s: `%s`\n", member->name, member->optional ? " (optional)" : "",
                    member->schema);
     }

@@ -13,6 +13,9 @@ void docs_api_json(struct buf *out);
 // OpenAPI 3.1. `server_url` is what comes before /api/v1/, such as "https://host".
 void docs_openapi(struct buf *out, const char *server_url);
 void docs_markdown(struct buf *out);
+// Appends `text`, one of these or a part, with `server_url` in place of the address that every
+// example begins with.
+void docs_append_hosted(struct buf *out, const char *text, size_t size, const char *server_url);
 // The reference page, with a form for each endpoint.
 void docs_html(struct buf *out, const char *server_url);
 

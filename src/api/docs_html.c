@@ -127,8 +127,18 @@ static void append_reply(struct buf *out, const struct api_endpoint *endpoint)
                "<td><code>\"%s\"</code></td></tr>\n"
                "<tr><th scope=\"row\"><code>id</code></th><td>that of the call</td></tr>\n",
                endpoint->reply_event);
-    for (size_t i = 0; i < endpoint->members_count; i++)
-        append_member(out, &endpoint->members[i]);
+    const char *event = endpoint->reply_event;
+    for (size_t i = 0; i < endpoint->members_count; i++) {
+        const struct api_member *member = &endpoint->members[i];
+        if (strcmp(docs_member_event(endpoint, member), event)) {
+            event = member->event;
+            buf_printf(out,
+                       "<tr><th scope=\"row\">or <code>event</code></th>"
+                       "<td><code>\"%s\"</code>, with</td></tr>\n",
+                       event);
+        }
+        append_member(out, member);
+    }
     buf_append_str(out, "</tbody>\n</table>\n");
 }
 

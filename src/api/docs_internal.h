@@ -4,6 +4,7 @@
 #define API_DOCS_INTERNAL_H
 
 #include "api/api.h"
+#include "api/docs.h"
 
 // The host of every example. A document that knows the server's own address puts it in place of
 // this.
@@ -21,8 +22,8 @@ extern const char docs_text_intro_md[], docs_text_page_css[], docs_text_page_js[
 // Appends JSON with a line for each member and item, indented by `step` spaces a level.
 void docs_append_pretty(struct buf *out, const char *json, size_t size, unsigned step);
 
-// Appends `text` with `server_url` in place of DOCS_HOST.
-void docs_append_hosted(struct buf *out, const char *text, size_t size, const char *server_url);
+// The event of a reply that has the member.
+const char *docs_member_event(const struct api_endpoint *endpoint, const struct api_member *member);
 
 // The words for a parameter's type, such as "list of UUIDs".
 const char *docs_param_type(const struct api_param *param);

@@ -134,18 +134,18 @@ static void write_params_schema(struct buf *out, const struct api_endpoint *endp
     json_end_object(out);
 }
 
-// An object with the given `event`, and the endpoint's members if it is the endpoint's own.
+// An object with the given `event` and its members.
 static void write_event_schema(struct buf *out, const struct api_endpoint *endpoint,
                                const char *event)
 {
-    size_t members = strcmp(event, endpoint->reply_event) ? 0 : endpoint->members_count;
     json_begin_object(out);
     json_member_str(out, "type", "object");
     json_key(out, "required");
     RAW(out, "[\"event\",\"id\"");
-    for (size_t i = 0; i < members; i++) {
-        if (!endpoint->members[i].optional)
-            json_str(out, endpoint->members[i].name);
+    for (size_t i = 0; i < endpoint->members_count; i++) {
+        const struct api_member *member = &endpoint->members[i];
+        if (!member->optional && !strcmp(docs_member_event(endpoint, member), event))
+            json_str(out, member->name);
     }
     json_end_array(out);
     json_key(out, "properties");
@@ -156,9 +156,12 @@ static void write_event_schema(struct buf *out, const struct api_endpoint *endpo
     json_end_object(out);
     json_key(out, "id");
     RAW(out, "{\"$ref\":\"#/components/schemas/Id\"}");
-    for (size_t i = 0; i < members; i++) {
-        json_key(out, endpoint->members[i].name);
-        RAW(out, endpoint->members[i].schema);
+    for (size_t i = 0; i < endpoint->members_count; i++) {
+        const struct api_member *member = &endpoint->members[i];
+        if (strcmp(docs_member_event(endpoint, member), event))
+            continue;
+        json_key(out, member->name);
+        RAW(out, member->schema);
     }
     json_end_object(out);
     json_end_object(out);

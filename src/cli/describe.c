@@ -8,19 +8,22 @@
 
 int cli_api(struct cli *cli)
 {
-    auto_buf struct buf out = {0};
+    auto_buf struct buf text = {0}, out = {0};
     const char *format = cli_get(cli, "format"), *url = config_text(&cli->config, CONFIG_SITE_URL);
     if (!format || !strcmp(format, "api.json")) {
-        docs_api_json(&out);
+        docs_api_json(&text);
     } else if (!strcmp(format, "openapi")) {
-        docs_openapi(&out, *url ? url : "http://localhost:5000");
+        docs_openapi(&text, *url ? url : "http://localhost:5000");
     } else if (!strcmp(format, "markdown")) {
-        docs_markdown(&out);
+        docs_markdown(&text);
     } else {
         fprintf(stderr, "cohub api: --format is api.json, openapi or markdown, not %s\n", format);
         return CLI_USAGE;
     }
-    while (out.size && out.data[out.size - 1] == '\n')
-        out.size--;
+    while (text.size && text.data[text.size - 1] == '\n')
+        text.size--;
+    if (!*url)
+        return cli_print(&text);
+    docs_append_hosted(&out, text.data, text.size, url);
     return cli_print(&out);
 }

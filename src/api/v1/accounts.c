@@ -190,6 +190,9 @@ static const struct api_member create_account_members[] = {
     {.name = "api_key",
      .schema = "{\"type\":\"string\",\"pattern\":\"^sk_[A-Za-z0-9]{24}$\"}",
      .optional = true},
+    {.name = "reason",
+     .schema = "{\"type\":\"object\",\"additionalProperties\":{\"type\":\"string\"}}",
+     .event = "account_creation_failed"},
 };
 
 #define CREATE_JOHN                                                                                \

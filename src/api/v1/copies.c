@@ -13,6 +13,8 @@
 #include "svc/project.h"
 #include "svc/public_paths.h"
 
+// The reply when the copy is not waited for.
+#define NOTED_EVENT "copy_path_between_projects_response"
 #define NOTE                                                                                       \
     "Query copy_path_status with the copy_path_id to learn if the copy operation was successful."
 #define LIST_MAX       1000 // this and the next: api-v1 5.5
@@ -86,7 +88,7 @@ static void on_submitted(struct copy_request *request)
         api_reply(call);
         api_send(call);
     } else {
-        struct buf *out = api_reply_event(call, "copy_path_between_projects_response");
+        struct buf *out = api_reply_event(call, NOTED_EVENT);
         json_member_str(out, "copy_path_id", request->copy_id.text);
         json_member_str(out, "note", NOTE);
         api_send(call);
@@ -179,15 +181,15 @@ static const struct api_param copy_path_params[] = {
 static const struct api_member copy_path_members[] = {
     {.name = "copy_path_id",
      .schema = "{\"type\":\"string\",\"format\":\"uuid\"}",
-     .optional = true},
-    {.name = "note", .schema = "{\"type\":\"string\"}", .optional = true},
+     .event = NOTED_EVENT},
+    {.name = "note", .schema = "{\"type\":\"string\"}", .event = NOTED_EVENT},
 };
 
 #define COPY_FROM_TO                                                                               \
     CURL " -d src_project_id=" EXAMPLE_PROJECT " \\\n -d src_path=A/doc.txt \\\n"                  \
          " -d target_project_id=" EXAMPLE_TARGET " \\\n"
 #define NOTED                                                                                      \
-    "{\"event\":\"copy_path_between_projects_response\",\"id\":\"0e9ab46f-a1b5-4ea2-b7d7-"         \
+    "{\"event\":\"" NOTED_EVENT "\",\"id\":\"0e9ab46f-a1b5-4ea2-b7d7-"                             \
     "c1a1cb1bb2a3\",\"copy_path_id\":\"" EXAMPLE_COPY "\",\"note\":\"" NOTE "\"}"
 
 static const struct api_example copy_path_examples[] = {
