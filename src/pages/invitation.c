@@ -14,7 +14,6 @@ struct sign_up {
     struct invitation invitation;
     const char *token;
     struct account_create create;
-    struct db_write write;
 };
 
 // ---- What is shown ----
@@ -129,21 +128,6 @@ static void run_get(struct page_call *call)
 
 // ---- Signing up ----
 
-static int write_verified(struct db_session *txn, void *arg, struct err *err)
-{
-    const struct sign_up *op = arg;
-    return invitation_prove_address(txn, &op->create.account_id, op->invitation.email_address, err);
-}
-
-static void on_verified(struct db_write *write)
-{
-    struct sign_up *op = write->arg;
-    if (write->rc)
-        page_fail(op->call, "Invitation", &write->err);
-    else
-        show_taken(op, "Welcome", "There is an account now for ");
-}
-
 static void on_created(struct account_create *create)
 {
     struct sign_up *op = CONTAINER(create, struct sign_up, create);
@@ -157,9 +141,7 @@ static void on_created(struct account_create *create)
     } else if (account_refused(refusal)) {
         show_form(op, problem, refusal->token);
     } else {
-        op->write = (struct db_write){
-            .loop = op->call->loop, .fn = write_verified, .arg = op, .done = on_verified};
-        db_write_async(op->call->svc->db, &op->write);
+        show_taken(op, "Welcome", "There is an account now for ");
     }
 }
 
@@ -177,6 +159,7 @@ static void run_post(struct page_call *call)
         .first_name = page_form(call, "first_name"),
         .last_name = page_form(call, "last_name"),
         .email_address = op->invitation.email_address,
+        .address_proved = true,
         .password = page_form(call, "password"),
         .token = page_form(call, "registration_token"),
         .created_by = call->client,

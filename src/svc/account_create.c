@@ -209,6 +209,13 @@ static void check_syntax(struct account_create *create)
         refusal->password = password_problem(NULL);
     else if (create->password && create->password[0])
         refusal->password = password_problem(create->password);
+    if (!account_refused(refusal) && create->usage_intent &&
+        utf8_utf16_len(create->usage_intent, strlen(create->usage_intent)) > LIMIT_USAGE_INTENT)
+        refuse(
+            create,
+            "Unable to create account. Error: \"usage_intent not valid: at most %d characters are"
+            " allowed\"",
+            LIMIT_USAGE_INTENT);
     if (!account_refused(refusal) && create->get_api_key && create->created_by &&
         !(create->password && create->password[0]))
         refuse(
@@ -258,13 +265,11 @@ static int insert(struct db_session *txn, const struct account_create *create, s
 static int send_welcome(struct db_session *txn, struct account_create *create, struct err *err)
 {
     const struct svc *svc = create->svc;
+    const bool asks = svc->site.verify_email && !create->address_proved;
     char token[EMAIL_TOKEN_LEN + 1];
-    int rc = svc->site.verify_email
-                 ? email_challenge(txn, &create->account_id, create->email, token, err)
-                 : 0;
+    int rc = asks ? email_challenge(txn, &create->account_id, create->email, token, err) : 0;
     if (!rc)
-        rc = account_mail_welcome(txn, svc, create->email, svc->site.verify_email ? token : NULL,
-                                  err);
+        rc = account_mail_welcome(txn, svc, create->email, asks ? token : NULL, err);
     create->mailed = !rc;
     return rc == -ERR_INVALID ? 0 : rc;
 }
@@ -276,6 +281,8 @@ static int greet(struct db_session *txn, struct account_create *create, struct e
     if (rc || !create->email[0])
         return rc;
     rc = creation_actions_run(txn, &create->account_id, create->email, err);
+    if (!rc && create->address_proved)
+        rc = email_prove(txn, &create->account_id, create->email, err);
     return rc || !create->created_by ? rc : send_welcome(txn, create, err);
 }
 

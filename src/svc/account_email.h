@@ -40,5 +40,8 @@ int email_challenge_check(struct db_session *session, const char *email_address,
 // In a transaction: the address is verified, and the link used up. ERR_NOT_FOUND as above.
 int email_verify(struct db_session *txn, const char *email_address, const char *token,
                  struct err *err) MUST_USE;
+// In a transaction: the account's address is its owner's, who holds what was sent there.
+int email_prove(struct db_session *txn, const struct uuid *account_id, const char *email_address,
+                struct err *err) MUST_USE;
 
 #endif

@@ -34,6 +34,7 @@ struct account_create {
     const char *caller;       // who asks, NULL: the command line
     bool password_is_no_text; // something else was sent; `password` is NULL
     bool get_api_key, admin, gold_caller;
+    bool address_proved; // the address is theirs: they hold what was sent there
     bool terms_declined; // that is, the person said no; saying nothing is not held against anybody
     struct loop *loop;
     void (*done)(struct account_create *create);

@@ -140,3 +140,21 @@ int email_verify(struct db_session *txn, const char *email_address, const char *
                    DB_ARGS(DB_TEXT(verifiable.account_id.text), DB_TEXTN(json.data, json.size)),
                    NULL, err);
 }
+
+int email_prove(struct db_session *txn, const struct uuid *account_id, const char *email_address,
+                struct err *err)
+{
+    static const struct db_stmt update = {
+        "UPDATE accounts SET email_address_verified = $3, email_address_challenge = NULL"
+        " WHERE account_id = $1 AND email_address = $2"};
+    auto_buf struct buf json = {0};
+    auto_json cJSON *verified = cJSON_CreateObject();
+    char now[CLOCK_ISO_SIZE];
+    clock_iso(clock_now_ms(), now);
+    cJSON_AddStringToObject(verified, email_address, now);
+    json_value(&json, verified);
+    return db_exec(
+        txn, &update,
+        DB_ARGS(DB_TEXT(account_id->text), DB_TEXT(email_address), DB_TEXTN(json.data, json.size)),
+        NULL, err);
+}

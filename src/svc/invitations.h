@@ -66,8 +66,5 @@ struct invitation {
 // ERR_NOT_FOUND if there is none by that token, or it has expired.
 int invitation_get(struct db_session *session, const char *token, struct arena *arena,
                    struct invitation *ret_invitation, struct err *err) MUST_USE;
-// In a transaction: the account's address is its owner's, who holds what was sent there.
-int invitation_prove_address(struct db_session *txn, const struct uuid *account_id,
-                             const char *email_address, struct err *err) MUST_USE;
 
 #endif

@@ -556,6 +556,11 @@ def test_sign_up_on_the_page(hub, account, project):
     assert users(hub, project)[made["account_id"]] == "collaborator"
     verified = execute(hub, "SELECT email_address_verified FROM accounts WHERE email_address = ?", to)
     assert list(json.loads(verified[0][0])) == [to]
+    of_both = wait_until(lambda: (found := {mail["id"]: mail for mail in mailbox.mails(hub, to)}) and len(found) == 2 and found,
+                         20, f"invitation and welcome to {to}")
+    assert not any("/auth/verify" in mail["html"] for mail in of_both.values())
+    challenge = execute(hub, "SELECT email_address_challenge FROM accounts WHERE email_address = ?", to)
+    assert challenge == [(None,)]
     again = page(hub, token)
     assert again.status_code == 200 and "There is an account already" in again.text and "<form" not in again.text
     assert post(hub, token).status_code == 200 and "<form" not in post(hub, token).text
