@@ -271,10 +271,10 @@ static int check_paths(const struct copy_request *r, struct err *err)
 {
     const bool own = r->target_path && r->target_path[0];
     auto_buf struct buf source = {0}, target = {0};
-    int rc = copy_path_resolve(COPY_TARGET, &r->target_project_id,
-                               own ? r->target_path : r->source_path, &target, err);
+    int rc = copy_path_resolve(COPY_SOURCE, &r->source_project_id, r->source_path, &source, err);
     return rc ? rc
-              : copy_path_resolve(COPY_SOURCE, &r->source_project_id, r->source_path, &source, err);
+              : copy_path_resolve(COPY_TARGET, &r->target_project_id,
+                                  own ? r->target_path : r->source_path, &target, err);
 }
 
 void copy_submit(struct svc *svc, struct copy_request *request)

@@ -405,6 +405,8 @@ def test_links_within_the_homes_are_followed_on_the_way(pair):
 
 
 @pytest.mark.parametrize("path, target, text", [
+    ("../x", "", "source path (=../x) must be contained in project_path (=/projects/{source})"),
+    ("../x", "../y", "source path (=../x) must be contained in project_path (=/projects/{source})"),
     ("../x", "y", "source path (=../x) must be contained in project_path (=/projects/{source})"),
     ("a/../../x", "y", "source path (=a/../../x) must be contained in project_path (=/projects/{source})"),
     ("/etc/passwd", "y", "source path (=/etc/passwd) must be contained in project_path (=/projects/{source})"),
