@@ -48,6 +48,17 @@ static int give_away(int fd, const char *path, const char *user, struct data_own
     return 0;
 }
 
+// Sandboxes cannot be made with the rights of that group.
+static int refuse_group(const char *path, uid_t owner, struct err *err)
+{
+    const struct passwd *pw = getpwuid(owner);
+    const char *name = pw ? pw->pw_name : "USER";
+    return err_set(
+        err, ERR_INVALID,
+        "%s belongs to the group root; give it to a group of its owner's: chown -R %s: %s", path,
+        name, path);
+}
+
 int data_enter(const char *path, bool create, const char *user, struct data_owner *ret_owner,
                struct err *err)
 {
@@ -65,6 +76,8 @@ int data_enter(const char *path, bool create, const char *user, struct data_owne
         if (rc)
             return rc;
     }
+    if (geteuid() == 0 && owner.gid == 0)
+        return refuse_group(path, owner.uid, err);
     if (geteuid() != 0 && geteuid() != owner.uid)
         return err_set(err, ERR_INVALID, "data folder %s belongs to another user", path);
     if (fchdir(fd))

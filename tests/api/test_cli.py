@@ -260,6 +260,9 @@ def test_api(cohub, data, openapi_errors):
     done = cohub("api", "--format=openapi")
     assert openapi_errors(done.stdout) == "" and json.loads(done.stdout)["openapi"].startswith("3.1")
     assert cohub("api", "--format", "markdown").stdout.startswith("#")
+    for form in ("api.json", "openapi", "markdown"):
+        text = cohub("api", "--format", form, env={"COHUB_SITE_URL": "https://hub.example.org/base"}).stdout
+        assert "https://hub.example.org/base/api/v1" in text and "https://cocalc.com" not in text
     assert not data.exists()
 
 
@@ -424,6 +427,16 @@ def test_a_folder_of_root_with_something_in_it_is_not(cohub, data):
     (data / "something").write_text("x")
     failed(cohub("account", "create", "--email", "a@x.org", "--no-password"), 1, "belongs to root.*chown")
     assert data.stat().st_uid == 0 and os.listdir(data) == ["something"]
+
+
+def test_a_folder_of_the_group_root_is_refused(cohub, data):
+    printed(cohub("account", "create", "--email", "a@x.org", "--no-password"))
+    group = data.stat().st_gid
+    os.chown(data, -1, 0)
+    for command in (["account", "list"], ["serve", "--listen", "127.0.0.1:0"]):
+        failed(cohub(*command), 1, r"belongs to the group root; give it to a group of its owner's: chown -R \w+: ")
+    os.chown(data, -1, group)
+    printed(cohub("account", "list"))
 
 
 def test_somebody_else_is_refused(cohub, data, as_nobody):
