@@ -32,6 +32,7 @@
 #define LOG_SIZE_MAX  (64 * 1024)
 #define FD_FIRST      10 // of those that slirp4netns is given
 #define PASSED_MAX    3
+#define READ_TRIES    16
 #define ADDRESSES_MAX 4096
 #define STATUS_MAX    1024
 #define ROOT_PAUSE_US 200
@@ -60,7 +61,8 @@ struct destinations {
     struct destination list[ADDRESSES_MAX];
     size_t count;
     bool complete;
-    bool ipv6; // the host has a way to the rest of the world
+    bool changing; // while they were read
+    bool ipv6;     // the host has a way to the rest of the world
 };
 
 static size_t address_size(int family)
@@ -190,6 +192,7 @@ static bool take_routes(char *bytes, unsigned size, struct destinations *d)
 {
     struct nlmsghdr *header = (void *)bytes;
     for (; NLMSG_OK(header, size); header = NLMSG_NEXT(header, size)) {
+        d->changing |= (header->nlmsg_flags & NLM_F_DUMP_INTR) != 0;
         if (header->nlmsg_type == RTM_NEWROUTE)
             take_route(header, d);
         else if (header->nlmsg_type == NLMSG_ERROR)
@@ -200,9 +203,7 @@ static bool take_routes(char *bytes, unsigned size, struct destinations *d)
     return true;
 }
 
-// Everything that the host takes for its own, from its tables of routes. The kernel may have been
-// built without one of the families.
-static void find_host(int family, struct destinations *d)
+static void read_routes(int family, struct destinations *d)
 {
     static char bytes[ROUTES_SIZE] __attribute__((aligned(8)));
     struct {
@@ -217,6 +218,21 @@ static void find_host(int family, struct destinations *d)
     while (size > 0) {
         size = recv(fd, bytes, sizeof bytes, 0);
         if (size > 0 && !take_routes(bytes, (unsigned)size, d))
+            return;
+    }
+    d->complete = false;
+}
+
+// Everything that the host takes for its own, from its tables of routes. The kernel may have been
+// built without one of the families. What changes while it is read is read again.
+static void find_host(int family, struct destinations *d)
+{
+    const size_t before = d->count;
+    for (int tries = 0; tries < READ_TRIES; tries++) {
+        d->count = before;
+        d->changing = false;
+        read_routes(family, d);
+        if (!d->changing)
             return;
     }
     d->complete = false;

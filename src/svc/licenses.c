@@ -143,8 +143,8 @@ static int read_attached(struct db_session *txn, const struct uuid *project_id,
     return 0;
 }
 
-static int write_attached(struct db_session *txn, const struct uuid *project_id,
-                          const cJSON *licenses, struct err *err)
+int project_licenses_store(struct db_session *txn, const struct uuid *project_id,
+                           const cJSON *licenses, struct err *err)
 {
     static const struct db_stmt update = {
         "UPDATE projects SET site_license = $2 WHERE project_id = $1"};
@@ -165,7 +165,7 @@ int project_license_add(struct db_session *txn, const struct uuid *project_id,
         return err_set(err, ERR_INVALID, "a project can have %d licenses at most",
                        LIMIT_PROJECT_LICENSES);
     cJSON_AddObjectToObject(licenses, license_id->text);
-    return write_attached(txn, project_id, licenses, err);
+    return project_licenses_store(txn, project_id, licenses, err);
 }
 
 int project_license_remove(struct db_session *txn, const struct uuid *project_id,
@@ -176,7 +176,7 @@ int project_license_remove(struct db_session *txn, const struct uuid *project_id
     if (rc || !json_get(licenses, license_id->text))
         return rc;
     cJSON_DeleteItemFromObjectCaseSensitive(licenses, license_id->text);
-    return write_attached(txn, project_id, licenses, err);
+    return project_licenses_store(txn, project_id, licenses, err);
 }
 
 // ---- Granting ----

@@ -41,6 +41,10 @@ int project_license_add(struct db_session *txn, const struct uuid *project_id,
 int project_license_remove(struct db_session *txn, const struct uuid *project_id,
                            const struct uuid *license_id, struct err *err) MUST_USE;
 
+// Replaces all that is attached.
+int project_licenses_store(struct db_session *txn, const struct uuid *project_id,
+                           const cJSON *licenses, struct err *err) MUST_USE;
+
 // The project is about to start: grants what can be granted of `site_license` (the map id ->
 // anything), takes the places, and gives the places back that it had. *ret_granted is the map with
 // each entry filled from its licence, or {}; the caller's.

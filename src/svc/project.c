@@ -12,6 +12,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "db/query.h"
 #include "svc/accounts.h"
 #include "svc/disk.h"
@@ -153,7 +154,8 @@ void project_touch(struct svc *svc, const struct uuid *account_id, const struct 
 
 // ---- Creating ----
 
-bool project_image_exists(const char *image)
+// True for an image that projects can be started with: "default", or a folder of images/.
+static bool image_exists(const char *image)
 {
     struct stat st;
     if (!strcmp(image, "default"))
@@ -259,15 +261,32 @@ static void on_home_made(struct work *work)
     db_write_async(create->svc->db, &create->write);
 }
 
+static int check_text(const char *name, const char *text, size_t max, struct err *err)
+{
+    if (text && utf8_utf16_len(text, strlen(text)) > max)
+        return err_set(err, ERR_INVALID, "%s must have at most %zu characters", name, max);
+    return 0;
+}
+
+static int check_create(struct project_create *create)
+{
+    struct err *err = &create->err;
+    int rc = check_text("title", create->title, LIMIT_PROJECT_TITLE, err);
+    if (!rc)
+        rc = check_text("description", create->description, LIMIT_PROJECT_DESCRIPTION, err);
+    if (!rc)
+        rc = read_licenses(create->license, &create->site_license, err);
+    if (!rc && create->image && !image_exists(create->image))
+        rc = err_set(err, ERR_INVALID, "there is no image \"%.100s\"", create->image);
+    return rc;
+}
+
 void project_create(struct svc *svc, struct project_create *create)
 {
     create->svc = svc;
     create->project_id = uuid_new();
     create->site_license = (struct buf){0};
-    create->rc = read_licenses(create->license, &create->site_license, &create->err);
-    if (!create->rc && create->image && !project_image_exists(create->image))
-        create->rc =
-            err_set(&create->err, ERR_INVALID, "there is no image \"%.100s\"", create->image);
+    create->rc = check_create(create);
     if (create->rc)
         create->done(create);
     else
@@ -309,7 +328,7 @@ static int spec_read(struct db_session *session, const struct uuid *project_id,
         return err_set(err, ERR_NOT_FOUND, "project %s does not exist", project_id->text);
     const char *image = db_rows_text(rows, 0);
     bool named = image && strcmp(image, "default");
-    if (named && !project_image_exists(image))
+    if (named && !image_exists(image))
         return err_set(err, ERR_NOT_FOUND, "the project's image \"%.100s\" does not exist", image);
     *ret_spec = (struct project_spec){.image = named ? mem_strdup(image) : NULL,
                                       .env = read_env(db_rows_text(rows, 1))};

@@ -55,9 +55,6 @@ void project_home(const struct uuid *project_id, char out[PROJECT_HOME_SIZE]);
 // Makes the home if it is not there, 0700. 0 or a negative errno.
 int project_home_ensure(const struct uuid *project_id) MUST_USE;
 
-// True for an image that projects can be started with: "default", or a folder of images/.
-bool project_image_exists(const char *image);
-
 // ---- Touching (api-v1 3.35) ----
 
 // Notes the project and the account as active, at most every 60 s for a pair, and starts the

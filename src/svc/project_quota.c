@@ -129,17 +129,6 @@ static int store(struct db_session *txn, const struct uuid *project_id, const st
                    NULL, err);
 }
 
-static int store_licenses(struct db_session *txn, const struct uuid *project_id,
-                          const cJSON *granted, struct err *err)
-{
-    static const struct db_stmt update = {
-        "UPDATE projects SET site_license = $2 WHERE project_id = $1"};
-    auto_buf struct buf text = {0};
-    json_value(&text, granted);
-    return db_exec(txn, &update, DB_ARGS(DB_TEXT(project_id->text), DB_TEXTN(text.data, text.size)),
-                   NULL, err);
-}
-
 struct begin {
     const struct quota_site *site;
     struct uuid project_id;
@@ -155,7 +144,7 @@ static int write_begin(struct db_session *txn, void *arg, struct err *err)
     if (!rc)
         rc = licenses_grant(txn, &begin->project_id, sources.site_license, &granted, err);
     if (!rc && granted->child)
-        rc = store_licenses(txn, &begin->project_id, granted, err);
+        rc = project_licenses_store(txn, &begin->project_id, granted, err);
     if (rc)
         return rc;
     begin->quota = compute(begin->site, &sources, granted);
