@@ -76,6 +76,12 @@
 #define LIMIT_PASSWORD_MIN 6
 #define LIMIT_PASSWORD_MAX 64
 
+// Texts that are kept as long as what they describe, UTF-16 units: a title is a line, a description
+// a page or some, and why somebody signs up a paragraph.
+#define LIMIT_PROJECT_TITLE       1000
+#define LIMIT_PROJECT_DESCRIPTION 100000
+#define LIMIT_USAGE_INTENT        1000
+
 // Passwords to be hashed that wait for one caller: two seconds' worth, which others wait too.
 #define LIMIT_HASHES_WAITING 64
 
@@ -107,8 +113,14 @@
 #define LIMIT_RESETS_ADDRESS_HOUR  30
 #define LIMIT_RESETS_CLIENT_MINUTE 10
 #define LIMIT_RESETS_CLIENT_HOUR   60
-// Rows past their time that one write to their table deletes with it.
-#define LIMIT_CLEANED_AT_ONCE 100
+// Rows past their time that one transaction deletes from each table: some milliseconds of the
+// writer, which others wait for.
+#define LIMIT_CLEANED_AT_ONCE 500
+
+// What clients report: text of one error, bytes (a long trace), the rest is cut off; and errors of
+// one account in an hour. All of them are kept 30 days.
+#define LIMIT_CLIENT_ERROR_TEXT  ((size_t)32 * 1024)
+#define LIMIT_CLIENT_ERRORS_HOUR 60
 
 // Of a search for accounts: names found by everybody (api-v1 7.2) and by administrators; items of
 // one call (a class's list of addresses); rows that a call looks at, some milliseconds' worth on a

@@ -20,6 +20,7 @@
 #include "svc/account_index.h"
 #include "svc/copies.h"
 #include "svc/disk.h"
+#include "svc/expiry.h"
 #include "svc/idle.h"
 #include "svc/mail.h"
 #include "svc/project.h"
@@ -42,6 +43,7 @@ struct hub {
     struct net_list trusted;
     struct metrics metrics;
     struct idle *idle;
+    struct expiry *expiry;
 };
 
 // ---- Projects ----
@@ -215,6 +217,7 @@ static int open_hub(struct hub *hub, struct err *err)
         rc = open_idle(hub, err);
     if (rc)
         return rc;
+    hub->expiry = expiry_open(&hub->svc);
     hub->metrics = (struct metrics){.svc = &hub->svc, .started_ms = clock_now_ms()};
     return open_http(hub, err);
 }
@@ -282,9 +285,11 @@ static void close_hub(struct hub *hub)
     mailer_close(hub->svc.mailer);
     disk_close(&hub->svc);
     idle_close(hub->idle);
+    expiry_close(hub->expiry);
     db_close(hub->db);
     loop_dispose(&hub->loop);
     idle_free(hub->idle);
+    expiry_free(hub->expiry);
     svc_dispose(&hub->svc);
     net_list_dispose(&hub->trusted);
 }

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 #include "svc/central_log.h"
 
+#include <string.h>
+
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/limits.h"
 #include "db/query.h"
 
-#define CLIENT_ERROR_LIFE_MS (INT64_C(30) * 24 * 3600 * 1000)
+#define HOUR_MS              (INT64_C(3600) * 1000)
+#define CLIENT_ERROR_LIFE_MS (30 * 24 * HOUR_MS)
 
 int central_log(struct db_session *txn, const char *event, const struct central_text *texts,
                 struct err *err)
@@ -26,6 +30,33 @@ int central_log(struct db_session *txn, const char *event, const struct central_
                    NULL, err);
 }
 
+// The bytes of the text that are kept; a character is not split.
+static size_t kept_size(const char *text)
+{
+    size_t size = strnlen(text, LIMIT_CLIENT_ERROR_TEXT + 1);
+    if (size <= LIMIT_CLIENT_ERROR_TEXT)
+        return size;
+    size = LIMIT_CLIENT_ERROR_TEXT;
+    while (size && ((unsigned char)text[size] & 0xc0) == 0x80)
+        size--;
+    return size;
+}
+
+static int check_rate(struct db_session *txn, const struct uuid *account_id, int64_t now,
+                      struct err *err)
+{
+    static const struct db_stmt count = {
+        "SELECT count(*) FROM client_error_log WHERE account_id = $1 AND time > $2"};
+    int64_t reported = 0;
+    int rc = db_query_int(txn, &count, DB_ARGS(DB_TEXT(account_id->text), DB_INT(now - HOUR_MS)),
+                          &reported, err);
+    if (!rc && reported >= LIMIT_CLIENT_ERRORS_HOUR)
+        return err_set(err, ERR_RATE_LIMITED,
+                       "too many errors reported: at most %d an hour are kept; try again later",
+                       LIMIT_CLIENT_ERRORS_HOUR);
+    return rc;
+}
+
 int client_error_log(struct db_session *txn, const struct client_error *error, struct err *err)
 {
     static const struct db_stmt find = {"SELECT 1 FROM client_error_log WHERE id = $1"};
@@ -34,13 +65,16 @@ int client_error_log(struct db_session *txn, const struct client_error *error, s
         " VALUES ($1, 'error', $2, $3, $4, $5)"};
     struct uuid id = error->id;
     int64_t taken = 0, now = clock_now_ms();
-    int rc = id.text[0] ? db_query_int(txn, &find, DB_ARGS(DB_TEXT(id.text)), &taken, err) : 0;
+    int rc = check_rate(txn, &error->account_id, now, err);
+    if (!rc && id.text[0])
+        rc = db_query_int(txn, &find, DB_ARGS(DB_TEXT(id.text)), &taken, err);
     if (rc)
         return rc;
     if (taken || !id.text[0])
         id = uuid_new();
     return db_exec(txn, &insert,
-                   DB_ARGS(DB_TEXT(id.text), DB_TEXT(error->error), DB_TEXT(error->account_id.text),
-                           DB_INT(now), DB_INT(now + CLIENT_ERROR_LIFE_MS)),
+                   DB_ARGS(DB_TEXT(id.text), DB_TEXTN(error->error, kept_size(error->error)),
+                           DB_TEXT(error->account_id.text), DB_INT(now),
+                           DB_INT(now + CLIENT_ERROR_LIFE_MS)),
                    NULL, err);
 }

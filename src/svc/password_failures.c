@@ -32,14 +32,8 @@ int password_failures_check(struct db_session *session, const struct uuid *accou
 
 int password_failure_note(struct db_session *txn, const struct uuid *account_id, struct err *err)
 {
-    static const struct db_stmt forget = {
-        "DELETE FROM password_failures WHERE id IN"
-        " (SELECT id FROM password_failures WHERE time < $1 ORDER BY time LIMIT $2)"};
     static const struct db_stmt insert = {
         "INSERT INTO password_failures (account_id, time) VALUES ($1, $2)"};
-    int64_t now = clock_now_ms();
-    int rc = db_exec(txn, &forget, DB_ARGS(DB_INT(now - HOUR_MS), DB_INT(LIMIT_CLEANED_AT_ONCE)),
-                     NULL, err);
-    return rc ? rc
-              : db_exec(txn, &insert, DB_ARGS(DB_TEXT(account_id->text), DB_INT(now)), NULL, err);
+    return db_exec(txn, &insert, DB_ARGS(DB_TEXT(account_id->text), DB_INT(clock_now_ms())), NULL,
+                   err);
 }

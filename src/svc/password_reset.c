@@ -22,17 +22,11 @@
 static int note_attempt(struct db_session *txn, const struct password_forgot *forgot, int64_t now,
                         struct err *err)
 {
-    static const struct db_stmt forget = {
-        "DELETE FROM password_reset_attempts WHERE id IN"
-        " (SELECT id FROM password_reset_attempts WHERE time < $1 ORDER BY time LIMIT $2)"};
     static const struct db_stmt insert = {"INSERT INTO password_reset_attempts (email_address, "
                                           "ip_address, time) VALUES ($1, $2, $3)"};
-    int rc = db_exec(txn, &forget, DB_ARGS(DB_INT(now - HOUR_MS), DB_INT(LIMIT_CLEANED_AT_ONCE)),
-                     NULL, err);
-    return rc ? rc
-              : db_exec(txn, &insert,
-                        DB_ARGS(DB_TEXT(forgot->email), DB_TEXT(forgot->client), DB_INT(now)), NULL,
-                        err);
+    return db_exec(txn, &insert,
+                   DB_ARGS(DB_TEXT(forgot->email), DB_TEXT(forgot->client), DB_INT(now)), NULL,
+                   err);
 }
 
 static int check_attempts(struct db_session *txn, struct password_forgot *forgot, int64_t now,
@@ -73,18 +67,12 @@ static int check_attempts(struct db_session *txn, struct password_forgot *forgot
 static int make_code(struct db_session *txn, const char *email, int64_t now, struct uuid *ret_code,
                      struct err *err)
 {
-    static const struct db_stmt forget = {
-        "DELETE FROM password_reset WHERE id IN"
-        " (SELECT id FROM password_reset WHERE expire < $1 ORDER BY expire LIMIT $2)"};
     static const struct db_stmt insert = {
         "INSERT INTO password_reset (id, email_address, expire) VALUES ($1, $2, $3)"};
     *ret_code = uuid_new();
-    int rc = db_exec(txn, &forget, DB_ARGS(DB_INT(now), DB_INT(LIMIT_CLEANED_AT_ONCE)), NULL, err);
-    return rc ? rc
-              : db_exec(
-                    txn, &insert,
-                    DB_ARGS(DB_TEXT(ret_code->text), DB_TEXT(email), DB_INT(now + CODE_LIFE_MS)),
-                    NULL, err);
+    return db_exec(txn, &insert,
+                   DB_ARGS(DB_TEXT(ret_code->text), DB_TEXT(email), DB_INT(now + CODE_LIFE_MS)),
+                   NULL, err);
 }
 
 // The mail to an address without an account is made and queued like any other, and taken out again

@@ -67,6 +67,13 @@ def test_an_account(hub):
     assert len(logged) == 1 and json.loads(logged[0][0])["account_id"] == account_id
 
 
+def test_the_reason_to_sign_up_is_bounded(hub):
+    too_long = other("usage_intent not valid: at most 1000 characters are allowed")
+    refused(hub.call("create_account", usage_intent="x" * 1001), too_long)
+    account_id = created(hub.call("create_account", usage_intent="\u20ac" * 1000))
+    assert row(hub, account_id, "length(sign_up_usage_intent)") == (1000,)
+
+
 @pytest.mark.parametrize("answer", [False, "false", "no", 0])
 def test_who_declines_the_terms_gets_no_account(hub, answer):
     reply = hub.call("create_account", email_address="not an address", agreed_to_terms=answer)
@@ -492,6 +499,20 @@ def test_an_error_of_a_client_is_kept(hub, account):
     [(event, account_id, life)] = rows(
         hub, "SELECT event, account_id, expire - time FROM client_error_log WHERE error = ?", text)
     assert (event, account_id, life) == ("error", account.id, 30 * 24 * 3600 * 1000)
-    large = "x" * 2_000_000
-    assert hub.call("log_client_error", key=account, error=large)["event"] == "success"
-    assert rows(hub, "SELECT length(error) FROM client_error_log WHERE error = ?", large) == [(2_000_000,)]
+
+
+@pytest.mark.parametrize("text, kept", [("x" * 32768, 32768), ("x" * 2_000_000, 32768), ("x" + "\u20ac" * 20000, 32767)])
+def test_of_a_large_error_the_beginning_is_kept(hub, account, text, kept):
+    assert hub.call("log_client_error", key=account, error=text)["event"] == "success"
+    [(error,)] = rows(hub, "SELECT error FROM client_error_log WHERE account_id = ?", account.id)
+    assert text.startswith(error) and len(error.encode()) == kept
+
+
+def test_errors_of_clients_are_counted_by_the_hour(hub, account):
+    for number in range(60):
+        assert hub.call("log_client_error", key=account, error=f"error {number}")["event"] == "success"
+    assert error_of(hub.call("log_client_error", key=account, error="one more")) == \
+        "too many errors reported: at most 60 an hour are kept; try again later"
+    assert hub.call("log_client_error", key=hub.account(), error="somebody else's")["event"] == "success"
+    rows(hub, "UPDATE client_error_log SET time = time - 3600000 WHERE account_id = ?", account.id)
+    assert hub.call("log_client_error", key=account, error="an hour later")["event"] == "success"

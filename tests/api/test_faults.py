@@ -98,9 +98,9 @@ def test_a_full_disk(small_hub):
             assert hub.exec(account, one, "true")["error"] == "the project failed to start: no space left on the disk"
             assert not hub.sandbox(one)
         homes = set(os.listdir(hub.data / "projects"))
-        replies = [hub.call("create_project", key=account, title="T" * 5000) for _ in range(40)]
+        replies = [hub.call("create_project", key=account, title="T", description="D" * 5000) for _ in range(40)]
         failed = [reply["error"] for reply in replies if reply["event"] == "error"]
-        assert set(failed) == {f"Failed to create new project '{'T' * 5000}' -- \"The disk of the database is full.\""}
+        assert set(failed) == {"Failed to create new project 'T' -- \"The disk of the database is full.\""}
         assert len(os.listdir(hub.data / "projects")) == len(homes) + 40 - len(failed)
         assert hub.call("ping", key=account)["event"] == "pong"
         assert hub.call("get_usernames", key=account, account_ids=[other.id])["usernames"][other.id]["first_name"] == "Ada"

@@ -129,12 +129,6 @@ def test_guesses_are_counted_by_the_hour(hub, person):
     assert change(hub, person, "second password", "first password") is None
 
 
-def test_old_failures_are_cleared_away(hub, person):
-    execute(hub, "INSERT INTO password_failures (account_id, time) VALUES (?, 5)", person.id)
-    assert change(hub, person, "second password", "guess") == "invalid old password"
-    assert len(execute(hub, "SELECT * FROM password_failures WHERE account_id = ?", person.id)) == 1
-
-
 def test_guesses_at_once_are_counted_one_by_one(hub, person):
     """Of many sent together five are told that they were wrong; the others learn nothing, the right one neither."""
     with Pending(hub, person) as pending:
@@ -247,16 +241,6 @@ def test_the_limits_of_one_client(hub, from_anywhere):
     for _ in range(7):
         assert forgot(hub, stranger(), headers=client) is False
     assert forgot(hub, stranger(), headers=client) == "Too many password resets per hour; try again later."
-
-
-def test_what_has_expired_is_cleared_away(hub, from_anywhere):
-    for number in range(3):
-        execute(hub, "INSERT INTO password_reset VALUES (?, 'old@example.org', ?)", str(uuid.uuid4()), number)
-        execute(hub, "INSERT INTO password_reset_attempts (email_address, ip_address, time) VALUES ('old@example.org', '::1', ?)",
-                number)
-    assert forgot(hub, stranger(), headers=from_anywhere()) is False
-    for table in ("password_reset", "password_reset_attempts"):
-        assert execute(hub, f"SELECT * FROM {table} WHERE email_address = 'old@example.org'") == []
 
 
 # ---- reset_forgot_password ----

@@ -63,6 +63,11 @@ def test_the_home_is_there_when_the_reply_comes(hub, account):
         assert stat.S_ISDIR(info.st_mode) and stat.S_IMODE(info.st_mode) == 0o700
 
 
+def test_the_longest_texts(hub, account):
+    project = hub.project(account, title="\u20ac" * 1000, description="\u20ac" * 100_000)
+    assert (row(hub, project, "length(title)"), row(hub, project, "length(description)")) == (1000, 100_000)
+
+
 def test_start(hub, account):
     project = hub.project(account, start=True)
     wait_until(lambda: state(hub, project) == "running", 20, "the project runs")
@@ -94,6 +99,8 @@ def test_licenses(hub, account, license, kept):
     ({"image": "../projects"}, "a'b", '"there is no image \\"../projects\\""'),
     ({"image": "."}, "T", '"there is no image \\".\\""'),
     ({"image": "x/../y"}, "T", '"there is no image \\"x/../y\\""'),
+    ({}, "x" * 1001, '"title must have at most 1000 characters"'),
+    ({"description": "x" * 100_001}, "T", '"description must have at most 100000 characters"'),
 ])
 def test_refused(hub, account, parameters, title, reason):
     before = set(os.listdir(hub.data / "projects"))

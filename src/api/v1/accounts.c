@@ -181,7 +181,7 @@ static const struct api_param create_account_params[] = {
     {.name = "usage_intent",
      .type = PARAM_STRING,
      FIELD(usage_intent),
-     .text = "what the account is meant for"},
+     .text = "what the account is meant for, at most 1000 characters"},
 };
 #undef FIELD
 

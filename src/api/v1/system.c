@@ -113,7 +113,8 @@ const struct api_endpoint v1_log_client_error = {
     .run = API_ASYNC,
     .text = "Records an error that a client met, for the people who run this server. It is kept "
             "for 30 days and cannot be"
-            " read through the API.",
+            " read through the API. Of a text beyond 32 KiB the beginning is kept; an account can"
+            " report 60 an hour.",
     API_PARAMS(log_client_error_params, struct log_client_error_params),
     .reply_event = "success",
     API_EXAMPLES(log_client_error_examples),

@@ -91,6 +91,10 @@ CREATE INDEX invitation_mails_account ON invitation_mails (account_id, time);
 CREATE INDEX invitation_mails_recipient ON invitation_mails (recipient, time);
 CREATE INDEX invitation_mails_time ON invitation_mails (time);
 
+-- ---- Errors that clients report ----
+
+CREATE INDEX client_error_log_account ON client_error_log (account_id, time);
+
 -- ---- Projects ----
 
 CREATE TABLE project_invite_tokens (

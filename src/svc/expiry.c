@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+#include "svc/expiry.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "db/query.h"
+
+#define INTERVAL_MS UINT64_C(60000)
+#define HOUR_MS     (INT64_C(3600) * 1000)
+
+// $1 is the time before which rows go, $2 how many may. What is read by an age is kept for that
+// age, everything else has its own `expire`.
+static const struct table {
+    int64_t age_ms;
+    struct db_stmt drop;
+} tables[] = {
+    {0,
+     {"DELETE FROM auth_tokens WHERE auth_token IN"
+      " (SELECT auth_token FROM auth_tokens WHERE expire < $1 ORDER BY expire LIMIT $2)"}},
+    {0,
+     {"DELETE FROM account_creation_actions WHERE id IN"
+      " (SELECT id FROM account_creation_actions WHERE expire < $1 ORDER BY expire LIMIT $2)"}},
+    {0,
+     {"DELETE FROM password_reset WHERE id IN"
+      " (SELECT id FROM password_reset WHERE expire < $1 ORDER BY expire LIMIT $2)"}},
+    {0,
+     {"DELETE FROM client_error_log WHERE id IN"
+      " (SELECT id FROM client_error_log WHERE expire < $1 ORDER BY expire LIMIT $2)"}},
+    {0,
+     {"DELETE FROM central_log WHERE id IN"
+      " (SELECT id FROM central_log WHERE expire < $1 ORDER BY expire LIMIT $2)"}},
+    {HOUR_MS,
+     {"DELETE FROM password_reset_attempts WHERE id IN"
+      " (SELECT id FROM password_reset_attempts WHERE time < $1 ORDER BY time LIMIT $2)"}},
+    {HOUR_MS,
+     {"DELETE FROM password_failures WHERE id IN"
+      " (SELECT id FROM password_failures WHERE time < $1 ORDER BY time LIMIT $2)"}},
+    {HOUR_MS,
+     {"DELETE FROM user_auth_failures WHERE (account_id, target_account_id) IN"
+      " (SELECT account_id, target_account_id FROM user_auth_failures WHERE time < $1"
+      " ORDER BY time LIMIT $2)"}},
+    {24 * HOUR_MS,
+     {"DELETE FROM invitation_mails WHERE id IN"
+      " (SELECT id FROM invitation_mails WHERE time < $1 ORDER BY time LIMIT $2)"}},
+};
+
+struct expiry {
+    struct svc *svc;
+    uv_timer_t timer;
+    struct db_write write;
+    bool under_way;
+    bool more; // some table had as many as one transaction deletes
+};
+
+static int drop_in_txn(struct db_session *txn, void *arg, struct err *err)
+{
+    struct expiry *expiry = arg;
+    int64_t now = clock_now_ms();
+    int rc = 0;
+    expiry->more = false;
+    for (size_t i = 0; i < ARRAY_LEN(tables) && !rc; i++) {
+        int64_t dropped = 0;
+        rc = db_exec(txn, &tables[i].drop,
+                     DB_ARGS(DB_INT(now - tables[i].age_ms), DB_INT(LIMIT_CLEANED_AT_ONCE)),
+                     &dropped, err);
+        expiry->more |= dropped == LIMIT_CLEANED_AT_ONCE;
+    }
+    return rc;
+}
+
+static void on_dropped(struct db_write *write);
+
+static void drop(struct expiry *expiry)
+{
+    expiry->under_way = true;
+    expiry->write = (struct db_write){
+        .loop = expiry->svc->loop, .fn = drop_in_txn, .arg = expiry, .done = on_dropped};
+    db_write_async(expiry->svc->db, &expiry->write);
+}
+
+static void on_dropped(struct db_write *write)
+{
+    struct expiry *expiry = write->arg;
+    expiry->under_way = false;
+    if (write->rc)
+        log_err(LOG_WARNING, "expiry_failed", &write->err);
+    else if (expiry->more && !expiry->svc->closing)
+        drop(expiry);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct expiry *expiry = CONTAINER(timer, struct expiry, timer);
+    if (!expiry->svc->closing && !expiry->under_way)
+        drop(expiry);
+}
+
+struct expiry *expiry_open(struct svc *svc)
+{
+    struct expiry *expiry = mem_zalloc(sizeof *expiry);
+    expiry->svc = svc;
+    uv_timer_init(&svc->loop->uv, &expiry->timer);
+    uv_timer_start(&expiry->timer, on_timer, 0, INTERVAL_MS);
+    return expiry;
+}
+
+void expiry_close(struct expiry *expiry)
+{
+    uv_timer_stop(&expiry->timer);
+}
+
+void expiry_free(struct expiry *expiry)
+{
+    free(expiry);
+}
