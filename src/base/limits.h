@@ -48,6 +48,9 @@
 #define LIMIT_ARCHIVE_DEPTH 128
 // Entries of a folder that is listed: all are sorted in memory.
 #define LIMIT_LISTING 200000
+// How long the links of one list are followed, milliseconds: time for tens of thousands of plain
+// ones, and little for those that lead through thousands of others. Strangers wait for each other.
+#define LIMIT_LISTING_LINKS_MS 500
 // Requests for public files that wait for one network address.
 #define LIMIT_PUBLIC_WAITING 64
 // Enabled public paths of a project: each question of a stranger reads them all.

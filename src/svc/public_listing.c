@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/json.h"
 #include "base/limits.h"
@@ -27,6 +28,7 @@ struct listing {
     struct listed *entries; // those that are left
     size_t count;
     bool more;
+    uint64_t links_us; // that following links has taken
 };
 
 // ---- Choosing, in the order of the contract ----
@@ -90,8 +92,13 @@ static void set_path(const struct listing *l, const char *name, struct buf *path
 // A folder that is public itself; of others nothing is told.
 static bool leads_to_folder(struct listing *l, const char *path)
 {
+    uint64_t began_us = clock_monotonic_us();
+    if (l->links_us > LIMIT_LISTING_LINKS_MS * 1000)
+        return false;
     auto_fd int fd = home_open_beneath(l->home.fd, path, O_PATH | O_DIRECTORY);
-    return fd >= 0 && public_home_is_public(&l->home, fd);
+    bool leads = fd >= 0 && public_home_is_public(&l->home, fd);
+    l->links_us += clock_monotonic_us() - began_us;
+    return leads;
 }
 
 static void write_entry(struct listing *l, const char *name, const char *path)

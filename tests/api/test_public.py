@@ -327,6 +327,21 @@ def test_a_large_folder(home, put, publish, listing):
     assert [f["name"] for f in files] == sorted(str(i) for i in range(1, 100001))
 
 
+def test_links_are_not_followed_for_ever(home, put, publish, listing):
+    """Each leads through some ten thousand names; all together would take the better part of a minute."""
+    put("pub/d/")
+    put("pub/target/")
+    way = "d/../" * 800
+    os.symlink(way + "target", home / "pub/chain0")
+    for number in range(1, 38):
+        os.symlink(f"{way}chain{number - 1}", home / f"pub/chain{number}")
+    for number in range(6000):
+        os.symlink("chain37", home / f"pub/link{number:04}")
+    publish("pub")
+    files = {f["name"]: f.get("isdir") for f in listing("pub")["result"]["files"]}
+    assert len(files) == 6040 and files["chain0"] and files["target"] and files["link5999"] is None
+
+
 # ---- Texts ----
 
 @pytest.mark.parametrize("raw, text", [
