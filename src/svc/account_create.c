@@ -107,13 +107,12 @@ static int check_sign_ups(struct db_session *session, struct account_create *cre
                           struct err *err)
 {
     static const struct db_stmt count = {
-        "SELECT count(*) FROM accounts WHERE created_by = $1 AND created > $2"};
+        "SELECT count(*) FROM sign_up_attempts WHERE ip_address = $1 AND time > $2"};
     int64_t made,
         limit = create->svc->site.sign_ups_per_half_hour * (create->gold_caller ? GOLD_FACTOR : 1);
     int rc = db_query_int(
         session, &count,
-        DB_ARGS(DB_TEXT(create->created_by), DB_INT(clock_now_ms() - SIGN_UP_WINDOW_MS)), &made,
-        err);
+        DB_ARGS(DB_TEXT(create->network), DB_INT(clock_now_ms() - SIGN_UP_WINDOW_MS)), &made, err);
     if (!rc && made >= limit)
         refuse(create,
                "Unable to create account. Error: \"Error: Too many accounts are being created from "
@@ -229,6 +228,15 @@ static void check_syntax(struct account_create *create)
 
 // ---- The transaction ----
 
+static int note_sign_up(struct db_session *txn, const struct account_create *create,
+                        struct err *err)
+{
+    static const struct db_stmt insert = {
+        "INSERT INTO sign_up_attempts (ip_address, time) VALUES ($1, $2)"};
+    return db_exec(txn, &insert, DB_ARGS(DB_TEXT(create->network), DB_INT(clock_now_ms())), NULL,
+                   err);
+}
+
 static int use_token(struct db_session *txn, const struct account_create *create, struct err *err)
 {
     static const struct db_stmt update = {
@@ -297,6 +305,8 @@ static int create_in_txn(struct db_session *txn, void *arg, struct err *err)
     if (rc || account_refused(&create->refusal))
         return rc;
     rc = insert(txn, create, err);
+    if (!rc && create->created_by)
+        rc = note_sign_up(txn, create, err);
     if (!rc && token_used)
         rc = use_token(txn, create, err);
     if (!rc && create->get_api_key)
@@ -350,12 +360,15 @@ static void begin(struct svc *svc, struct account_create *create)
     create->rc = 0;
     create->refusal = (struct account_refusal){0};
     create->email[0] = create->hash[0] = create->api_key[0] = '\0';
+    if (create->created_by)
+        client_network(create->created_by, create->network);
     check_syntax(create);
 }
 
 static void hash_later(struct account_create *create)
 {
-    if (work_submit_gated(create->loop, &create->svc->hashing, &create->work, create->caller,
+    client_network(create->caller, create->owner);
+    if (work_submit_gated(create->loop, &create->svc->hashing, &create->work, create->owner,
                           hash_now, on_hashed))
         return;
     create->rc = password_queue_full(&create->err);

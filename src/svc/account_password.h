@@ -4,6 +4,7 @@
 #ifndef SVC_ACCOUNT_PASSWORD_H
 #define SVC_ACCOUNT_PASSWORD_H
 
+#include "svc/client_network.h"
 #include "svc/passwords.h"
 #include "svc/svc.h"
 
@@ -44,6 +45,7 @@ struct password_forgot {
     // the service's
     struct svc *svc;
     char email[256];
+    char network[CLIENT_NETWORK_SIZE];
     int refused;
     struct err refusal;
     struct db_write write;
@@ -69,6 +71,7 @@ struct password_reset {
     // the service's
     struct svc *svc;
     struct uuid code;
+    char owner[CLIENT_NETWORK_SIZE]; // of the hash
     char hash[PASSWORD_HASH_SIZE];
     struct work work;
     struct db_write write;

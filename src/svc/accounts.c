@@ -237,10 +237,16 @@ int account_password_get(struct db_session *session, const struct uuid *account_
     return 0;
 }
 
+// What could let in whoever knew the old password, or had the mail: tokens, and codes that were
+// sent to the address.
 static int sign_out(struct db_session *txn, const struct uuid *account_id, struct err *err)
 {
-    static const struct db_stmt stmt = {"DELETE FROM auth_tokens WHERE account_id = $1"};
-    return db_exec(txn, &stmt, DB_ARGS(DB_TEXT(account_id->text)), NULL, err);
+    static const struct db_stmt tokens = {"DELETE FROM auth_tokens WHERE account_id = $1"};
+    static const struct db_stmt codes = {
+        "DELETE FROM password_reset WHERE email_address ="
+        " (SELECT email_address FROM accounts WHERE account_id = $1)"};
+    int rc = db_exec(txn, &tokens, DB_ARGS(DB_TEXT(account_id->text)), NULL, err);
+    return rc ? rc : db_exec(txn, &codes, DB_ARGS(DB_TEXT(account_id->text)), NULL, err);
 }
 
 int account_password_set(struct db_session *txn, const struct uuid *account_id, const char *hash,

@@ -4,6 +4,7 @@
 #define SVC_ACCOUNTS_H
 
 #include "base/mem.h"
+#include "svc/client_network.h"
 #include "svc/keys.h"
 #include "svc/passwords.h"
 #include "svc/svc.h"
@@ -47,6 +48,8 @@ struct account_create {
     // the service's
     struct svc *svc;
     char email[256], hash[128];
+    char network[CLIENT_NETWORK_SIZE]; // of created_by
+    char owner[CLIENT_NETWORK_SIZE];   // of the hash
     bool mailed;
     struct work work;
     struct db_write write;

@@ -43,6 +43,9 @@ static const struct table {
      {"DELETE FROM user_auth_failures WHERE (account_id, target_account_id) IN"
       " (SELECT account_id, target_account_id FROM user_auth_failures WHERE time < $1"
       " ORDER BY time LIMIT $2)"}},
+    {HOUR_MS,
+     {"DELETE FROM sign_up_attempts WHERE id IN"
+      " (SELECT id FROM sign_up_attempts WHERE time < $1 ORDER BY time LIMIT $2)"}},
     {24 * HOUR_MS,
      {"DELETE FROM invitation_mails WHERE id IN"
       " (SELECT id FROM invitation_mails WHERE time < $1 ORDER BY time LIMIT $2)"}},

@@ -25,7 +25,7 @@ static int note_attempt(struct db_session *txn, const struct password_forgot *fo
     static const struct db_stmt insert = {"INSERT INTO password_reset_attempts (email_address, "
                                           "ip_address, time) VALUES ($1, $2, $3)"};
     return db_exec(txn, &insert,
-                   DB_ARGS(DB_TEXT(forgot->email), DB_TEXT(forgot->client), DB_INT(now)), NULL,
+                   DB_ARGS(DB_TEXT(forgot->email), DB_TEXT(forgot->network), DB_INT(now)), NULL,
                    err);
 }
 
@@ -45,9 +45,9 @@ static int check_attempts(struct db_session *txn, struct password_forgot *forgot
     } rules[] = {
         {&by_address, forgot->email, now - HOUR_MS, LIMIT_RESETS_ADDRESS_HOUR,
          "Too many password resets for this email per hour; try again later."},
-        {&by_client, forgot->client, now - MINUTE_MS, LIMIT_RESETS_CLIENT_MINUTE,
+        {&by_client, forgot->network, now - MINUTE_MS, LIMIT_RESETS_CLIENT_MINUTE,
          "Too many password resets per minute; try again later."},
-        {&by_client, forgot->client, now - HOUR_MS, LIMIT_RESETS_CLIENT_HOUR,
+        {&by_client, forgot->network, now - HOUR_MS, LIMIT_RESETS_CLIENT_HOUR,
          "Too many password resets per hour; try again later."},
     };
     for (size_t i = 0; i < ARRAY_LEN(rules) && !forgot->refused; i++) {
@@ -143,6 +143,7 @@ void password_forgot(struct svc *svc, struct password_forgot *forgot)
     }
     snprintf(forgot->email, sizeof forgot->email, "%s", forgot->email_address);
     text_lower(forgot->email);
+    client_network(forgot->client, forgot->network);
     forgot->write = (struct db_write){
         .loop = forgot->loop, .fn = forgot_in_txn, .arg = forgot, .done = on_forgot};
     db_write_async(svc->db, &forgot->write);
@@ -234,7 +235,8 @@ void password_reset(struct svc *svc, struct db_session *session, struct password
         reset->rc = password_reset_check(session, reset->reset_code, &reset->err);
     if (!reset->rc) {
         uuid_parse(reset->reset_code, strlen(reset->reset_code), &reset->code);
-        if (!work_submit_gated(reset->loop, &svc->hashing, &reset->work, reset->asker, hash_reset,
+        client_network(reset->asker, reset->owner);
+        if (!work_submit_gated(reset->loop, &svc->hashing, &reset->work, reset->owner, hash_reset,
                                on_reset_hashed))
             reset->rc = password_queue_full(&reset->err);
     }

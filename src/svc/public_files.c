@@ -206,12 +206,13 @@ static void submit(struct svc *svc, struct db_session *session, struct public_re
                    int (*check)(struct public_request *r), work_fn *run)
 {
     r->not_public = false;
+    client_network(r->client, r->network);
     r->list = (struct public_list){0};
     r->rc = public_list_load(session, &r->project_id, &r->list, &r->err);
     if (!r->rc)
         r->rc = check(r);
     // From then on it is the worker's.
-    if (!r->rc && work_submit_gated(r->loop, &svc->publishing, &r->work, r->client, run, on_run))
+    if (!r->rc && work_submit_gated(r->loop, &svc->publishing, &r->work, r->network, run, on_run))
         return;
     if (!r->rc)
         r->rc = err_set(&r->err, ERR_RATE_LIMITED,

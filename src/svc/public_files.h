@@ -5,6 +5,7 @@
 #ifndef SVC_PUBLIC_FILES_H
 #define SVC_PUBLIC_FILES_H
 
+#include "svc/client_network.h"
 #include "svc/public_paths.h"
 
 struct public_request {
@@ -23,6 +24,7 @@ struct public_request {
     struct err err;
     bool not_public; // why it cannot be read
     // the service's
+    char network[CLIENT_NETWORK_SIZE];
     struct public_list list; // of all that is public in the project
     struct work work;
 };

@@ -326,7 +326,11 @@ def test_the_limit_of_sign_ups(hub_factory):
     for _ in range(2):
         created(sign_up(hub, "203.0.113.5"))
     refused(sign_up(hub, "203.0.113.5"), too_many("203.0.113.5", 2))
+    # an IPv6 address with its network
     created(sign_up(hub, "2001:db8::1"))
+    created(sign_up(hub, "2001:db8:0:0:ffff::2"))
+    refused(sign_up(hub, "2001:db8::3"), too_many("2001:db8::3", 2))
+    created(sign_up(hub, "2001:db8:0:1::1"))
     # what a client wrote in front of what the proxy saw does not count, on one line or two
     refused(sign_up(hub, "198.51.100.7, 203.0.113.5"), too_many("203.0.113.5", 2))
     refused(sign_up(hub, "198.51.100.7", "203.0.113.5"), too_many("203.0.113.5", 2))
@@ -334,7 +338,7 @@ def test_the_limit_of_sign_ups(hub_factory):
     # nonsense is the peer's
     refused(sign_up(hub, "nonsense"), too_many("127.0.0.1", 2))
     # an old sign-up no longer counts
-    rows(hub, "UPDATE accounts SET created = created - 1800001 WHERE created_by = '203.0.113.5'")
+    rows(hub, "UPDATE sign_up_attempts SET time = time - 1800001 WHERE ip_address = '203.0.113.5'")
     created(sign_up(hub, "203.0.113.5"))
     # administrators' accounts are not limited
     hub.account()

@@ -24,7 +24,7 @@ def address(name="someone"):
 def sign_up(hub, **parameters):
     """(id, address) of a new account that its owner made."""
     email = parameters.pop("email_address", None) or address()
-    headers = {"X-Forwarded-For": f"2001:db8::{uuid.uuid4().hex[:4]}"}  # from each address only so many may sign up
+    headers = {"X-Forwarded-For": f"2001:db8:{uuid.uuid4().hex[:4]}::1"}  # from each address only so many may sign up
     reply = hub.api("create_account", json={"email_address": email, **parameters}, headers=headers).json()
     assert reply["event"] == "account_created", reply
     return reply["account_id"], email

@@ -18,6 +18,7 @@ EXPIRING = {
         "INSERT INTO password_reset_attempts (ip_address, email_address, time) VALUES (?1, ?2, ?3)",
     "password_failures": "INSERT INTO password_failures (account_id, time) SELECT ?2, ?3 WHERE ?1 <> ''",
     "user_auth_failures": "INSERT INTO user_auth_failures (account_id, target_account_id, time) VALUES (?1, ?2, ?3)",
+    "sign_up_attempts": "INSERT INTO sign_up_attempts (ip_address, time) SELECT ?1, ?3 WHERE ?2 <> ''",
     "invitation_mails": "INSERT INTO invitation_mails (account_id, recipient, time) VALUES (?1, ?2, ?3)",
 }
 FUTURE = 1 << 52

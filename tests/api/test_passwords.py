@@ -162,7 +162,7 @@ def from_anywhere(tmp_path_factory):
 
     def headers():
         number = next(numbers)
-        return {"X-Forwarded-For": f"2001:db8::{number >> 16:x}:{number & 0xffff:x}"}
+        return {"X-Forwarded-For": f"2001:db8:{number >> 16:x}:{number & 0xffff:x}::1"}
     return headers
 
 
@@ -227,7 +227,7 @@ def test_thirty_an_hour_for_an_address(hub, person, from_anywhere):
 
 def test_the_limits_of_one_client(hub, from_anywhere):
     client = from_anywhere()
-    ip = client["X-Forwarded-For"].replace("::0:", "::")
+    ip = client["X-Forwarded-For"].replace("::1", "::/64")
     for _ in range(10):
         assert forgot(hub, stranger(), headers=client) is False
     for _ in range(3):
@@ -241,6 +241,14 @@ def test_the_limits_of_one_client(hub, from_anywhere):
     for _ in range(7):
         assert forgot(hub, stranger(), headers=client) is False
     assert forgot(hub, stranger(), headers=client) == "Too many password resets per hour; try again later."
+
+
+def test_addresses_of_one_network_count_together(hub, from_anywhere):
+    network = from_anywhere()["X-Forwarded-For"].removesuffix("::1")
+    for host in range(10):
+        assert forgot(hub, stranger(), headers={"X-Forwarded-For": f"{network}:{host:x}::2"}) is False
+    assert forgot(hub, stranger(), headers={"X-Forwarded-For": f"{network}:ffff::2"}) == \
+        "Too many password resets per minute; try again later."
 
 
 # ---- reset_forgot_password ----
@@ -295,13 +303,32 @@ def test_a_code_of_a_deleted_account(hub, person, code):
     assert reset(hub, code, "second password") == NOT_VALID
 
 
-def test_several_codes_are_good_at_once(hub, person, code, from_anywhere):
+def codes_of(hub, address):
+    return [row[0] for row in execute(hub, "SELECT id FROM password_reset WHERE email_address = ?", address)]
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_of_several_codes_each_is_good_until_one_is_used(hub, person, code, from_anywhere, which):
+    other = hub.account()
     assert forgot(hub, person.email, headers=from_anywhere()) is False
-    codes = [row[0] for row in execute(hub, "SELECT id FROM password_reset WHERE email_address = ?", person.email)]
+    assert forgot(hub, other.email, headers=from_anywhere()) is False
+    codes = codes_of(hub, person.email)
     assert len(codes) == 2 and code in codes
-    for number, one in enumerate(codes):
-        assert reset(hub, one, f"password {number}") is False
-        assert may_sign_in(hub, person.id, f"password {number}")
+    assert reset(hub, codes[which], "password 1") is False
+    assert reset(hub, codes[1 - which], "password 2") == NOT_VALID
+    assert may_sign_in(hub, person.id, "password 1") and len(codes_of(hub, other.email)) == 1
+
+
+def test_a_changed_password_ends_the_codes(hub, person, code):
+    assert change(hub, person, "second password", "wrong password") == "invalid old password"
+    assert codes_of(hub, person.email) == [code]
+    assert change(hub, person, "second password", "first password") is None
+    assert reset(hub, code, "third password") == NOT_VALID
+
+
+def test_a_password_that_the_administrator_sets_ends_the_codes(hub, person, code):
+    hub.cli("account", "password", person.id)
+    assert reset(hub, code, "fourth password") == NOT_VALID
 
 
 def test_a_code_is_used_once_however_many_try(hub, person, code):

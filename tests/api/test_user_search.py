@@ -40,7 +40,7 @@ def unique():
 def person(hub, first=None, last=None, key=...):
     """A new account; each from a network address of its own, from which only so many may be made."""
     parameters = {name: text for name, text in (("first_name", first), ("last_name", last)) if text is not None}
-    headers = {"X-Forwarded-For": f"2001:db8::{random.SystemRandom().randrange(1 << 16):x}"}
+    headers = {"X-Forwarded-For": f"2001:db8:{random.SystemRandom().randrange(1 << 16):x}::1"}
     return hub.api("create_account", key=key, json=parameters, headers=headers).json()["account_id"]
 
 
