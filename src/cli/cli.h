@@ -58,6 +58,7 @@ int cli_print(struct buf *json);
 // The data folder entered, root given up, the store open.
 struct cli_store {
     struct data_owner owner;
+    bool absent; // there is no data folder; cohub doctor goes on then
     struct db *db;
     struct db_session *session;
     struct svc svc;
@@ -74,6 +75,7 @@ void cli_store_close(struct cli_store *store);
 // A command that only tells something: opens the store, has `write` append the JSON, prints it.
 int cli_show(struct cli *cli, int (*write)(struct cli *cli, struct cli_store *store,
                                            struct buf *out, struct err *err));
+#define CLI_DATABASE "sqlite:hub.sqlite3" // the default, in the data folder
 // Sets database.url to the default or makes its path absolute; before the working directory
 // changes.
 void cli_settle_database(struct cli *cli);

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // cohub doctor: what this host can and cannot do. One line a check; a check that is needed and
 // fails makes the command fail.
+#include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <linux/openat2.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -11,6 +13,7 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -23,6 +26,7 @@
 #include "svc/mail.h"
 
 #define OPEN_FILES_WANTED 4096
+#define REMOVE_OPEN_FILES 16
 #define FREE_BYTES_WANTED (UINT64_C(256) << 20)
 
 enum verdict { GOOD, LACKS, BAD }; // LACKS: works without it, but not everything does
@@ -55,13 +59,48 @@ static bool in_path(const char *program)
     return false;
 }
 
+static int remove_one(const char *path, const struct stat *st UNUSED, int type UNUSED,
+                      struct FTW *ftw UNUSED)
+{
+    return remove(path);
+}
+
+// In a process of its own that has the rights of whom the folder belongs to: root must not follow
+// what others may put there.
+static bool remove_folder(const char *folder, const struct data_owner *owner)
+{
+    struct err err;
+    int status = 1;
+    const pid_t pid = fork();
+    if (pid == 0)
+        _exit(data_drop_privileges(owner, &err) ||
+              nftw(folder, remove_one, REMOVE_OPEN_FILES, FTW_PHYS | FTW_DEPTH | FTW_MOUNT));
+    return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
+}
+
+// In a folder that is removed again, as if it were the data folder.
+static int probe_elsewhere(const struct sandbox_host_config *config, struct err *err)
+{
+    char folder[] = "/tmp/cohub-doctor-XXXXXX";
+    auto_fd int place = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (place < 0 || !mkdtemp(folder) || chdir(folder))
+        return err_set_errno(err, ERR_UNAVAILABLE, errno, "no folder can be made in /tmp:");
+    int rc = chown(".", config->uid, config->gid)
+                 ? err_set_errno(err, ERR_UNAVAILABLE, errno, "%s cannot be given away:", folder)
+                 : sandbox_probe(config, err);
+    const struct data_owner owner = {.uid = config->uid, .gid = config->gid};
+    if (fchdir(place) || !remove_folder(folder, &owner))
+        return err_set(err, ERR_UNAVAILABLE, "%s cannot be removed", folder);
+    return rc;
+}
+
 static void check_sandbox(struct cli *cli UNUSED, const struct cli_store *store, struct finding *f)
 {
     struct err err;
     struct sandbox_host_config config = {.uid = store->owner.uid, .gid = store->owner.gid};
     if (!in_path("bwrap"))
         find(f, BAD, "bubblewrap (bwrap) is not installed");
-    else if (sandbox_probe(&config, &err))
+    else if (store->absent ? probe_elsewhere(&config, &err) : sandbox_probe(&config, &err))
         find(f, BAD, "%s %s", err.message, err.detail);
     else
         find(f, GOOD, "commands run in a sandbox of their own");
@@ -82,7 +121,7 @@ static void check_paths(struct cli *cli UNUSED, const struct cli_store *store UN
 {
     struct open_how how = {.flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC, .resolve = RESOLVE_BENEATH};
     auto_fd int fd = (int)syscall(SYS_openat2, AT_FDCWD, ".", &how, sizeof how);
-    if (fd >= 0)
+    if (fd >= 0 || errno == EACCES)
         find(f, GOOD, "the kernel confines paths (openat2)");
     else
         find(f, BAD, "the kernel has no openat2 (Linux 5.6)");
@@ -158,7 +197,7 @@ static void check_disk(struct cli *cli UNUSED, const struct cli_store *store UNU
     struct statvfs fs = {0};
     statvfs(".", &fs);
     uint64_t free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
-    find(f, free_bytes >= FREE_BYTES_WANTED ? GOOD : LACKS, "%llu MB free in the data folder",
+    find(f, free_bytes >= FREE_BYTES_WANTED ? GOOD : LACKS, "%llu MB free for the data folder",
          (unsigned long long)(free_bytes >> 20));
 }
 
@@ -197,13 +236,40 @@ static const struct {
     bool as_started; // looks with the rights that the command was started with, as the runner does
     void (*check)(struct cli *cli, const struct cli_store *store, struct finding *f);
 } checks[] = {
-    {"sandbox", true, check_sandbox},    {"agent", true, check_agent},
-    {"limits", true, check_limits},      {"network", true, check_network},
-    {"paths", false, check_paths},       {"shell", false, check_shell},
-    {"rsync", false, check_rsync},       {"open files", false, check_open_files},
-    {"database", false, check_database}, {"disk", false, check_disk},
+    {"sandbox", true, check_sandbox},
+    {"agent", true, check_agent},
+    {"limits", true, check_limits},
+    {"network", true, check_network},
+    {"disk", true, check_disk},
+    {"paths", false, check_paths},
+    {"shell", false, check_shell},
+    {"rsync", false, check_rsync},
+    {"open files", false, check_open_files},
+    {"database", false, check_database},
     {"mail", false, check_mail},
 };
+
+// Where a data folder that is not there would be made, as whom it would belong to.
+static int enter_place(struct cli *cli, struct cli_store *store, struct err *err)
+{
+    auto_free char *place = mem_strdup(cli->data), *database = NULL;
+    store->absent = true;
+    store->owner = (struct data_owner){.uid = geteuid(), .gid = getegid()};
+    int rc = geteuid() ? 0
+                       : data_owner_find(config_text(&cli->config, CONFIG_SERVER_USER),
+                                         &store->owner, err);
+    if (!rc && !strcmp(config_text(&cli->config, CONFIG_DATABASE_URL), CLI_DATABASE)) {
+        database = mem_printf("sqlite:%s/hub.sqlite3", cli->data);
+        rc = config_set_option(&cli->config, "database", database, err);
+    }
+    while (!rc && chdir(place)) {
+        char *slash = strrchr(place, '/');
+        if (!slash)
+            break; // the working directory
+        slash[slash == place] = '\0';
+    }
+    return rc;
+}
 
 int cli_doctor(struct cli *cli)
 {
@@ -211,7 +277,10 @@ int cli_doctor(struct cli *cli)
     struct cli_store store;
     struct err err;
     int rc = CLI_OK;
-    if (cli_store_enter(cli, true, &store, &err))
+    int entered = cli_store_enter(cli, false, &store, &err);
+    if (entered == -ERR_NOT_FOUND)
+        entered = enter_place(cli, &store, &err);
+    if (entered)
         return cli_fail(&err);
     for (size_t i = 0; i < ARRAY_LEN(checks); i++) {
         struct finding f;

@@ -196,17 +196,24 @@ static int help_all(FILE *out, const char *group)
     return out == stdout ? CLI_OK : CLI_USAGE;
 }
 
-// What was given instead of a command: nothing, a word, or a group and a word.
+// What was given instead of a command: nothing, an option, a word, or a group and perhaps a word.
 static int no_command(int argc, char **argv)
 {
-    if (argc < 1)
-        return help_all(stderr, "");
-    bool group = is_group(argv[0]);
-    if (!group)
-        fprintf(stderr, "cohub: there is no command \"%s\"\n", argv[0]);
-    else if (argc > 1)
-        fprintf(stderr, "cohub: there is no command \"%s %s\"\n", argv[0], argv[1]);
-    return help_all(stderr, argv[0]);
+    bool group = argc > 0 && is_group(argv[0]);
+    if (argc < 1 || (group && argc == 1))
+        return help_all(stderr, argc < 1 ? "" : argv[0]);
+    if (group)
+        fprintf(stderr,
+                "cohub: there is no command \"%s %s\"; cohub %s --help lists the commands\n",
+                argv[0], argv[1], argv[0]);
+    else if (text_has_prefix(argv[0], "--"))
+        fprintf(stderr,
+                "cohub: options come behind the command, as in cohub account list --data DIR; "
+                "cohub --help lists the commands\n");
+    else
+        fprintf(stderr, "cohub: there is no command \"%s\"; cohub --help lists the commands\n",
+                argv[0]);
+    return CLI_USAGE;
 }
 
 static int help_command(const struct cli_command *command)
@@ -269,7 +276,7 @@ static int read_option(struct cli *cli, int argc, char **argv, int *at)
     const struct cli_option *option = find_option(cli->command->options, name, len);
     if (!option)
         option = find_option(common_options, name, len);
-    bool is_setting = !option && cli->command->run == cli_serve;
+    bool is_setting = !option && cli->command->run == cli_serve && config_has_option(name, len);
     if (!option && !is_setting)
         return usage(cli->command, "unknown option ", argv[*at]);
     const char *value = name[len] == '=' ? name + len + 1 : NULL;
@@ -373,8 +380,11 @@ static int run(struct cli *cli)
     if (read_config(cli, &err))
         return cli_fail(&err);
     enum log_level level;
+    const bool told = cli->config.values[CONFIG_LOG_LEVEL].source != CONFIG_DEFAULT;
     if (!log_level_parse(config_text(&cli->config, CONFIG_LOG_LEVEL), &level))
         level = LOG_INFO;
+    if (!told && cli->command->run != cli_serve)
+        level = LOG_WARNING;
     log_init(level, !strcmp(config_text(&cli->config, CONFIG_LOG_FORMAT), "json"));
     return cli->command->run(cli);
 }
@@ -386,6 +396,8 @@ int main(int argc, char **argv)
     const char *first = argc > 1 ? argv[1] : "";
     if (argc == 2 && (!strcmp(first, "--help") || !strcmp(first, "help")))
         return help_all(stdout, "");
+    if (argc == 2 && !strcmp(first, "--version"))
+        return cli_version(NULL);
     if (argc > 2 && is_group(first) && !strcmp(argv[2], "--help"))
         return help_all(stdout, first);
     cli.command = find_command(argc - 1, argv + 1, &words);

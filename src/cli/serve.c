@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "server/serve.h"
+#include "server/site.h"
 
 #define PEM_SIZE_MAX ((size_t)1024 * 1024)
 
@@ -58,19 +59,34 @@ static int read_tls(struct serve *serve, struct err *err)
     return rc ? rc : read_pem(serve->config, CONFIG_HTTP_TLS_KEY, &serve->tls_key_pem, err);
 }
 
-static int open_listeners(struct serve *serve, struct err *err)
+// Carries on until `each` fails.
+static int for_each_listener(struct serve *serve,
+                             int (*each)(struct serve *serve, const char *address, struct err *err),
+                             struct err *err)
 {
     auto_free char *addresses = mem_strdup(config_text(serve->config, CONFIG_HTTP_LISTEN));
     char *save = NULL;
+    unsigned count = 0;
     for (char *word = strtok_r(addresses, " ,", &save); word; word = strtok_r(NULL, " ,", &save)) {
-        if (serve->listeners_count == SERVE_LISTENERS_MAX)
+        if (count++ == SERVE_LISTENERS_MAX)
             return err_set(err, ERR_INVALID, "more than %d listeners", SERVE_LISTENERS_MAX);
-        int rc = listener_open(word, serve->loops, &serve->listeners[serve->listeners_count], err);
+        int rc = each(serve, word, err);
         if (rc)
             return rc;
-        serve->listeners_count++;
     }
-    return serve->listeners_count ? 0 : err_set(err, ERR_INVALID, "nothing to listen on");
+    return count ? 0 : err_set(err, ERR_INVALID, "nothing to listen on");
+}
+
+static int check_address(struct serve *serve UNUSED, const char *address, struct err *err)
+{
+    return listener_check(address, err);
+}
+
+static int open_address(struct serve *serve, const char *address, struct err *err)
+{
+    int rc = listener_open(address, serve->loops, &serve->listeners[serve->listeners_count], err);
+    serve->listeners_count += !rc;
+    return rc;
 }
 
 static int check_base_path(const struct config *config, struct err *err)
@@ -81,6 +97,29 @@ static int check_base_path(const struct config *config, struct err *err)
         return err_set(err, ERR_INVALID, "base path \"%s\" must begin with / and not end with it",
                        base);
     return 0;
+}
+
+static int check_proxies(const struct config *config, struct err *err)
+{
+    struct net_list proxies;
+    int rc = net_list_parse(config_text(config, CONFIG_HTTP_TRUSTED_PROXIES), &proxies, err);
+    if (!rc)
+        net_list_dispose(&proxies);
+    return rc;
+}
+
+// What can be wrong before anything is made or opened.
+static int check_config(struct serve *serve, struct err *err)
+{
+    struct site site;
+    int rc = check_base_path(serve->config, err);
+    if (!rc)
+        rc = for_each_listener(serve, check_address, err);
+    if (!rc)
+        rc = check_proxies(serve->config, err);
+    if (!rc)
+        rc = site_configure(serve->config, &site, err);
+    return rc ? rc : read_tls(serve, err);
 }
 
 static unsigned count_loops(const struct config *config)
@@ -98,6 +137,8 @@ int cli_serve(struct cli *cli)
     struct err err;
     serve.config = &cli->config;
     serve.loops = count_loops(&cli->config);
+    if (check_config(&serve, &err))
+        return cli_fail(&err);
     if (cli_get(cli, "print-config")) {
         auto_buf struct buf out = {0};
         config_print(&cli->config, &out);
@@ -110,10 +151,9 @@ int cli_serve(struct cli *cli)
         return cli_fail(&err);
     }
     cli_settle_database(cli);
-    if (check_base_path(&cli->config, &err) || read_tls(&serve, &err) ||
-        data_enter(cli->data, true, config_text(&cli->config, CONFIG_SERVER_USER), &serve.owner,
+    if (data_enter(cli->data, true, config_text(&cli->config, CONFIG_SERVER_USER), &serve.owner,
                    &err) ||
-        open_listeners(&serve, &err))
+        for_each_listener(&serve, open_address, &err))
         return cli_fail(&err);
     return serve_run(&serve);
 }

@@ -32,7 +32,7 @@ void cli_settle_database(struct cli *cli)
     if (url[0] && (!text_has_prefix(url, "sqlite:") || url[7] == '/' || !getcwd(cwd, sizeof cwd)))
         return;
     auto_free char *settled =
-        url[0] ? mem_printf("sqlite:%s/%s", cwd, url + 7) : mem_strdup("sqlite:hub.sqlite3");
+        url[0] ? mem_printf("sqlite:%s/%s", cwd, url + 7) : mem_strdup(CLI_DATABASE);
     int rc = config_set_option(&cli->config, "database", settled, &err);
     assert(rc == 0);
 }

@@ -40,6 +40,13 @@ static int split_address(const char *address, char host[64], unsigned *ret_port,
     return 0;
 }
 
+int listener_check(const char *address, struct err *err)
+{
+    char host[64];
+    unsigned port;
+    return split_address(address, host, &port, err);
+}
+
 static int open_socket(const char *address, const struct addrinfo *where, bool shared,
                        struct err *err)
 {

@@ -23,6 +23,8 @@ struct listener {
 int listener_open(const char *address, unsigned loops, struct listener *ret_listener,
                   struct err *err) MUST_USE;
 void listener_close(struct listener *listener);
+// Whether an address is written as it must be. ERR_INVALID.
+int listener_check(const char *address, struct err *err) MUST_USE;
 
 // A list of networks: addresses with an optional prefix length, separated by commas or spaces
 // ("127.0.0.1, 10.0.0.0/8, ::1").

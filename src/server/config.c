@@ -319,6 +319,16 @@ int config_set_option(struct config *config, const char *option, const char *val
     return err_set(err, ERR_NOT_FOUND, "unknown option --%s", option);
 }
 
+bool config_has_option(const char *option, size_t len)
+{
+    for (size_t i = 0; i < CONFIG_KEYS; i++) {
+        const char *name = keys[i].option;
+        if (name && strlen(name) == len && !strncmp(name, option, len))
+            return true;
+    }
+    return false;
+}
+
 // ---- Asking ----
 
 const char *config_text(const struct config *config, enum config_key key)
@@ -338,20 +348,24 @@ double config_number(const struct config *config, enum config_key key)
     return strtod(config->values[key].text, NULL);
 }
 
+static void print_setting(const struct config *config, size_t i, struct buf *out)
+{
+    auto_buf struct buf setting = {0};
+    bool hidden = keys[i].type == VALUE_SECRET && config->values[i].text[0];
+    json_begin_object(&setting);
+    json_member_str(&setting, "value", hidden ? "(set)" : config->values[i].text);
+    json_member_str(&setting, "source", source_names[config->values[i].source]);
+    json_end_object(&setting);
+    buf_printf(out, "\"%s.%s\": %s", keys[i].section, keys[i].name, buf_cstr(&setting));
+}
+
 void config_print(const struct config *config, struct buf *out)
 {
-    json_begin_object(out);
     for (size_t i = 0; i < CONFIG_KEYS; i++) {
-        char name[64];
-        snprintf(name, sizeof name, "%s.%s", keys[i].section, keys[i].name);
-        json_key(out, name);
-        json_begin_object(out);
-        bool hidden = keys[i].type == VALUE_SECRET && config->values[i].text[0];
-        json_member_str(out, "value", hidden ? "(set)" : config->values[i].text);
-        json_member_str(out, "source", source_names[config->values[i].source]);
-        json_end_object(out);
+        buf_append_str(out, i ? ",\n " : "{");
+        print_setting(config, i, out);
     }
-    json_end_object(out);
+    buf_append_char(out, '}');
 }
 
 void config_print_options(struct buf *out)

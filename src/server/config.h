@@ -36,10 +36,6 @@ enum config_key {
     CONFIG_MAIL_FROM,
     CONFIG_MAIL_RETRY_SECONDS,
     CONFIG_PROJECTS_START_TIMEOUT,
-    CONFIG_PROJECTS_IDLE_CHECK,
-    CONFIG_PROJECTS_IDLE_GRACE,
-    CONFIG_PROJECTS_COPIES,
-    CONFIG_PROJECTS_PROCESSES,
     CONFIG_PROJECTS_DISK_QUOTA,
     CONFIG_PROJECTS_MEMORY,
     CONFIG_PROJECTS_MEMORY_REQUEST,
@@ -55,6 +51,10 @@ enum config_key {
     CONFIG_PROJECTS_MINTIME_MAX,
     CONFIG_PROJECTS_NETWORK_MAX,
     CONFIG_PROJECTS_ALWAYS_RUNNING_MAX,
+    CONFIG_PROJECTS_PROCESSES,
+    CONFIG_PROJECTS_COPIES,
+    CONFIG_PROJECTS_IDLE_CHECK,
+    CONFIG_PROJECTS_IDLE_GRACE,
     CONFIG_SERVER_USER,
     CONFIG_SERVER_WORKERS,
     CONFIG_LIMITS_SIGN_UPS_PER_HALF_HOUR,
@@ -92,11 +92,14 @@ int config_read_environment(struct config *config, struct err *err) MUST_USE;
 int config_set_option(struct config *config, const char *option, const char *value,
                       struct err *err) MUST_USE;
 
+// Whether some key has an option of this name, which need not end there.
+bool config_has_option(const char *option, size_t len);
+
 const char *config_text(const struct config *config, enum config_key key); // never NULL
 int64_t config_int(const struct config *config, enum config_key key);
 double config_number(const struct config *config, enum config_key key);
 
-// Appends one JSON object: "section.key" -> {"value", "source"}.
+// Appends one JSON object with a line for each key: "section.key" -> {"value", "source"}.
 void config_print(const struct config *config, struct buf *out);
 // Appends a line for each option, for --help; but --database, which every command has.
 void config_print_options(struct buf *out);

@@ -26,9 +26,7 @@ static bool is_empty(int fd)
     return empty;
 }
 
-// A folder of root's is given to the user if it is new.
-static int give_away(int fd, const char *path, const char *user, struct data_owner *owner,
-                     struct err *err)
+int data_owner_find(const char *user, struct data_owner *ret_owner, struct err *err)
 {
     const struct passwd *pw = getpwnam(user);
     if (!pw || !pw->pw_uid)
@@ -37,14 +35,26 @@ static int give_away(int fd, const char *path, const char *user, struct data_own
                        "%s) or name another with"
                        " --user",
                        user, user);
+    *ret_owner = (struct data_owner){.uid = pw->pw_uid, .gid = pw->pw_gid};
+    return 0;
+}
+
+// A folder of root's is given to the user if it is new.
+static int give_away(int fd, const char *path, const char *user, struct data_owner *owner,
+                     struct err *err)
+{
+    struct data_owner of_user;
+    int rc = data_owner_find(user, &of_user, err);
+    if (rc)
+        return rc;
     if (!is_empty(fd))
         return err_set(err, ERR_INVALID,
                        "%s belongs to root; give it to whom the hub shall run as: chown -R %s: %s",
                        path, user, path);
-    if (fchown(fd, pw->pw_uid, pw->pw_gid))
+    if (fchown(fd, of_user.uid, of_user.gid))
         return err_set_errno(err, ERR_INVALID, errno, "%s cannot be given to %s: %s", path, user,
                              strerror(errno));
-    *owner = (struct data_owner){.uid = pw->pw_uid, .gid = pw->pw_gid};
+    *owner = of_user;
     return 0;
 }
 

@@ -22,6 +22,9 @@ struct data_owner {
 // not empty, or `user` does not exist.
 int data_enter(const char *path, bool create, const char *user, struct data_owner *ret_owner,
                struct err *err) MUST_USE;
+// Whom a folder that `user` gets would belong to. ERR_INVALID if there is no such user, or it is
+// root.
+int data_owner_find(const char *user, struct data_owner *ret_owner, struct err *err) MUST_USE;
 // Gives root up for good; nothing happens in a process that has no root.
 int data_drop_privileges(const struct data_owner *owner, struct err *err) MUST_USE;
 // Makes the folders that the data folder has (projects, run, images, mail), as the owner.

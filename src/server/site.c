@@ -105,14 +105,43 @@ static int check_mail_url(const char *url, struct err *err)
     return 0;
 }
 
+// Nothing is sent from or to it when it is not written as an address is.
+static int check_address(const char *key, const char *address, struct err *err)
+{
+    const char *at = strchr(address, '@');
+    if (at && at > address && at[1] && !strchr(at + 1, '@') && !strpbrk(address, " \t<>,;\"\r\n"))
+        return 0;
+    return err_set(err, ERR_INVALID, "%s is \"%.200s\"; it must be an address, NAME@HOST", key,
+                   address);
+}
+
+static int check_site_url(const char *url, struct err *err)
+{
+    const char *host = !strncmp(url, "http://", 7)    ? url + 7
+                       : !strncmp(url, "https://", 8) ? url + 8
+                                                      : NULL;
+    if (!host)
+        return err_set(err, ERR_INVALID,
+                       "site.url is \"%.200s\"; it must begin with http:// or https://", url);
+    if (!*host || *host == '/' || strpbrk(host, " \t<>\"\\\r\n?#") || strlen(url) >= URL_MAX)
+        return err_set(err, ERR_INVALID,
+                       "site.url is \"%.200s\"; behind http:// it must have a host and perhaps a "
+                       "path",
+                       url);
+    return 0;
+}
+
 int site_configure(const struct config *c, struct site *ret_site, struct err *err)
 {
     const char *url = config_text(c, CONFIG_SITE_URL), *from = config_text(c, CONFIG_MAIL_FROM);
     const char *help = config_text(c, CONFIG_SITE_HELP_EMAIL);
-    if (*url && strncmp(url, "http://", 7) && strncmp(url, "https://", 8))
-        return err_set(err, ERR_INVALID,
-                       "site.url is \"%.200s\"; it must begin with http:// or https://", url);
-    int rc = check_mail_url(config_text(c, CONFIG_MAIL_URL), err);
+    int rc = *url ? check_site_url(url, err) : 0;
+    if (!rc)
+        rc = check_mail_url(config_text(c, CONFIG_MAIL_URL), err);
+    if (!rc)
+        rc = check_address("site.help_email", help, err);
+    if (!rc && *from)
+        rc = check_address("mail.from", from, err);
     if (rc)
         return rc;
     *ret_site = (struct site){

@@ -64,12 +64,21 @@ def test_help(cohub):
         assert (done.returncode, done.stderr) == (0, "")
         for command in COMMANDS:
             assert re.search(rf"^  {command}\b", done.stdout, re.M), command
-    for args in ([], ["nothing"], ["account"], ["account", "nothing"], ["accounts", "list"], ["--nothing"], [""]):
-        done = subprocess.run([COHUB, *args], text=True, capture_output=True)
-        failed(done, 2, "usage: cohub COMMAND")
-    for args, what in ((["nothing"], "nothing"), (["account", "nothing", "x"], "account nothing")):
-        done = subprocess.run([COHUB, *args], text=True, capture_output=True)
-        failed(done, 2, f'^cohub: there is no command "{what}"\n')
+    for args in ([], ["account"]):
+        failed(subprocess.run([COHUB, *args], text=True, capture_output=True), 2, "^usage: cohub COMMAND")
+
+
+@pytest.mark.parametrize("args, text", [
+    (["nothing"], 'there is no command "nothing"; cohub --help lists the commands'),
+    (["accounts", "list"], 'there is no command "accounts"; cohub --help lists the commands'), ([""], 'there is no command ""'),
+    (["account", "nothing", "x"], 'there is no command "account nothing"; cohub account --help lists the commands'),
+    (["--data", "/nowhere", "account", "list"], "options come behind the command, as in .*; cohub --help lists the commands"),
+    (["serve", "--nothing"], "unknown option --nothing"), (["serve", "--nothing=x"], "unknown option --nothing=x"),
+])
+def test_no_command(args, text):
+    done = subprocess.run([COHUB, *args], text=True, capture_output=True)
+    failed(done, 2, f"^cohub.*: {text}")
+    assert done.stderr.count("\n") == 1
 
 
 def test_help_of_a_group(cohub, data):
@@ -248,6 +257,7 @@ def test_the_life_of_a_project(hub, account):
 
 def test_version(cohub, data):
     assert re.fullmatch(r"\d+\.\d+\.\d+\S*", printed(cohub("version"))["version"])
+    assert subprocess.run([COHUB, "--version"], text=True, capture_output=True).stdout == cohub("version").stdout
     assert not data.exists()
 
 
@@ -266,9 +276,14 @@ def test_api(cohub, data, openapi_errors):
     assert not data.exists()
 
 
-def test_doctor(cohub):
+@pytest.mark.parametrize("there", [True, False])
+def test_doctor(cohub, data, there):
+    if there:
+        printed(cohub("account", "create", "--email", "a@x.org", "--no-password"))
     done = cohub("doctor")
     assert done.returncode == 0, done.stdout
+    assert data.exists() == there and os.listdir(data.parent) == ["data"] * there
+    assert ("none yet" in done.stdout) == (not there)
     lines = done.stdout.splitlines()
     assert len(lines) >= 5
     for line in lines:
@@ -326,7 +341,12 @@ def test_a_database_elsewhere(cohub, data, tmp_path):
 # ---- Configuration ----
 
 def config_of(cohub, *args, **options):
-    return printed(cohub("serve", "--print-config", *args, **options))
+    """One JSON value, and a line for each setting."""
+    done = cohub("serve", "--print-config", *args, **options)
+    assert done.returncode == 0, done.stderr
+    settings = json.loads(done.stdout)
+    assert [re.match(r'[{ ]"([\w.]+)": ', line)[1] for line in done.stdout.splitlines()] == list(settings)
+    return settings
 
 
 def test_each_value_comes_from_somewhere(cohub, data):
@@ -399,9 +419,18 @@ def test_a_bad_option_stops_the_start(cohub, args, status, message):
     failed(cohub("serve", "--listen", "127.0.0.1:0", *args), status, message)
 
 
-def test_bad_proxies_stop_the_start(cohub):
-    done = cohub("serve", "--listen", "127.0.0.1:0", env={"COHUB_HTTP_TRUSTED_PROXIES": "10.0.0.0/33"})
-    assert (done.returncode, done.stdout) == (1, "") and "10.0.0.0" in done.stderr
+@pytest.mark.parametrize("name, value, message", [
+    ("HTTP_TRUSTED_PROXIES", "10.0.0.0/33", "10.0.0.0"), ("HTTP_LISTEN", "5000", 'listen address "5000" is not HOST:PORT'),
+    ("HTTP_BASE_PATH", "x", "base path"), ("HTTP_TLS_CERT", "/x", "TLS needs both"),
+    ("MAIL_URL", "mail.example.org", "mail.url is"), ("MAIL_FROM", "hub", 'mail.from is "hub"; it must be an address'),
+    ("SITE_HELP_EMAIL", "help", 'site.help_email is "help"'), ("SITE_HELP_EMAIL", "Help <a@b>", "site.help_email"),
+    ("SITE_URL", "hub.example.org", "it must begin with http:// or https://"), ("SITE_URL", "https://", "it must have a host"),
+    ("SITE_URL", 'https://a"b', "it must have a host"),
+])
+def test_what_cannot_be_stops_the_start_before_anything_is_made(cohub, data, name, value, message):
+    for args in ([], ["--print-config"]):
+        failed(cohub("serve", *args, env={f"COHUB_{name}": value}), 1, re.escape(message))
+    assert not data.exists()
 
 
 # ---- Root and others ----
