@@ -12,13 +12,11 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/pidfd.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -29,7 +27,7 @@
 #define LINKS_MAX    40                // as the kernel has it
 #define RSYNC_MEMORY ((rlim_t)1 << 30) // for the list of a folder with millions of files
 #define WILDCARDS    "*?["
-#define ARGUMENTS    7 // with --copy, the program's name included
+#define ARGUMENTS    8 // with --copy, the program's name included
 
 static void out_of_memory(void)
 {
@@ -265,6 +263,7 @@ static void write_arguments(const struct copy *copy, const char **args)
     args[n++] = "-rlptDxs8"; // -a without owners, which are always the sandbox's
     args[n++] = "--omit-link-times";
     args[n++] = "--ignore-errors";
+    args[n++] = "--chmod=ug-s"; // a program is not to run with the rights of another project's
     if (!(copy->flags & COPY_OVERWRITE_NEWER))
         args[n++] = "--update";
     if (copy->flags & COPY_DELETE_MISSING)
@@ -302,9 +301,10 @@ static _Noreturn void run_rsync(const struct copy *copy, int output)
     static const char *environment[] = {"PATH=/usr/bin:/bin", "LC_ALL=C", NULL};
     const char *args[ARGS_MAX];
     write_arguments(copy, args);
+    setpgid(0, 0);
     dup2(output, STDOUT_FILENO);
     dup2(output, STDERR_FILENO);
-    // The sum fitted before; a source that grows meanwhile is cut off here.
+    // The sum fitted before; a file that grows meanwhile is cut off here.
     const uint64_t size = copy->room > copy->largest ? copy->room : copy->largest;
     if (size < RLIM_INFINITY)
         limit(RLIMIT_FSIZE, size);
@@ -314,34 +314,6 @@ static _Noreturn void run_rsync(const struct copy *copy, int output)
     execvpe("rsync", (char *const *)(uintptr_t)args, (char *const *)(uintptr_t)environment);
     fail("cannot run rsync: %s", strerror(errno));
     _exit(COPY_EXIT_FAILED);
-}
-
-// Of what it says, the beginning, which names the cause, goes to standard error; the rest is only
-// read. False at the end.
-static bool pass_on(int from, size_t *left)
-{
-    char bytes[4096];
-    ssize_t got;
-    while ((got = read(from, bytes, sizeof bytes)) > 0) {
-        const size_t size = (size_t)got < *left ? (size_t)got : *left;
-        ssize_t written = size ? write(STDERR_FILENO, bytes, size) : 0;
-        (void)written;
-        *left -= size;
-    }
-    return got < 0 && (errno == EAGAIN || errno == EINTR);
-}
-
-// Listens until it has ended. Processes that it leaves behind may hold the pipe for ever.
-static void listen_to(pid_t pid, int from)
-{
-    struct pollfd fds[] = {{.fd = from, .events = POLLIN},
-                           {.fd = pidfd_open(pid, 0), .events = POLLIN}};
-    size_t left = COPY_TEXT_MAX;
-    fcntl(from, F_SETFL, O_NONBLOCK);
-    do
-        while (poll(fds, 2, -1) < 0 && errno == EINTR)
-            ;
-    while (pass_on(from, &left) && !fds[1].revents);
 }
 
 static int transfer(const struct copy *copy)
@@ -355,10 +327,17 @@ static int transfer(const struct copy *copy)
     close(ends[1]);
     if (pid < 0)
         return fail("cannot start a process: %s", strerror(errno));
-    listen_to(pid, ends[0]);
+    setpgid(pid, pid); // it does so too, but may not have come to it
+    const enum copy_watched watched = copy_watch(copy, pid, ends[0]);
     while (waitpid(pid, &status, 0) < 0)
         if (errno != EINTR)
             return COPY_EXIT_FAILED;
+    if (watched != COPY_WATCHED_WELL)
+        copy_watch_rest(pid);
+    if (watched == COPY_WATCHED_GREW)
+        return COPY_EXIT_NO_ROOM;
+    if (watched == COPY_WATCHED_STILL)
+        return fail("the copy was ended: timeout without any transfer");
     if (WIFEXITED(status))
         return WEXITSTATUS(status);
     return fail("rsync was ended by signal %d", WTERMSIG(status));
@@ -391,8 +370,14 @@ static int copy_run(struct copy *copy, const char *target)
     if (rc)
         return rc;
     rule_overlaps(copy);
-    if (!copy_fits(copy))
+    switch (copy_fits(copy)) {
+    case COPY_TOO_LARGE:
         return COPY_EXIT_NO_ROOM;
+    case COPY_PATH_TOO_LONG:
+        return fail("a path in the target would have more than %d bytes", PATH_MAX - 1);
+    case COPY_FITS:
+        break;
+    }
     const char *home = format("%.*s", (int)HOME_SIZE, target);
     // Of a folder's files, one at a time can be left by half; a third of the time is a high price.
     copy->has_temporary = !copy->folder && copy_temporary_make(home, copy->temporary);
@@ -407,13 +392,14 @@ static int copy_run(struct copy *copy, const char *target)
 
 int copy_main(int argc, char **argv)
 {
-    if (argc != ARGUMENTS || strlen(argv[5]) < HOME_SIZE || strlen(argv[6]) < HOME_SIZE)
-        return fail("usage: cohub-agent --copy FLAGS TIMEOUT ROOM SOURCE TARGET");
+    if (argc != ARGUMENTS || strlen(argv[6]) < HOME_SIZE || strlen(argv[7]) < HOME_SIZE)
+        return fail("usage: cohub-agent --copy FLAGS TIMEOUT ROOM FILES SOURCE TARGET");
     struct copy copy = {
         .flags = (unsigned)strtoul(argv[2], NULL, 10),
         .timeout = argv[3],
         .room = strtoull(argv[4], NULL, 10),
-        .source = argv[5],
+        .files = strtoull(argv[5], NULL, 10),
+        .source = argv[6],
     };
-    return copy_run(&copy, argv[6]);
+    return copy_run(&copy, argv[7]);
 }

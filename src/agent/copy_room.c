@@ -4,7 +4,9 @@
 #include <errno.h>
 #include <fnmatch.h>
 #include <ftw.h>
+#include <limits.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "agent/copy.h"
 
@@ -17,13 +19,20 @@ const char *const copy_excluded[] = {
     "*.sage-backup", ".cohub-copy-*", NULL,
 };
 
+// What rsync's processes write besides files, for each name and in all.
+#define MESSAGE_BYTES  1024
+#define MESSAGES_BYTES ((uint64_t)1 << 20)
+
 // nftw hands nothing on to its callback.
 static struct walk {
     struct copy *copy;
-    size_t source_size; // of the path of the source
     bool target_exists;
-    uint64_t growth;
-    char target[4096];
+    bool too_long;
+    uint64_t growth; // bytes
+    uint64_t freed;  // bytes of what is replaced
+    uint64_t names;  // looked at
+    uint64_t made;   // names that are not there yet
+    char target[PATH_MAX];
 } walk;
 
 static bool matches(const char *pattern, const char *name, const char *two_names)
@@ -31,10 +40,11 @@ static bool matches(const char *pattern, const char *name, const char *two_names
     return !fnmatch(pattern, strchr(pattern, '/') ? two_names : name, 0);
 }
 
-static bool is_excluded(const struct copy *copy, const char *path)
+// As rsync does it, what is above the copied folder does not count. `below` begins with a slash.
+static bool is_excluded(const struct copy *copy, const char *below)
 {
-    const char *name = strrchr(path, '/') + 1, *two = name - 1;
-    while (two > path && two[-1] != '/')
+    const char *name = strrchr(below, '/') + 1, *two = name - 1;
+    while (two > below && two[-1] != '/')
         two--;
     if ((copy->flags & COPY_EXCLUDE_HISTORY) && matches(COPY_HISTORY, name, two))
         return true;
@@ -49,48 +59,54 @@ static uint64_t blocks(off_t size)
     return ((uint64_t)size + BLOCK - 1) / BLOCK * BLOCK;
 }
 
-// What the file at `target` will have more than it has.
-static uint64_t growth_of(const struct copy *copy, const struct stat *source, const char *target)
-{
-    struct stat old;
-    const uint64_t size = S_ISREG(source->st_mode) ? blocks(source->st_size) : BLOCK;
-    if (!walk.target_exists || lstat(target, &old) < 0)
-        return size;
-    if (S_ISDIR(source->st_mode) && S_ISDIR(old.st_mode))
-        return 0;
-    if (!S_ISREG(source->st_mode) || !S_ISREG(old.st_mode))
-        return size;
-    const bool same = old.st_size == source->st_size && old.st_mtime == source->st_mtime;
-    const bool newer = old.st_mtime > source->st_mtime;
-    if (same || (newer && !(copy->flags & COPY_OVERWRITE_NEWER)))
-        return 0;
-    const uint64_t freed = copy->flags & COPY_BACKUP ? 0 : blocks(old.st_size);
-    return size > freed ? size - freed : 0;
-}
-
+// Counts what the file at `target` will have more than it has, and what takes its place.
 static void count(const struct stat *source, const char *target)
 {
     struct copy *copy = walk.copy;
-    walk.growth += growth_of(copy, source, target);
-    if (S_ISREG(source->st_mode) && (uint64_t)source->st_size > copy->largest)
+    struct stat old;
+    const bool regular = S_ISREG(source->st_mode);
+    const uint64_t size = regular ? blocks(source->st_size) : BLOCK;
+    if (regular && (uint64_t)source->st_size > copy->largest)
         copy->largest = (uint64_t)source->st_size;
+    walk.names++;
+    const bool is_new = !walk.target_exists || lstat(target, &old) < 0;
+    if (is_new || !regular || !S_ISREG(old.st_mode)) {
+        const bool is_there = !is_new && S_ISDIR(source->st_mode) && S_ISDIR(old.st_mode);
+        walk.made += is_new || (copy->flags & COPY_BACKUP && !is_there);
+        walk.growth += is_there ? 0 : size;
+        return;
+    }
+    const bool same = old.st_size == source->st_size && old.st_mtime == source->st_mtime;
+    const bool newer = old.st_mtime > source->st_mtime;
+    if (same || (newer && !(copy->flags & COPY_OVERWRITE_NEWER)))
+        return;
+    const uint64_t freed = copy->flags & COPY_BACKUP ? 0 : blocks(old.st_size);
+    walk.made += (copy->flags & COPY_BACKUP) != 0;
+    walk.freed += freed;
+    walk.growth += size > freed ? size - freed : 0;
+}
+
+static bool fits(void)
+{
+    return walk.growth <= walk.copy->room && walk.made <= walk.copy->files;
 }
 
 static int visit(const char *path, const struct stat *source, int type, struct FTW *where)
 {
     const struct copy *copy = walk.copy;
-    const char *below = path + walk.source_size;
+    const char *below = path + 1; // behind the dot
     if (type == FTW_NS || where->level == 0)
         return FTW_CONTINUE;
-    if (is_excluded(copy, path))
+    if (is_excluded(copy, below))
         return type == FTW_D ? FTW_SKIP_SUBTREE : FTW_CONTINUE;
     const size_t root = strlen(copy->target), size = strlen(below);
-    if (root + size >= sizeof walk.target)
-        return FTW_CONTINUE; // rsync does not take such paths either
+    walk.too_long = root + size >= sizeof walk.target;
+    if (walk.too_long)
+        return FTW_STOP;
     memcpy(walk.target, copy->target, root);
     memcpy(walk.target + root, below, size + 1);
     count(source, walk.target);
-    return walk.growth > copy->room ? FTW_STOP : FTW_CONTINUE;
+    return fits() ? FTW_CONTINUE : FTW_STOP;
 }
 
 // Where a single file goes: into the target if that is a folder.
@@ -101,7 +117,8 @@ static void count_file(struct copy *copy)
     if (stat(path, &target) == 0 && S_ISDIR(target.st_mode)) {
         const char *name = strrchr(copy->source, '/');
         const size_t root = strlen(path), size = strlen(name);
-        if (root + size >= sizeof walk.target)
+        walk.too_long = root + size >= sizeof walk.target;
+        if (walk.too_long)
             return;
         memcpy(walk.target, path, root);
         memcpy(walk.target + root, name, size + 1);
@@ -111,19 +128,27 @@ static void count_file(struct copy *copy)
     count(&copy->source_stat, path);
 }
 
-bool copy_fits(struct copy *copy)
+// From within the folder, so that only what lies below counts for how long a path may be, as it
+// does for rsync. What cannot be read is left to rsync, which says so.
+static void count_folder(const struct copy *copy)
 {
     struct stat target;
-    if (copy->room == UINT64_MAX)
-        return true;
-    walk.copy = copy;
-    walk.source_size = strlen(copy->source);
-    if (!copy->folder) {
-        count_file(copy);
-        return walk.growth <= copy->room;
-    }
     walk.target_exists = lstat(copy->target, &target) == 0;
-    // What cannot be read is left to rsync, which says so.
-    (void)nftw(copy->source, visit, OPEN_FILES_MAX, FTW_PHYS | FTW_MOUNT | FTW_ACTIONRETVAL);
-    return walk.growth <= copy->room;
+    if (chdir(copy->source) < 0)
+        return;
+    (void)nftw(".", visit, OPEN_FILES_MAX, FTW_PHYS | FTW_MOUNT | FTW_ACTIONRETVAL);
+    (void)!chdir("/");
+}
+
+enum copy_fit copy_fits(struct copy *copy)
+{
+    walk.copy = copy;
+    if (copy->folder)
+        count_folder(copy);
+    else
+        count_file(copy);
+    if (walk.too_long)
+        return COPY_PATH_TOO_LONG;
+    copy->written_max = copy->room + walk.freed + walk.names * MESSAGE_BYTES + MESSAGES_BYTES;
+    return fits() ? COPY_FITS : COPY_TOO_LARGE;
 }

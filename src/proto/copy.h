@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // How the agent is started to copy instead of to serve, in a sandbox that sees two homes:
 //
-//   cohub-agent --copy FLAGS TIMEOUT ROOM SOURCE TARGET
+//   cohub-agent --copy FLAGS TIMEOUT ROOM FILES SOURCE TARGET
 //
 // FLAGS as copy_flags, TIMEOUT in seconds without any transfer, ROOM the bytes by which the
-// target's files may grow; numbers are decimal. SOURCE and TARGET are absolute; a slash at the end
-// of TARGET makes it a folder. The exit status is rsync's, or one of these; what went wrong is on
-// standard error, in at most COPY_TEXT_MAX bytes.
+// target's files may grow, FILES how many may be made; numbers are decimal. SOURCE and TARGET are
+// absolute; a slash at the end of TARGET makes it a folder. The exit status is rsync's, or one of
+// these; what went wrong is on standard error, in at most COPY_TEXT_MAX bytes.
 #ifndef PROTO_COPY_H
 #define PROTO_COPY_H
 
@@ -22,7 +22,8 @@ enum copy_flags {
 
 enum copy_exit {
     COPY_EXIT_FAILED = 120,  // the target's folder cannot be made, or rsync not be run
-    COPY_EXIT_NO_ROOM = 122, // the target would grow by more than ROOM; nothing was copied
+    COPY_EXIT_NO_ROOM = 122, // the target would grow by more than ROOM or FILES; it may have grown
+                             // by some of that, as the source grew while it was copied
 };
 
 #endif

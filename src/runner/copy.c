@@ -55,14 +55,15 @@ static bool has_home(const char *project_id)
 static int start(struct sandbox_host *host, const struct runner_request *request, int log_fd,
                  pid_t *ret_pid, struct err *err)
 {
-    char flags[NUMBER_MAX], timeout[NUMBER_MAX], room[NUMBER_MAX];
+    char flags[NUMBER_MAX], timeout[NUMBER_MAX], room[NUMBER_MAX], files[NUMBER_MAX];
     const char *source = request->data, *target = source + strlen(source) + 1;
     auto_free char *from = mem_printf("/projects/%s/%s", request->source, source);
     auto_free char *to = mem_printf("/projects/%s/%s", request->uuid, target);
     snprintf(flags, sizeof flags, "%" PRIu32, request->flags);
     snprintf(timeout, sizeof timeout, "%" PRIu32, request->timeout_s);
     snprintf(room, sizeof room, "%" PRIu64, request->room);
-    const char *const args[] = {"--copy", flags, timeout, room, from, to, NULL};
+    snprintf(files, sizeof files, "%" PRIu64, request->files);
+    const char *const args[] = {"--copy", flags, timeout, room, files, from, to, NULL};
     struct sandbox_spec spec = {.agent_args = args,
                                 .die_with_parent = true,
                                 .listen_fd = -1,

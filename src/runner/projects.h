@@ -186,7 +186,7 @@ struct copy_call {
     const char *source_path, *target_path; // relative to the homes, normalised
     unsigned flags;                        // runner_copy_flags
     uint32_t timeout_s;                    // without any transfer; 0: none
-    uint64_t room; // by which the target may grow, bytes; UINT64_MAX: no limit
+    uint64_t room, files; // by which the target may grow, bytes; that may be made in it
     // out, if rc is 0
     int status;                  // wait status; of the exits, proto/copy.h
     char text[RUNNER_TEXT_MAX];  // the beginning of what rsync said

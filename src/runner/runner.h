@@ -75,7 +75,8 @@ struct runner_request {
                1];               // START: [A-Za-z0-9._-]+, no leading dot; "": the host's system
     struct runner_limits limits; // START, LIMIT
     uint32_t timeout_s;          // COPY: without any transfer; 0: none
-    uint64_t room;               // COPY: by which the target may grow, bytes; UINT64_MAX: no limit
+    uint64_t room;               // COPY: by which the target may grow, bytes
+    uint64_t files;              // COPY: that may be made in the target
     uint32_t data_size;          // bytes used of data
     char data[RUNNER_DATA_MAX]; // START: "NAME=value\0NAME=value\0"; COPY: source path, NUL, target
                                 // path, NUL, both relative to the homes, without ".."

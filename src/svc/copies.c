@@ -61,13 +61,50 @@ static struct copy_request *take_waiting(struct copies *copies, const struct uui
     return map_remove(&copies->waiting, id->text, UUID_LEN);
 }
 
-void copy_run_ended(struct copies *copies, const struct uuid *id, bool released,
+// ---- Slots: one is always left to others than who has all the rest ----
+
+static bool is_full(const struct copies *copies, const struct uuid *account_id)
+{
+    const unsigned max = copies->at_once > 1 ? copies->at_once - 1 : 1;
+    unsigned count = 0;
+    for (unsigned i = 0; i < copies->accounts_count; i++)
+        count += uuid_equal(&copies->accounts[i], account_id);
+    return count >= max;
+}
+
+// Whose copies are not to be begun now. While there is a free slot, that is one account at most.
+static struct uuid find_full(const struct copies *copies)
+{
+    for (unsigned i = 0; i < copies->accounts_count; i++)
+        if (is_full(copies, &copies->accounts[i]))
+            return copies->accounts[i];
+    return (struct uuid){0};
+}
+
+static void note_account(struct copies *copies, const struct uuid *account_id)
+{
+    copies->accounts[copies->accounts_count++] = *account_id;
+}
+
+// True when the account may begin copies again that it could not begin before.
+static bool forget_account(struct copies *copies, const struct uuid *account_id)
+{
+    const bool was_full = is_full(copies, account_id);
+    unsigned i = 0;
+    while (!uuid_equal(&copies->accounts[i], account_id))
+        i++;
+    copies->accounts[i] = copies->accounts[--copies->accounts_count];
+    return was_full;
+}
+
+void copy_run_ended(struct copies *copies, const struct copy_row *row, bool released,
                     const struct err *err)
 {
-    struct copy_request *request = released ? NULL : take_waiting(copies, id);
+    struct copy_request *request = released ? NULL : take_waiting(copies, &row->id);
     if (request)
         answer(request, err);
-    if (released) {
+    const bool was_full = forget_account(copies, &row->account_id);
+    if (released || was_full) {
         copies->backlog = true;
         copies->inserted++;
     }
@@ -110,6 +147,7 @@ static void on_claimed(struct db_write *write)
     }
     claim->after = claim->row.account_id;
     if (claim->result == CLAIM_TAKEN) {
+        note_account(copies, &claim->row.account_id);
         copy_run_start(copies, &claim->row);
     } else if (claim->result == CLAIM_REFUSED) {
         claim_refused(copies);
@@ -133,6 +171,7 @@ static void pump(struct copies *copies)
     copies->running++;
     copies->busy++;
     copies->claim.hub = copies->hub;
+    copies->claim.full = find_full(copies);
     copies->claim_write = (struct db_write){
         .loop = &copies->loop, .fn = write_claim, .arg = &copies->claim, .done = on_claimed};
     db_write_async(copies->svc->db, &copies->claim_write);
@@ -233,7 +272,12 @@ static void on_inserted(struct db_write *write)
     if (!write->rc) {
         take_in(copies, request);
     } else {
-        copies->running -= request->direct;
+        if (request->direct) {
+            copies->running--;
+            forget_account(copies, &request->account_id);
+            copies->backlog = true;
+            copies->inserted++;
+        }
         answer(request, &write->err);
         pump(copies);
     }
@@ -259,8 +303,11 @@ static void on_request(struct loop_message *message)
     request->time_ms = copies->last_time_ms =
         now > copies->last_time_ms ? now : copies->last_time_ms + 1;
     request->direct = !request->scheduled && !copies->backlog && !copies->claiming &&
-                      copies->running < copies->at_once;
-    copies->running += request->direct;
+                      copies->running < copies->at_once && !is_full(copies, &request->account_id);
+    if (request->direct) {
+        copies->running++;
+        note_account(copies, &request->account_id);
+    }
     copies->busy++;
     request->write = (struct db_write){
         .loop = &copies->loop, .fn = write_request, .arg = request, .done = on_inserted};
@@ -316,6 +363,7 @@ int copies_open(struct svc *svc, unsigned at_once, struct err *err)
     auto_free struct copies *copies = mem_zalloc(sizeof *copies);
     copies->svc = svc;
     copies->at_once = at_once;
+    auto_free struct uuid *accounts = copies->accounts = mem_zalloc(at_once * sizeof *accounts);
     copies->tend.first = true;
     name_hub(copies->hub);
     int rc = loop_init(&copies->loop, err);
@@ -327,6 +375,7 @@ int copies_open(struct svc *svc, unsigned at_once, struct err *err)
         loop_dispose(&copies->loop);
         return err_internal(err, "pthread_create: %s", strerror(rc));
     }
+    accounts = NULL;
     svc->copies = TAKE_PTR(copies);
     return 0;
 }
@@ -362,5 +411,6 @@ void copies_close(struct svc *svc)
     loop_post(&copies->loop, &copies->close_message, on_close);
     pthread_join(copies->thread, NULL);
     map_dispose(&copies->waiting);
+    free(copies->accounts);
     free(copies);
 }

@@ -31,6 +31,7 @@ enum copy_claim_result { CLAIM_NONE, CLAIM_TAKEN, CLAIM_REFUSED };
 struct copy_claim {
     const char *hub;
     struct uuid after; // in: whose turn it was last; out: whose it is
+    struct uuid full;  // in: who has no turn, "": nobody
     // out. Refused: it has ended with an error, since the right to it is gone.
     enum copy_claim_result result;
     struct copy_row row;
@@ -65,7 +66,9 @@ struct copies {
     pthread_t thread;
     char hub[COPY_HUB_SIZE];
     unsigned at_once, running; // runs, and slots that are taken for one
-    unsigned busy;             // writes under way, runs not counted
+    struct uuid *accounts;     // of runs, as far as it is known whose a slot is
+    unsigned accounts_count;
+    unsigned busy; // writes under way, runs not counted
     bool closing, ended;
     bool backlog;        // there may be ready rows
     unsigned inserted;   // so many rows became ready
@@ -86,7 +89,7 @@ struct copies {
 void copy_run_start(struct copies *copies, struct copy_row *row);
 // copies.c: the slot is free again. `err`: how it ended for who waits, NULL: it succeeded;
 // `released`: it will run again.
-void copy_run_ended(struct copies *copies, const struct uuid *id, bool released,
+void copy_run_ended(struct copies *copies, const struct copy_row *row, bool released,
                     const struct err *err);
 
 #endif

@@ -80,15 +80,16 @@ static bool take_id(struct db_rows *rows, int column, struct uuid *ret_id)
     return uuid_parse(db_rows_text(rows, column), db_rows_size(rows, column), ret_id);
 }
 
-static int read_next(struct db_session *txn, const char *after, struct copy_row *ret_row,
-                     struct err *err)
+static int read_next(struct db_session *txn, const char *after, const char *full,
+                     struct copy_row *ret_row, struct err *err)
 {
     static const struct db_stmt next = {
         "SELECT id, account_id, source_project_id, source_path, target_project_id, target_path, "
         "overwrite_newer, delete_missing, backup, exclude_history, public, timeout, attempts FROM "
-        "copy_paths WHERE ready = 1 AND account_id > $1 ORDER BY account_id, time LIMIT 1"};
+        "copy_paths WHERE ready = 1 AND account_id > $1 AND account_id <> $2 ORDER BY account_id, "
+        "time LIMIT 1"};
     auto_rows struct db_rows *rows = NULL;
-    int rc = db_query_row(txn, &next, DB_ARGS(DB_TEXT(after)), &rows, err);
+    int rc = db_query_row(txn, &next, DB_ARGS(DB_TEXT(after), DB_TEXT(full)), &rows, err);
     if (rc <= 0)
         return rc;
     *ret_row = (struct copy_row){
@@ -180,10 +181,10 @@ int copy_row_claim(struct db_session *txn, struct copy_claim *claim, struct err 
     int64_t taken = 0;
     copy_row_dispose(&claim->row); // of a first try of the transaction
     claim->result = CLAIM_NONE;
-    int rc =
-        read_next(txn, claim->after.text[0] ? claim->after.text : FIRST_ACCOUNT, &claim->row, err);
+    const char *after = claim->after.text[0] ? claim->after.text : FIRST_ACCOUNT;
+    int rc = read_next(txn, after, claim->full.text, &claim->row, err);
     if (!rc && claim->after.text[0])
-        rc = read_next(txn, FIRST_ACCOUNT, &claim->row, err);
+        rc = read_next(txn, FIRST_ACCOUNT, claim->full.text, &claim->row, err);
     if (rc <= 0)
         return rc;
     rc = check_rights(txn, &claim->row, &claim->refusal);

@@ -72,7 +72,7 @@ static void on_noted(struct db_write *write)
         }
     }
     const bool released = run->end == RUN_CUT_SHORT || run->end == RUN_HALTED;
-    copy_run_ended(copies, &run->row.id, released, run->end == RUN_FAILED ? &run->err : NULL);
+    copy_run_ended(copies, &run->row, released, run->end == RUN_FAILED ? &run->err : NULL);
     uv_close((uv_handle_t *)&run->again, on_again_closed);
 }
 
@@ -165,15 +165,19 @@ static int check_public(struct copy_run *run, struct db_session *session)
 static int find_room(struct copy_run *run)
 {
     auto_session struct db_session *session = NULL;
-    int64_t room;
+    int64_t room = 0;
     int rc = db_session_open(run->copies->svc->db, &session, &run->err);
     if (!rc && run->row.public)
         rc = check_public(run, session);
     if (!rc)
         rc = disk_room(run->copies->svc, session, &run->row.target_project_id, &room, &run->err);
-    if (!rc)
-        run->call.room = room > 0 ? (uint64_t)room : 0;
-    return rc;
+    if (!rc && room < 0) // not even what replaces something: it may grow meanwhile
+        rc = disk_refuse(&run->row.target_project_id, &run->err);
+    if (rc)
+        return rc;
+    run->call.room = (uint64_t)room;
+    run->call.files = disk_files_room(run->copies->svc, &run->row.target_project_id);
+    return 0;
 }
 
 static int find_homes(struct copy_run *run)

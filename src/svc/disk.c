@@ -342,6 +342,15 @@ int disk_room(struct svc *svc, struct db_session *session, const struct uuid *pr
     return 0;
 }
 
+uint64_t disk_files_room(struct svc *svc, const struct uuid *project_id)
+{
+    pthread_mutex_lock(&svc->disk->lock);
+    const struct entry *entry = entry_find(svc->disk, project_id);
+    const uint64_t files = entry ? entry->usage.files : 0;
+    pthread_mutex_unlock(&svc->disk->lock);
+    return files < LIMIT_HOME_FILES ? LIMIT_HOME_FILES - files : 0;
+}
+
 // Nothing is refused by a measurement that could be newer.
 int disk_reserve(struct svc *svc, const struct uuid *project_id, int64_t bytes, struct err *err)
 {

@@ -23,6 +23,8 @@ int disk_room(struct svc *svc, struct db_session *session, const struct uuid *pr
               int64_t *ret_room, struct err *err) MUST_USE;
 // The error of a write that the quota does not allow: ERR_NO_SPACE with sys_errno EDQUOT.
 int disk_refuse(const struct uuid *project_id, struct err *err) MUST_USE;
+// How many files may still be made, as far as it is known; after disk_room. Any thread.
+uint64_t disk_files_room(struct svc *svc, const struct uuid *project_id);
 // Something was written, or may have been. Any thread.
 void disk_changed(struct svc *svc, const struct uuid *project_id);
 

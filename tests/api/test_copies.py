@@ -12,6 +12,7 @@ import pytest
 from harness import parts
 from harness.pending import Pending
 from harness.process import parents, wait_until, with_text
+from harness.server import BUILD
 from harness.store import add_user, execute
 
 MISSING = "00000000-0000-4000-8000-000000000000"
@@ -284,6 +285,29 @@ def test_without_any_transfer(pair):
         assert "timeout" in [*pending.replies().values()][0]["error"]
     wait_until(lambda: not holder.processes(), 10, "nothing of it is left")
     assert "held" not in pair.target.tree()
+
+
+def test_a_file_that_became_a_fifo(pair):
+    holder = Holder(pair, "d/0")
+    holder.text = f"/projects/{pair.source_id}/d"
+    path = pair.source.put("d/x", "x")
+    copy_id = pair.noted("d", wait_until_done=False, timeout=1)
+    holder.hold_transfer()
+    path.unlink()
+    os.mkfifo(path, 0o644)
+    pair.source._own(path)
+    holder.let_go()
+    assert "timeout" in ended(pair.hub, pair.account, copy_id)["error"]
+    holder.gone()
+
+
+def test_rights_of_the_owner_are_not_lent(pair):
+    pair.source.put("d/program", "x", mode=0o6755)
+    pair.source.folder("d/folder", mode=0o2755)
+    pair.copied("d")
+    pair.copied("d/program", "single")
+    for name in ("d/program", "d/folder", "single"):
+        assert (pair.target.path / name).stat().st_mode & 0o7777 == 0o755
 
 
 def test_unchanged_files_are_not_touched(pair):
@@ -778,6 +802,64 @@ def test_quota(hub_factory):
     assert pair.target.tree()["fits"][:5] == "yyyyy"
 
 
+def test_quota_counts_what_rsync_copies(hub_factory):
+    """Names are excluded by where they are below the copied folder, and only there."""
+    hub = hub_factory(env={"COHUB_PROJECTS_DISK_QUOTA": "8"})
+    pair = Pair(hub, hub.account())
+    pair.source.sparse(".sage/cache/large", 20 << 20)
+    assert "quota" in pair.refused(".sage")
+    pair.copied("")
+    assert [name for name, content in pair.target.tree().items() if content] == []
+
+
+def test_quota_of_a_source_that_grows(hub_factory):
+    hub = hub_factory(env={"COHUB_PROJECTS_DISK_QUOTA": "900"})
+    pair = Pair(hub, hub.account())
+    for n in range(15):
+        pair.source.put(f"d/{n:02}", "small")
+    holder = Holder(pair, "d/0", 600_000_000)
+    holder.text = f"/projects/{pair.source_id}/d"
+    copy_id = pair.noted("d", wait_until_done=False)
+    holder.hold_transfer()
+    for n in range(15):
+        os.truncate(pair.source.path / "d" / f"{n:02}", 100_000_000)
+    holder.let_go()
+    assert "quota" in ended(hub, pair.account, copy_id)["error"]
+    used = sum(path.stat().st_blocks * 512 for path in pair.target.path.rglob("*"))
+    assert used < 1_000_000_000
+    assert not [path for path in pair.target.path.rglob("*") if path.name.startswith(".")]
+
+
+def test_too_long_below_the_target(pair):
+    deep = pair.source.path / "deep"
+    for _ in range(9):
+        deep = deep / ("a" * 250)
+    pair.source.put(os.path.relpath(deep / "file", pair.source.path), "x")
+    target = "/".join(["b" * 250] * 9)
+    assert pair.refused("deep", target) == "a path in the target would have more than 4095 bytes"
+    assert [name for name, content in pair.target.tree().items() if content] == []
+    pair.copied("deep", "short")
+
+
+@pytest.mark.parametrize("files, backup, status", [(3, 0, 122), (4, 0, 0), (4, 4, 0), (0, 0, 122)])
+def test_number_of_files(tmp_path, files, backup, status):
+    """The agent, run as the hub does: two folders and names of one file, which become files of their own."""
+    source, target = (tmp_path / name for name in (MISSING, MISSING.replace("4000", "4001")))
+    (source / "d").mkdir(parents=True)
+    target.mkdir()
+    (source / "d" / "a").write_text("a")
+    for name in ("b", "c"):
+        os.link(source / "d" / "a", source / "d" / name)
+    agent = BUILD / "src" / "agent" / "cohub-agent"
+    ran = subprocess.run(["bwrap", "--ro-bind", "/usr", "/usr", "--symlink", "usr/lib", "/lib", "--symlink", "usr/lib64",
+                          "/lib64", "--symlink", "usr/bin", "/bin", "--ro-bind", agent, "/agent", "--bind", tmp_path,
+                          "/projects", "--unshare-all", "--proc", "/proc", "--dev", "/dev", "--", "/agent", "--copy",
+                          str(backup), "0", str(1 << 30), str(files), f"/projects/{source.name}",
+                          f"/projects/{target.name}"], check=False)
+    assert ran.returncode == status
+    assert (target / "d").exists() == (status == 0)
+
+
 # ---- Turns, ends, restarts ----
 
 class Holder:
@@ -802,6 +884,12 @@ class Holder:
         self.held = wait_until(self.processes, 30, "rsync runs")
         self._signal(signal.SIGSTOP)
         return self
+
+    def hold_transfer(self):
+        """Holds it when the first file is being written, so that everything has been listed."""
+        place = self.pair.target.path / os.path.dirname(self.name)
+        wait_until(lambda: list(place.glob(f".{os.path.basename(self.name)}.*")), 30, "rsync writes")
+        return self.hold()
 
     def _signal(self, number):
         for pid in self.processes():
@@ -836,20 +924,37 @@ def test_one_after_the_other_and_accounts_take_turns(hub_factory):
 
 def test_no_more_than_so_many_at_once(hub_factory):
     hub = hub_factory(env={"COHUB_PROJECTS_COPIES": "2"})
-    pair = Pair(hub, hub.account())
-    pair.source.put("x", "x")
-    holders = [Holder(pair, f"held{n}") for n in range(2)]
+    pairs = [Pair(hub, hub.account()) for _ in range(3)]
+    holders = [Holder(pair) for pair in pairs[:2]]
     ids = []
     for holder in holders:
-        ids.append(pair.noted(holder.name, wait_until_done=False))
+        ids.append(holder.pair.noted("held", wait_until_done=False))
         holder.hold()
-    third = pair.noted("x", wait_until_done=False)
-    assert "started" not in status(hub, pair.account, third)
+    pairs[2].source.put("x", "x")
+    third = pairs[2].noted("x", wait_until_done=False)
+    assert "started" not in status(hub, pairs[2].account, third)
     holders[0].let_go()
-    ended(hub, pair.account, third)
-    assert "finished" not in status(hub, pair.account, ids[1])
+    ended(hub, pairs[2].account, third)
+    assert "finished" not in status(hub, pairs[1].account, ids[1])
     holders[1].let_go()
-    assert all("error" not in ended(hub, pair.account, copy_id) for copy_id in ids)
+    assert all("error" not in ended(hub, pair.account, copy_id) for pair, copy_id in zip(pairs, ids))
+
+
+def test_a_slot_is_left_to_others(hub_factory):
+    hub = hub_factory(env={"COHUB_PROJECTS_COPIES": "2"})
+    pair, other = (Pair(hub, hub.account()) for _ in range(2))
+    for each in (pair, other):
+        each.source.put("x", "x")
+    holder = Holder(pair)
+    held = pair.noted("held", wait_until_done=False)
+    holder.hold()
+    waiting = [pair.noted("x", wait_until_done=False) for _ in range(2)]
+    for scheduled in (None, "2019-01-01"):  # one that begins at once, and one that is claimed
+        parameters = {"scheduled": scheduled} if scheduled else {"wait_until_done": False}
+        assert "error" not in ended(hub, other.account, other.noted("x", **parameters))
+    assert not any("started" in status(hub, pair.account, copy_id) for copy_id in waiting)
+    holder.let_go()
+    assert all("error" not in ended(hub, pair.account, copy_id) for copy_id in [held, *waiting])
 
 
 def test_too_many_waiting(hub, account, pair):
