@@ -89,22 +89,17 @@ static bool is_url(const char *url)
 }
 
 // "the project 'TITLE'", linked if it leads to this site; who may write links may lead elsewhere.
+// Any other link is left out wholly: mail programs make links of plain text.
 static char *project_html(const struct invite *invite, const char *title, bool links)
 {
     const char *url = invite->text.link2proj ? invite->text.link2proj : "";
     struct arena *arena = invite->arena;
     auto_buf struct buf out = {0};
     const char *name = *title ? arena_printf(arena, "the project '%s'", title) : "the project";
-    bool linked = is_same_server(url, invite->svc->site.url) || (links && is_url(url));
-    if (linked)
+    if (is_same_server(url, invite->svc->site.url) || (links && is_url(url)))
         mail_html_link(&out, url, name);
     else
         text_append_html(&out, name);
-    if (*url && !linked) {
-        buf_append_str(&out, " (");
-        text_append_html(&out, url);
-        buf_append_char(&out, ')');
-    }
     return arena_strndup(arena, out.data, out.size);
 }
 
