@@ -12,22 +12,24 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "db/query.h"
+#include "svc/disk_held.h"
+#include "svc/disk_tolerance.h"
 #include "svc/disk_walk.h"
 #include "svc/project.h"
 #include "svc/project_quota.h"
 
-#define MB               1000000 // bytes, of a quota's unit (api-v1 11.6)
-#define HARD_PER_SOFT    1.2
-#define WALKERS          2       // at once, in the background
-#define INLINE_US        50000   // the longest that a caller waits for measuring
-#define REST_FACTOR      20      // measuring takes at most a twentieth of the time
-#define REST_US_MIN      200000  // and at most five times a second
-#define LIMITS_KEPT_US   5000000 // a quota that was read counts for so long
-#define GROWTH_TOLERATED 64      // of a project beyond its quota: this part of it
-#define PLENTY           8       // of the quota: with such a part left, old figures will do
-#define RECORD_BYTES     MB      // the record is written again when it is so far off
-#define NEVER            (-1)
-#define PROJECTS_KNOWN   16384 // beyond, those that rest are forgotten: they are measured again
+#define MB             1000000 // bytes, of a quota's unit (api-v1 11.6)
+#define HARD_PER_SOFT  1.2
+#define WALKERS        2       // at once, in the background
+#define INLINE_US      50000   // the longest that a caller waits for measuring
+#define REST_FACTOR    20      // measuring takes at most a twentieth of the time
+#define REST_US_MIN    200000  // and at most five times a second
+#define LIMITS_KEPT_US 5000000 // a quota that was read counts for so long
+#define LOOKS_NEW      3       // a project is new for so many times the pause between looks
+#define PLENTY         8       // of the quota: with such a part left, old figures will do
+#define RECORD_BYTES   MB      // the record is written again when it is so far off
+#define NEVER          (-1)
+#define PROJECTS_KNOWN 16384 // beyond, those that rest are forgotten: they are measured again
 
 // What a project may have.
 struct limits {
@@ -41,6 +43,9 @@ struct entry {
     struct limits limits;
     uint64_t limits_us; // when they were read, 0: never
     struct disk_usage usage;
+    int64_t held;    // of usage.bytes: by files without a name
+    uint64_t starts; // of the project: what was held before each is gone
+    uint64_t started_us;
     bool known;
     int64_t added;             // all that was ever counted beside measuring
     int64_t pending;           // reserved, perhaps on the disk, perhaps not yet
@@ -48,9 +53,9 @@ struct entry {
     uint64_t changes_measured; // of them, what the last measuring has seen
     uint64_t unseen;           // the last change of unknown size, as a number of these
     uint64_t measured_us, took_us;
-    bool measuring;     // in the background
-    bool queued;        // for it
-    int64_t tolerated;  // bytes beyond the hard quota that it was stopped or started with
+    bool measuring; // in the background
+    bool queued;    // for it
+    struct disk_tolerance tolerance;
     int64_t recorded;   // what the store has, NEVER: not written yet
     struct entry *next; // in the queue
 };
@@ -67,6 +72,7 @@ struct disk {
     unsigned walkers; // that measure now
     struct db_session *session;
     uv_timer_t look, wait;
+    uint64_t look_us; // from one look to the next
     struct loop_message message;
 };
 
@@ -129,9 +135,10 @@ static uint64_t rest_us(const struct entry *entry)
     return rest > REST_US_MIN ? rest : REST_US_MIN;
 }
 
+// Files without a name end with who holds them, which nobody tells.
 static bool is_exact(const struct entry *entry)
 {
-    return entry->known && entry->changes == entry->changes_measured;
+    return entry->known && !entry->held && entry->changes == entry->changes_measured;
 }
 
 static struct limits limits_of(double quota_mb)
@@ -148,8 +155,7 @@ static int64_t room_of(const struct entry *entry)
 
 static bool is_over(const struct entry *entry)
 {
-    return entry->known &&
-           (entry->usage.bytes > entry->limits.hard || entry->usage.files > LIMIT_HOME_FILES_HARD);
+    return entry->known && disk_is_over(&entry->usage, entry->limits.hard);
 }
 
 static void on_queue(struct loop_message *message);
@@ -182,8 +188,10 @@ static void add(struct disk *disk, struct entry *entry, int64_t bytes)
 struct measuring {
     struct uuid project_id;
     uint64_t changes; // when it began
+    uint64_t starts;
     int64_t added, pending;
     struct disk_usage usage;
+    int64_t held;
     enum disk_walk_end end;
     uint64_t took_us;
     int rc; // a negative errno
@@ -193,6 +201,7 @@ static struct measuring measuring_begin(const struct entry *entry)
 {
     return (struct measuring){.project_id = entry->project_id,
                               .changes = entry->changes,
+                              .starts = entry->starts,
                               .added = entry->added,
                               .pending = entry->pending};
 }
@@ -207,6 +216,8 @@ static void measuring_run(struct measuring *m, uint64_t time_us, atomic_bool *st
                              .stop = stop,
                              .names_max = LIMIT_HOME_NAMES};
     m->rc = disk_walk(&walk, &m->usage, &m->end);
+    if (!m->rc && m->end == DISK_WALK_WHOLE)
+        disk_held(&m->project_id, &walk, &m->held, &m->end);
     if (m->rc == -ENOENT)
         m->rc = 0; // nobody has needed one yet: nothing in use
     m->took_us = clock_monotonic_us() - start;
@@ -222,14 +233,16 @@ static void learn(struct entry *entry, const struct measuring *m)
     entry->measured_us = clock_monotonic_us();
     if (m->rc)
         return;
-    usage.bytes += entry->added - m->added + m->pending;
+    int64_t held = m->starts == entry->starts ? m->held : 0;
+    usage.bytes += held + entry->added - m->added + m->pending;
     if (m->end == DISK_WALK_TOO_MANY)
         usage.files = LIMIT_HOME_NAMES;
     if (m->end != DISK_WALK_STOPPED)
         entry->changes_measured = m->changes;
     else if (entry->known && entry->usage.bytes > usage.bytes)
-        usage = entry->usage;
+        return;
     entry->usage = usage;
+    entry->held = held;
     entry->known = true;
 }
 
@@ -432,14 +445,19 @@ int disk_starting(struct svc *svc, struct db_session *session, const struct uuid
     struct disk *disk = svc->disk;
     int64_t room;
     pthread_mutex_lock(&disk->lock);
-    entry_get(disk, project_id)->limits_us = 0; // a start may change the quota
+    struct entry *entry = entry_get(disk, project_id);
+    entry->limits_us = 0; // a start may change the quota
+    entry->usage.bytes -= entry->held;
+    entry->held = 0;
+    entry->starts++;
+    entry->started_us = clock_monotonic_us();
     pthread_mutex_unlock(&disk->lock);
     int rc = disk_room(svc, session, project_id, &room, err);
     if (rc)
         return rc;
     pthread_mutex_lock(&disk->lock);
-    struct entry *entry = entry_get(disk, project_id);
-    entry->tolerated = is_over(entry) ? entry->usage.bytes : 0;
+    entry = entry_get(disk, project_id);
+    disk_tolerance_start(&entry->tolerance, &entry->usage, entry->limits.hard);
     pthread_mutex_unlock(&disk->lock);
     return 0;
 }
@@ -474,6 +492,8 @@ static void on_stopped(struct project_call *call)
         log_err(LOG_WARNING, "disk_stop_failed", &call->err);
     else if (!atomic_load(&stop->disk->closing))
         svc_write_later(stop->disk->svc, write_reason, &stop->reason, sizeof stop->reason);
+    if (!atomic_load(&stop->disk->closing))
+        disk_changed(stop->disk->svc, &stop->reason.project_id); // it holds no files any more
     free(stop);
 }
 
@@ -486,9 +506,11 @@ static void stop_project(struct disk *disk, const struct entry *entry)
         snprintf(reason->text, sizeof reason->text, "disk quota exceeded: %.1f MB of %g MB",
                  (double)entry->usage.bytes / MB, entry->limits.quota_mb);
     else
-        snprintf(reason->text, sizeof reason->text,
-                 "disk quota exceeded: more than %d files, or too many folders in folders",
-                 LIMIT_HOME_FILES);
+        snprintf(
+            reason->text, sizeof reason->text,
+            "disk quota exceeded: more than %d files, too many folders in folders, or far too many"
+            " open files",
+            LIMIT_HOME_FILES);
     log_event(LOG_INFO, "disk_quota_exceeded", LOG_TEXT("project", entry->project_id.text),
               LOG_TEXT("error", reason->text));
     stop->disk = disk;
@@ -510,18 +532,12 @@ static bool is_active(struct disk *disk, const struct uuid *project_id)
     return active;
 }
 
-// Under the lock. Whether it has gone beyond its hard quota since it was started or stopped.
-static bool has_outgrown(struct entry *entry)
+// Under the lock.
+static bool has_outgrown(const struct disk *disk, struct entry *entry)
 {
-    bool over = is_over(entry);
-    bool grown =
-        over && (!entry->tolerated ||
-                 entry->usage.bytes > entry->tolerated + entry->limits.hard / GROWTH_TOLERATED);
-    if (!over)
-        entry->tolerated = 0;
-    else if (grown)
-        entry->tolerated = entry->usage.bytes;
-    return grown;
+    bool is_new = clock_monotonic_us() - entry->started_us < LOOKS_NEW * disk->look_us;
+    return entry->known &&
+           disk_tolerance_grown(&entry->tolerance, &entry->usage, entry->limits.hard, is_new);
 }
 
 struct record {
@@ -558,7 +574,8 @@ static void act_on(struct disk *disk, const struct uuid *project_id)
     }
     pthread_mutex_lock(&disk->lock);
     struct entry *entry = entry_get(disk, project_id);
-    bool outgrown = has_outgrown(entry), off = is_record_off(entry);
+    bool outgrown = has_outgrown(disk, entry);
+    bool off = is_record_off(entry);
     struct entry now = *entry;
     pthread_mutex_unlock(&disk->lock);
     struct record record = {.project_id = *project_id, .bytes = now.usage.bytes};
@@ -698,6 +715,7 @@ int disk_open(struct svc *svc, unsigned look_s, struct err *err)
     if (rc)
         return rc;
     disk->svc = svc;
+    disk->look_us = (uint64_t)look_s * 1000000;
     uv_timer_init(&svc->loop->uv, &disk->wait);
     uv_timer_init(&svc->loop->uv, &disk->look);
     disk->wait.data = disk->look.data = disk;

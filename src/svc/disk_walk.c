@@ -5,25 +5,17 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fd.h"
-#include "base/mem.h"
+#include "svc/disk_inodes.h"
 
 #define DEPTH_MAX   128 // folders in folders: each holds a descriptor open meanwhile
 #define CLOCK_NAMES 128 // the clock is looked at after this many names
 #define BLOCK       512 // of st_blocks
-
-// The inodes seen that have several names; 0 is a free slot.
-struct inodes {
-    uint64_t *slots;
-    size_t capacity; // a power of two, or 0
-    size_t count;
-};
 
 struct walker {
     const struct disk_walk *walk;
@@ -31,50 +23,15 @@ struct walker {
     enum disk_walk_end end;
     dev_t device;
     int64_t names;
-    struct inodes inodes;
+    bool too_deep;             // there are folders that are not looked into
+    struct disk_inodes inodes; // seen, of those that have several names
 };
-
-// ---- Files with several names ----
-
-static bool put(struct inodes *set, uint64_t inode)
-{
-    size_t mask = set->capacity - 1;
-    for (size_t i = (inode * UINT64_C(0x9e3779b97f4a7c15)) & mask;; i = (i + 1) & mask) {
-        if (set->slots[i] == inode)
-            return false;
-        if (!set->slots[i]) {
-            set->slots[i] = inode;
-            set->count++;
-            return true;
-        }
-    }
-}
-
-static void grow(struct inodes *set)
-{
-    struct inodes larger = {.capacity = set->capacity ? 2 * set->capacity : 256};
-    larger.slots = mem_zalloc(larger.capacity * sizeof *larger.slots);
-    for (size_t i = 0; i < set->capacity; i++) {
-        if (set->slots[i])
-            put(&larger, set->slots[i]);
-    }
-    free(set->slots);
-    *set = larger;
-}
-
-// False if it was there already.
-static bool inodes_add(struct inodes *set, uint64_t inode)
-{
-    if (2 * set->count >= set->capacity)
-        grow(set);
-    return put(set, inode);
-}
 
 // ---- Walking ----
 
 static void count(struct walker *w, const struct stat *st)
 {
-    if (!S_ISDIR(st->st_mode) && st->st_nlink > 1 && !inodes_add(&w->inodes, st->st_ino))
+    if (!S_ISDIR(st->st_mode) && st->st_nlink > 1 && !disk_inodes_add(&w->inodes, st->st_ino))
         return;
     w->usage.files++;
     w->usage.bytes += (int64_t)st->st_blocks * BLOCK;
@@ -138,7 +95,7 @@ static int walk_entry(struct walker *w, int folder, const char *name, int depth)
     if (!S_ISDIR(st.st_mode))
         return 0;
     if (depth == DEPTH_MAX) {
-        w->end = DISK_WALK_TOO_MANY;
+        w->too_deep = true;
         return 0;
     }
     int fd = open_folder(folder, name, st.st_mode & 07777);
@@ -190,10 +147,10 @@ int disk_walk(const struct disk_walk *walk, struct disk_usage *ret_usage,
     w.device = st.st_dev;
     count(&w, &st);
     int rc = walk_folder(&w, fd, st.st_mode & 07777, 1);
-    free(w.inodes.slots);
+    disk_inodes_dispose(&w.inodes);
     if (rc)
         return rc;
     *ret_usage = w.usage;
-    *ret_end = w.end;
+    *ret_end = w.end == DISK_WALK_WHOLE && w.too_deep ? DISK_WALK_TOO_MANY : w.end;
     return 0;
 }

@@ -250,3 +250,52 @@ def test_a_hub_that_comes_back_looks_at_what_runs(hub, home, run, state):
     (home / "file").write_bytes(b"x" * 2_000_000)
     hub.start()
     wait_until(lambda: is_stopped(state()), 20, "the project's end")
+
+
+def test_too_deep_folders_stop_a_project_however_often_it_is_started(home, run, state):
+    run('for i in $(seq 150); do mkdir d; cd d; done')
+    wait_until(lambda: "too many folders in folders" in state().get("error", ""), 20, "the project's end")
+    assert run("echo again")["stdout"] == "again\n"
+    wait_until(lambda: "too many folders in folders" in state().get("error", ""), 20, "its end again")
+
+
+# ---- Files without a name ----
+
+def hold(name, size, then="exec sleep 1000"):
+    """A command that goes on in the background, with a file open that it has removed."""
+    return f"exec 3> {name}; rm {name}; head -c {size} /dev/zero >&3; touch ready; {then}"
+
+
+def background(command):
+    return f"({command}) > /dev/null 2>&1 &"
+
+
+@pytest.fixture
+def ready(home):
+    return lambda: wait_until((home / "ready").exists, 20, "the file")
+
+
+def test_a_removed_file_counts_while_it_is_open(project, run, write, ready):
+    run(background(hold("file", 900_000)))
+    ready()
+    assert write("new", 200_000)["error"] == refused(project, "new")
+    run("pkill sleep")
+    wait_until(lambda: is_written(write("new", 900_000)), 20, "the room")
+
+
+def test_a_removed_file_counts_once(run, write, ready):
+    run(background(hold("file", 600_000, "sleep 1000 & exec sleep 1000")))
+    ready()
+    assert is_written(write("new", 300_000))
+
+
+def test_a_removed_file_in_memory_does_not_count(run, write, ready):
+    run(background(hold("/tmp/file", 900_000)))
+    ready()
+    assert is_written(write("new", 900_000))
+
+
+def test_removed_files_beyond_the_hard_quota_stop_the_project_and_are_gone_then(run, state, write):
+    run(background(" ".join(hold(f"file{i}", 900_000, "sleep 1000 &") for i in range(3))))
+    wait_until(lambda: is_stopped(state()), 20, "the project's end")
+    assert is_written(write("new", 900_000))
