@@ -271,8 +271,13 @@ def background(command):
 
 
 @pytest.fixture
-def ready(home):
-    return lambda: wait_until((home / "ready").exists, 20, "the file")
+def ready(home, run):
+    """Waits for the file, and has the hub look at what there is now."""
+    def wait():
+        wait_until((home / "ready").exists, 20, "the file")
+        run("true")
+
+    return wait
 
 
 def test_a_removed_file_counts_while_it_is_open(project, run, write, ready):
