@@ -99,6 +99,7 @@ int cli_project_show(struct cli *cli);
 int cli_project_start(struct cli *cli);
 int cli_project_stop(struct cli *cli);
 int cli_project_delete(struct cli *cli);
+int cli_project_undelete(struct cli *cli);
 int cli_project_publish(struct cli *cli);
 int cli_project_unpublish(struct cli *cli);
 int cli_project_public(struct cli *cli);

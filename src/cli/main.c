@@ -26,7 +26,7 @@ static const struct cli_option account_password_options[] = {
      "file whose first line is the password; - is standard input; default: one is made up"},
     {0}};
 static const struct cli_option key_create_options[] = {
-    {"project", "ID", "a key for this project only"},
+    {"project", "ID", "a key for this project only, for programs in it: API v1 refuses it"},
     {"name", "TEXT", "what it is for"},
     {"expires", "WHEN", "time (2027-01-31, 2027-01-31T12:00:00Z) or from now (30d, 12h)"},
     {0},
@@ -34,6 +34,7 @@ static const struct cli_option key_create_options[] = {
 static const struct cli_option project_list_options[] = {
     {"account", "WHO", "projects of this account only"},
     {"state", "STATE", "opened, starting, running or stopping"},
+    {"deleted", NULL, "those that are deleted too"},
     {0}};
 static const struct cli_option project_delete_options[] = {
     {"purge", NULL, "remove its record and its files for good"}, {0}};
@@ -115,6 +116,8 @@ static const struct cli_command commands[] = {
     {"project stop", "ID", 1, 1, "stop a project", NULL, cli_project_stop},
     {"project delete", "ID", 1, 1, "stop and delete a project", project_delete_options,
      cli_project_delete},
+    {"project undelete", "ID", 1, 1, "bring a project back that was deleted, but not purged", NULL,
+     cli_project_undelete},
     {"project publish", "ID PATH", 2, 2, "let anybody read a file or folder of a project",
      project_publish_options, cli_project_publish},
     {"project unpublish", "ID PATH", 2, 2, "end that", NULL, cli_project_unpublish},
@@ -220,6 +223,11 @@ static int help_command(const struct cli_command *command)
 {
     printf("usage: cohub %s%s%s [options]\n\n%s\n\n", command->name, *command->words ? " " : "",
            command->words, command->text);
+    if (strstr(command->words, "NAME=VALUE"))
+        fputs("NAME is disk_quota, memory or memory_request (MB), cores (processors), cpu_shares "
+              "(1/1024 of a\nprocessor), mintime (seconds), or network, member_host, "
+              "always_running, ephemeral_state or\nephemeral_disk (0 or 1).\n\n",
+              stdout);
     print_options(command->options);
     if (command->run == cli_serve) {
         auto_buf struct buf options = {0};

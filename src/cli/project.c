@@ -35,7 +35,9 @@ int cli_project_list(struct cli *cli)
     if (cli_store_open(cli, false, &store, &err))
         return cli_fail(&err);
     int rc = account ? account_find(store.session, account, &account_id, &err) : 0;
-    struct project_filter filter = {.account_id = account ? &account_id : NULL, .state = state};
+    struct project_filter filter = {.account_id = account ? &account_id : NULL,
+                                    .state = state,
+                                    .deleted = cli_get(cli, "deleted")};
     if (!rc)
         rc = project_list(store.session, &filter, &out, &err);
     cli_store_close(&store);
@@ -154,4 +156,26 @@ int cli_project_delete(struct cli *cli)
     json_member_bool(&out, "purged", purge);
     json_end_object(&out);
     return cli_print(&out);
+}
+
+static int apply_undelete(struct db_session *txn, void *arg, struct err *err)
+{
+    return project_undelete(txn, arg, err);
+}
+
+int cli_project_undelete(struct cli *cli)
+{
+    auto_buf struct buf out = {0};
+    struct cli_store store;
+    struct uuid project_id;
+    struct err err;
+    if (cli_store_open(cli, false, &store, &err))
+        return cli_fail(&err);
+    int rc = project_lookup(store.session, cli->words[0], &project_id, &err);
+    if (!rc)
+        rc = db_write(store.db, apply_undelete, &project_id, &err);
+    if (!rc)
+        rc = project_show(store.session, &project_id, &out, &err);
+    cli_store_close(&store);
+    return rc ? cli_fail(&err) : cli_print(&out);
 }

@@ -72,7 +72,8 @@ struct http_request {
     struct arena arena;
     struct MHD_Connection *mhd;
     const char *method;
-    const char *path; // without base path
+    const char *url;  // as it came, decoded, without what follows "?"
+    const char *path; // without base path; "" if it is not below that
     struct buf body;
     size_t memory; // of body and reply, counted in server->memory
     const struct http_route *route;

@@ -155,6 +155,7 @@ static struct http_request *request_new(struct http_loop *loop, struct MHD_Conne
     const char *base = loop->server->config.base_path;
     size_t base_len = strlen(base);
     bool below = !strncmp(url, base, base_len) && (url[base_len] == '/' || !url[base_len]);
+    r->url = url;
     r->path = !below ? "" : url[base_len] ? url + base_len : "/";
     r->route = find_route(r);
     r->early_status = early_status(r);
@@ -398,7 +399,7 @@ static void reply_early(struct http_request *r)
         http_reply_error(r, 503, "The server is shutting down.");
         break;
     default:
-        http_reply_error(r, 404, arena_printf(&r->arena, "Cannot %s %s", r->method, r->path));
+        http_reply_error(r, 404, arena_printf(&r->arena, "Cannot %s %s", r->method, r->url));
     }
 }
 

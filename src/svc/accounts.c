@@ -106,7 +106,7 @@ int account_find(struct db_session *session, const char *who, struct uuid *ret_a
 #define ACCOUNT_COLUMNS                                                                            \
     "account_id, email_address, first_name, last_name, created, created_by, last_active, banned, " \
     "deleted, \"groups\","                                                                         \
-    " email_address_before_delete, password_hash IS NOT NULL"
+    " email_address_before_delete, password_hash IS NOT NULL, email_address_verified"
 
 static void member_text(struct buf *out, const char *name, struct db_rows *rows, int column)
 {
@@ -118,6 +118,15 @@ static void member_time(struct buf *out, const char *name, struct db_rows *rows,
 {
     if (!db_rows_null(rows, column))
         json_member_time(out, name, db_rows_int(rows, column));
+}
+
+// Addresses that were verified, each with a time, are those of before too.
+static bool is_verified(struct db_rows *rows)
+{
+    if (db_rows_null(rows, 1) || db_rows_null(rows, 12))
+        return false;
+    auto_json cJSON *verified = cJSON_Parse(db_rows_text(rows, 12));
+    return json_get(verified, db_rows_text(rows, 1)) != NULL;
 }
 
 static void account_write(struct db_rows *rows, struct buf *out)
@@ -139,6 +148,7 @@ static void account_write(struct db_rows *rows, struct buf *out)
         json_raw(out, db_rows_text(rows, 9), db_rows_size(rows, 9));
     member_text(out, "email_address_before_delete", rows, 10);
     json_member_bool(out, "has_password", db_rows_int(rows, 11));
+    json_member_bool(out, "email_address_verified", is_verified(rows));
     json_end_object(out);
 }
 

@@ -281,6 +281,9 @@ void invite_addresses(struct svc *svc, struct db_session *session, struct invite
         invite->rc = err_set(&invite->err, ERR_INVALID, "invalid email address '%.400s'", replyto);
     else
         split_addresses(invite);
+    if (!invite->rc && !invite->addresses_count)
+        invite->rc =
+            err_set(&invite->err, ERR_INVALID, "invalid email address '%.400s'", invite->to);
     begin(svc, session, invite);
 }
 

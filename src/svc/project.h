@@ -71,12 +71,16 @@ int project_show(struct db_session *session, const struct uuid *project_id, stru
 struct project_filter {
     const struct uuid *account_id; // NULL: of anybody
     const char *state;             // NULL: any
+    bool deleted;                  // those that are deleted too
 };
 int project_list(struct db_session *session, const struct project_filter *filter, struct buf *out,
                  struct err *err) MUST_USE;
 // In a transaction.
 int project_delete(struct db_session *txn, const struct uuid *project_id, bool purge,
                    struct err *err) MUST_USE;
+// In a transaction: undoes that, unless it was purged. ERR_NOT_FOUND.
+int project_undelete(struct db_session *txn, const struct uuid *project_id,
+                     struct err *err) MUST_USE;
 // Removes the home and the run folder of a project that does not run, with all in them, as far as
 // they are there. Blocking.
 int project_folders_remove(const struct uuid *project_id, struct err *err) MUST_USE;

@@ -117,18 +117,22 @@ int project_list(struct db_session *session, const struct project_filter *filter
 {
     static const struct db_stmt all = {"SELECT " PROJECT_COLUMNS
                                        " FROM projects p WHERE (p.state = $1 OR $1 IS NULL)"
+                                       " AND p.deleted <= $2"
                                        " ORDER BY p.created DESC, p.project_id LIMIT 1000"};
     static const struct db_stmt of_account = {
         "SELECT " PROJECT_COLUMNS
         " FROM project_users u JOIN projects p ON p.project_id = u.project_id"
-        " WHERE u.account_id = $2 AND (p.state = $1 OR $1 IS NULL) ORDER BY p.created DESC, "
+        " WHERE u.account_id = $3 AND (p.state = $1 OR $1 IS NULL) AND p.deleted <= $2 ORDER BY "
+        "p.created DESC, "
         "p.project_id LIMIT 1000"};
     auto_rows struct db_rows *rows = NULL;
     int rc = filter->account_id
                  ? db_query(session, &of_account,
-                            DB_ARGS(DB_TEXT(filter->state), DB_TEXT(filter->account_id->text)),
+                            DB_ARGS(DB_TEXT(filter->state), DB_INT(filter->deleted),
+                                    DB_TEXT(filter->account_id->text)),
                             &rows, err)
-                 : db_query(session, &all, DB_ARGS(DB_TEXT(filter->state)), &rows, err);
+                 : db_query(session, &all, DB_ARGS(DB_TEXT(filter->state), DB_INT(filter->deleted)),
+                            &rows, err);
     if (rc)
         return rc;
     json_begin_array(out);
@@ -149,6 +153,14 @@ int project_delete(struct db_session *txn, const struct uuid *project_id, bool p
     int64_t changed = 0;
     int rc =
         db_exec(txn, purge ? &remove : &mark, DB_ARGS(DB_TEXT(project_id->text)), &changed, err);
+    return rc || changed ? rc : err_set(err, ERR_NOT_FOUND, "no project %s", project_id->text);
+}
+
+int project_undelete(struct db_session *txn, const struct uuid *project_id, struct err *err)
+{
+    static const struct db_stmt unmark = {"UPDATE projects SET deleted = 0 WHERE project_id = $1"};
+    int64_t changed = 0;
+    int rc = db_exec(txn, &unmark, DB_ARGS(DB_TEXT(project_id->text)), &changed, err);
     return rc || changed ? rc : err_set(err, ERR_NOT_FOUND, "no project %s", project_id->text);
 }
 

@@ -51,8 +51,9 @@ static int secret_read(int fd, struct secret *secret, struct err *err)
     return 0;
 }
 
-int secret_load(struct secret *secret, struct err *err)
+int secret_load(struct secret *secret, bool *ret_made, struct err *err)
 {
+    *ret_made = false;
     for (int attempt = 0;; attempt++) {
         auto_fd int fd = open(SECRET_FILE, O_RDONLY | O_CLOEXEC);
         if (fd >= 0)
@@ -62,6 +63,7 @@ int secret_load(struct secret *secret, struct err *err)
         int rc = secret_create(err);
         if (rc)
             return rc;
+        *ret_made = true;
     }
 }
 

@@ -4,6 +4,7 @@
 #ifndef SVC_SECRET_H
 #define SVC_SECRET_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/buf.h"
@@ -16,9 +17,9 @@ struct secret {
     unsigned char *key; // SECRET_SIZE bytes, in locked memory where the system allows it
 };
 
-// Reads secret.key in the working directory, or makes it with mode 0600. ERR_INVALID if it is no
-// key.
-int secret_load(struct secret *secret, struct err *err) MUST_USE;
+// Reads secret.key in the working directory, or makes it with mode 0600, which *ret_made tells.
+// ERR_INVALID if it is no key.
+int secret_load(struct secret *secret, bool *ret_made, struct err *err) MUST_USE;
 void secret_dispose(struct secret *secret);
 
 // The keyed hash of a token (BLAKE2b) as hexadecimal text.

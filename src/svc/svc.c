@@ -9,15 +9,35 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "db/query.h"
 #include "svc/disk.h"
 #include "svc/exec.h"
+
+// A secret that was made just now does not belong to keys that are there.
+static int warn_of_void_keys(struct db *db, struct err *err)
+{
+    static const struct db_stmt count = {"SELECT count(*) FROM api_keys"};
+    auto_session struct db_session *session = NULL;
+    int64_t keys = 0;
+    int rc = db_session_open(db, &session, err);
+    if (!rc)
+        rc = db_query_int(session, &count, DB_NO_ARGS, &keys, err);
+    if (!rc && keys)
+        log_event(LOG_WARNING, "secret_key_lost", LOG_INT("void_api_keys", keys),
+                  LOG_TEXT("what", "there was no secret.key; a new one was made, and the API keys "
+                                   "of before are void"));
+    return rc;
+}
 
 int svc_init(struct svc *svc, struct db *db, const struct site *site, struct err *err)
 {
     if (sodium_init() < 0)
         return err_internal(err, "libsodium cannot be used");
     *svc = (struct svc){.db = db, .site = *site};
-    int rc = secret_load(&svc->secret, err);
+    bool made;
+    int rc = secret_load(&svc->secret, &made, err);
+    if (!rc && made)
+        rc = warn_of_void_keys(db, err);
     if (rc)
         return rc;
     long cores = sysconf(_SC_NPROCESSORS_ONLN);

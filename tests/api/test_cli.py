@@ -14,8 +14,8 @@ from harness.server import COHUB
 COMMANDS = ["serve", "account create", "account list", "account show", "account ban", "account unban", "account admin",
             "account delete", "account password", "key create", "key list", "key delete",
             "registration-token create", "registration-token list", "registration-token delete", "project list", "project show",
-            "project start", "project stop", "project delete", "ticket list", "ticket reply", "ticket close", "mail list",
-            "mail show", "api", "doctor", "version"]
+            "project start", "project stop", "project delete", "project undelete", "ticket list", "ticket reply",
+            "ticket close", "mail list", "mail show", "api", "doctor", "version"]
 NOBODY = "cc3cb7f1-14f6-4a18-a803-5034af8c0004"
 
 
@@ -102,7 +102,8 @@ def test_help_of_a_command(cohub, data, command):
     ("serve", ["listen", "base-path", "tls-cert", "tls-key", "user", "print-config", "log-level", "log-format"]),
     ("account create", ["email", "first-name", "last-name", "password-file", "no-password", "admin"]),
     ("account list", ["search"]), ("key create", ["project", "name", "expires"]),
-    ("project list", ["account", "state"]), ("registration-token create", ["token", "descr", "limit", "expires"]), ("project delete", ["purge"]), ("api", ["format"]),
+    ("project list", ["account", "state", "deleted"]), ("registration-token create", ["token", "descr", "limit", "expires"]),
+    ("project delete", ["purge"]), ("api", ["format"]),
     ("account password", ["password-file"]), ("ticket reply", ["text-file"]),
     ("license create", ["title", "cpu", "memory", "disk", "idle-timeout", "run-limit", "expires"]),
 ])
@@ -259,6 +260,21 @@ def test_version(cohub, data):
     assert re.fullmatch(r"\d+\.\d+\.\d+\S*", printed(cohub("version"))["version"])
     assert subprocess.run([COHUB, "--version"], text=True, capture_output=True).stdout == cohub("version").stdout
     assert not data.exists()
+
+
+def test_a_lost_secret_is_told(cohub, data):
+    """Whoever restores a database without its secret finds every key refused."""
+    assert cohub("account", "create", "--email", "a@x.org", "--no-password").stderr == ""
+    (data / "secret.key").unlink()
+    done = cohub("account", "list")
+    assert printed(done) and re.search(r"warning secret_key_lost void_api_keys=1 .*API keys of before are void", done.stderr)
+    assert cohub("account", "list").stderr == ""
+
+
+def test_help_names_what_upgrades_there_are(cohub):
+    for command in (["project", "settings"], ["upgrades", "set"], ["upgrades", "apply"]):
+        text = cohub(*command, "--help").stdout
+        assert all(name in text for name in ("disk_quota", "memory_request (MB)", "mintime (seconds)", "always_running"))
 
 
 def test_api(cohub, data, openapi_errors):

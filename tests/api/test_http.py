@@ -628,3 +628,10 @@ def test_the_printed_address_leads_to_the_reference(hub_factory):
     answer = hub.client.get(hub.url + "/", follow_redirects=False)
     assert (answer.status_code, answer.headers["location"]) == (302, hub.url + "/api/v1/")
     assert "create_project" in hub.client.get(answer.headers["location"]).text
+
+
+def test_what_is_not_below_the_base_path_is_named(hub_factory):
+    hub = hub_factory("--base-path", "/x")
+    for path in ("/api/v1/ping", "/", "/xy"):
+        reply = hub.client.get(hub.url.removesuffix("/x") + path)
+        assert reply.status_code == 404 and f"Cannot GET {path}" in reply.text

@@ -383,11 +383,6 @@ def test_many_addresses(hub, account, project):
     assert sorted(noted(hub, project)) == sorted(to)
 
 
-def test_nobody_is_invited(hub, account, project):
-    assert invite_to(hub, account, project, "")["mesg"] == "Invited  to collaborate on a project."
-    assert invite_to(hub, account, project, " ,; ")["mesg"] == "Invited  ,;  to collaborate on a project."
-
-
 @pytest.mark.parametrize("group, becomes", [(None, "collaborator"), ("owner", "owner"), ("viewer", "collaborator")])
 def test_address_of_an_account(hub, account, project, group, becomes):
     other = hub.account()
@@ -560,11 +555,19 @@ def test_sign_up_on_the_page(hub, account, project):
     of_both = wait_until(lambda: (found := {mail["id"]: mail for mail in mailbox.mails(hub, to)}) and len(found) == 2 and found,
                          20, f"invitation and welcome to {to}")
     assert not any("/auth/verify" in mail["html"] for mail in of_both.values())
+    assert made["email_address_verified"] is True
     challenge = execute(hub, "SELECT email_address_challenge FROM accounts WHERE email_address = ?", to)
     assert challenge == [(None,)]
     again = page(hub, token)
     assert again.status_code == 200 and "There is an account already" in again.text and "<form" not in again.text
     assert post(hub, token).status_code == 200 and "<form" not in post(hub, token).text
+
+
+@pytest.mark.parametrize("to", ["", " ,; "])
+def test_nobody_to_invite(hub, account, project, to):
+    reply = hub.call("invite_noncloud_collaborators", key=account, project_id=project, to=to, email="Hello.", title="T",
+                     link2proj="http://example.org/")
+    assert (reply["event"], reply["error"]) == ("error", f"invalid email address '{to}'")
 
 
 def test_sign_up_with_the_address_of_the_invitation_only(hub, account, project):

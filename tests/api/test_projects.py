@@ -296,12 +296,16 @@ def test_delete(hub, account, project):
     hub.exec(account, project, "echo kept > file")
     assert hub.cli("project", "delete", project) == {"project_id": project, "deleted": True, "purged": False}
     assert hub.cli("project", "show", project)["deleted"] is True
+    listed = lambda *more: project in [one["project_id"] for one in hub.cli("project", "list", *more)]  # noqa: E731
+    assert (listed(), listed("--deleted")) == (False, True)
     assert (hub.data / "projects" / project / "file").read_text() == "kept\n"
     assert not hub.sandbox(project)
     # The gate does not treat it specially, but it is not started again.
     assert hub.call("read_text_file_from_project", key=account, project_id=project, path="file")["content"] == "kept\n"
     reply = hub.exec(account, project, "true")
     assert reply["event"] == "error" and f"project {project} does not exist" in reply["error"]
+    assert hub.cli("project", "undelete", project)["deleted"] is False
+    assert hub.exec(account, project, "cat file")["stdout"] == "kept\n"
 
 
 def test_purge(hub, account, project):
