@@ -17,6 +17,10 @@
 #define COPIES_MAX 1000 // as the setting allows
 #define NUMBER_MAX 24
 
+// rsync keeps what it has listed: some 100 bytes for each of a million files, in three processes.
+// Its work is nobody's who waits for an answer at once, so running projects go before it.
+static const struct runner_limits limits = {.memory_mb = 1024, .cpu_shares = 512, .processes = 32};
+
 // Relative, and not above itself.
 static bool path_valid(const char *path)
 {
@@ -52,9 +56,10 @@ static bool has_home(const char *project_id)
     return lstat(path, &info) == 0 && S_ISDIR(info.st_mode);
 }
 
-static int start(struct sandbox_host *host, const struct runner_request *request, int log_fd,
-                 pid_t *ret_pid, struct err *err)
+static int start(struct sandbox_host *host, struct spares *spares,
+                 const struct runner_request *request, int log_fd, pid_t *ret_pid, struct err *err)
 {
+    CLEANUP(sandbox_start_dispose) struct sandbox_start start = SANDBOX_START_NONE;
     char flags[NUMBER_MAX], timeout[NUMBER_MAX], room[NUMBER_MAX], files[NUMBER_MAX];
     const char *source = request->data, *target = source + strlen(source) + 1;
     auto_free char *from = mem_printf("/projects/%s/%s", request->source, source);
@@ -72,10 +77,11 @@ static int start(struct sandbox_host *host, const struct runner_request *request
     memcpy(spec.project_id.text, request->uuid, sizeof spec.project_id.text);
     if (memcmp(request->source, request->uuid, UUID_LEN) != 0)
         memcpy(spec.source_id.text, request->source, sizeof spec.source_id.text);
-    return sandbox_start(host, &spec, ret_pid, err);
+    const int rc = sandbox_prepare(host, &spec, &start, err);
+    return rc < 0 ? rc : spares_start(spares, &start, &limits, NULL, ret_pid, err);
 }
 
-int copy_job_start(struct copy_jobs *jobs, struct sandbox_host *host,
+int copy_job_start(struct copy_jobs *jobs, struct sandbox_host *host, struct spares *spares,
                    const struct runner_request *request, struct err *err)
 {
     pid_t pid;
@@ -86,7 +92,7 @@ int copy_job_start(struct copy_jobs *jobs, struct sandbox_host *host,
     auto_fd int log_fd = memfd_create("copy", MFD_CLOEXEC);
     if (log_fd < 0)
         return err_set_errno(err, ERR_UNAVAILABLE, errno, "cannot start a copy");
-    const int rc = start(host, request, log_fd, &pid, err);
+    const int rc = start(host, spares, request, log_fd, &pid, err);
     if (rc < 0)
         return rc;
     if (jobs->count == jobs->capacity) {

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // The runner's copies: each is the agent with --copy (proto/copy.h) in a sandbox that sees two
-// homes and ends with the runner.
+// homes, has a control group of its own, and ends with the runner.
 #ifndef RUNNER_COPY_H
 #define RUNNER_COPY_H
 
 #include "runner/runner.h"
 #include "runner/sandbox.h"
+#include "runner/spare.h"
 
 struct copy_job {
     pid_t pid;
@@ -20,7 +21,7 @@ struct copy_jobs {
 
 // True for a request that copy_job_start takes.
 bool copy_request_valid(const struct runner_request *request);
-int copy_job_start(struct copy_jobs *jobs, struct sandbox_host *host,
+int copy_job_start(struct copy_jobs *jobs, struct sandbox_host *host, struct spares *spares,
                    const struct runner_request *request, struct err *err) MUST_USE;
 // False when the process is no copy. Otherwise it is forgotten, and the message tells of its end.
 bool copy_job_ended(struct copy_jobs *jobs, pid_t pid, int status,

@@ -464,7 +464,7 @@ static bool handle_start(struct runner *r, const struct runner_request *request,
 static bool handle_copy(struct runner *r, const struct runner_request *request)
 {
     struct err err = {0};
-    if (copy_job_start(&r->copies, &r->host, request, &err) == 0)
+    if (copy_job_start(&r->copies, &r->host, &r->spares, request, &err) == 0)
         return reply(r, request, 0, "", "");
     return reply(r, request, err.sys_errno ? err.sys_errno : EIO, err.message, err.detail);
 }
@@ -579,7 +579,7 @@ static void sweep_later(struct runner *r)
 static void sweep(struct runner *r)
 {
     r->sweep_ms = 0;
-    if (cgroups_sweep(&r->cgroups) > r->children_count + r->spares.count)
+    if (cgroups_sweep(&r->cgroups) > r->children_count + r->copies.count + r->spares.count)
         sweep_later(r);
 }
 
@@ -655,6 +655,12 @@ static bool forget_child(struct runner *r, pid_t pid, struct child *ret_child)
     return false;
 }
 
+static bool copy_ended(struct runner *r, pid_t pid, const struct runner_message *message)
+{
+    remove_group(r, pid);
+    return send_message(r, message);
+}
+
 static bool reap(struct runner *r)
 {
     struct signalfd_siginfo info;
@@ -669,7 +675,7 @@ static bool reap(struct runner *r)
         if (forget_child(r, pid, &child))
             alive = child_ended(r, &child, status);
         else if (copy_job_ended(&r->copies, pid, status, &message))
-            alive = send_message(r, &message);
+            alive = copy_ended(r, pid, &message);
         else
             spares_forget(&r->spares, pid);
     return alive;

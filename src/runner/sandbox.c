@@ -317,7 +317,7 @@ static int open_fds(const struct sandbox_host *host, const struct sandbox_spec *
 
 static struct sandbox_start start_of(const struct sandbox_spec *spec)
 {
-    struct sandbox_start start = {.processes = spec->processes};
+    struct sandbox_start start = {.processes = spec->processes, .agent_args = spec->agent_args};
     for (size_t i = 0; i < SANDBOX_FDS; i++)
         start.fds[i] = -1;
     start.fds[SANDBOX_LOG] = spec->log_fd;

@@ -114,10 +114,11 @@ bool sandbox_find_program(const char *name, char *ret_path, size_t size);
 struct sandbox_start {
     int fds[SANDBOX_FDS]; // -1: there is none
     uint32_t processes;
+    const char *const *agent_args; // the spec's
 };
 #define SANDBOX_START_NONE                                                                         \
     {                                                                                              \
-        {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1}, 0                                            \
+        {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1}, 0, NULL                                      \
     }
 int sandbox_prepare(struct sandbox_host *host, const struct sandbox_spec *spec,
                     struct sandbox_start *ret_start, struct err *err) MUST_USE;

@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -15,6 +17,9 @@
 
 #define FDS_MAX (SANDBOX_FDS + NETWORK_FDS)
 #define WORK_FD 3
+// Arguments of an agent that does not serve: two paths, and some short ones.
+#define ARGS_SIZE  (3 * PATH_MAX)
+#define ARGS_COUNT 12
 
 // What a spare is told. Descriptors come with it, in their order, but for those that are -1.
 struct work {
@@ -22,7 +27,10 @@ struct work {
     bool network;
     uint32_t processes;
     struct runner_limits limits;
+    uint32_t args_size;   // 0: the agent serves
+    char args[ARGS_SIZE]; // each with its NUL; sent without the unused end
 };
+#define WORK_SIZE(args_size) (offsetof(struct work, args) + (args_size))
 
 union work_control {
     struct cmsghdr header;
@@ -49,7 +57,8 @@ static bool receive_work(struct work *work)
         got = recvmsg(WORK_FD, &message, MSG_CMSG_CLOEXEC);
     while (got < 0 && errno == EINTR);
     const struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-    if (got != sizeof *work || !header || (message.msg_flags & MSG_CTRUNC))
+    if (got < (ssize_t)WORK_SIZE(0) || got != (ssize_t)WORK_SIZE(work->args_size) || !header ||
+        (message.msg_flags & MSG_CTRUNC))
         return false;
     const unsigned char *at = CMSG_DATA(header);
     for (size_t i = 0; i < FDS_MAX; i++) {
@@ -68,10 +77,20 @@ static _Noreturn void fail(const struct work *work, const struct err *err)
     _exit(127);
 }
 
+static void split_args(const struct work *work, const char *ret_args[ARGS_COUNT + 1])
+{
+    size_t count = 0;
+    const char *end = work->args + work->args_size;
+    for (const char *at = work->args; at < end && count < ARGS_COUNT; at += strlen(at) + 1)
+        ret_args[count++] = at;
+    ret_args[count] = NULL;
+}
+
 static _Noreturn void do_work(const struct spares *spares, const char *group,
                               const struct work *work)
 {
     struct err err;
+    const char *args[ARGS_COUNT + 1];
     struct sandbox_start start = {.processes = work->processes};
     memcpy(start.fds, work->fds, sizeof start.fds);
     if (cgroup_limit(spares->cgroups, group, &work->limits, &err) < 0)
@@ -81,8 +100,10 @@ static _Noreturn void do_work(const struct spares *spares, const char *group,
     for (size_t i = SANDBOX_FDS; i < FDS_MAX; i++)
         if (work->fds[i] >= 0)
             close(work->fds[i]);
-    prctl(PR_SET_PDEATHSIG, 0); // a sandbox outlives the runner
-    sandbox_become(spares->host, &start, NULL, NULL);
+    split_args(work, args);
+    if (!work->args_size)
+        prctl(PR_SET_PDEATHSIG, 0); // a sandbox whose agent serves outlives the runner
+    sandbox_become(spares->host, &start, NULL, work->args_size ? args : NULL);
 }
 
 // Keeps open what a spare needs, and nothing else of the runner's: its end must be seen at the
@@ -160,12 +181,25 @@ static bool send_work(int fd, const struct work *work)
         if (work->fds[i] >= 0)
             memcpy(at + count++ * sizeof(int), &work->fds[i], sizeof(int));
     control.header.cmsg_len = CMSG_LEN(count * sizeof(int));
-    struct iovec part = {(void *)(uintptr_t)work, sizeof *work};
+    const size_t size = WORK_SIZE(work->args_size);
+    struct iovec part = {(void *)(uintptr_t)work, size};
     const struct msghdr message = {.msg_iov = &part,
                                    .msg_iovlen = 1,
                                    .msg_control = &control,
                                    .msg_controllen = CMSG_SPACE(count * sizeof(int))};
-    return sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)sizeof *work;
+    return sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)size;
+}
+
+static bool add_args(struct work *work, const char *const *args)
+{
+    for (size_t count = 0; args && args[count]; count++) {
+        const size_t size = strlen(args[count]) + 1;
+        if (count == ARGS_COUNT || size > sizeof work->args - work->args_size)
+            return false;
+        memcpy(work->args + work->args_size, args[count], size);
+        work->args_size += (uint32_t)size;
+    }
+    return true;
 }
 
 static int take(struct spares *spares, struct spare *ret_spare)
@@ -182,6 +216,8 @@ int spares_start(struct spares *spares, const struct sandbox_start *start,
                  pid_t *ret_pid, struct err *err)
 {
     struct work work = {.network = network_fds, .processes = start->processes, .limits = *limits};
+    if (!add_args(&work, start->agent_args))
+        return err_set(err, ERR_TOO_LARGE, "the arguments are too long");
     memcpy(work.fds, start->fds, sizeof start->fds);
     for (size_t i = 0; i < NETWORK_FDS; i++)
         work.fds[SANDBOX_FDS + i] = network_fds ? network_fds[i] : -1;

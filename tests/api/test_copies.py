@@ -957,6 +957,25 @@ def test_a_slot_is_left_to_others(hub_factory):
     assert all("error" not in ended(hub, pair.account, copy_id) for copy_id in [held, *waiting])
 
 
+def test_a_copy_has_a_control_group(hub_factory):
+    hub = hub_factory()
+    pair = Pair(hub, hub.account())
+    holder = Holder(pair)
+    copy_id = pair.noted("held", wait_until_done=False)
+    pid = min(holder.hold().held)
+    groups = [line.rstrip("\n").split(":", 2) for line in open(f"/proc/{pid}/cgroup", encoding="utf-8")]
+    memory = next(group for _, names, group in groups if "memory" in names.split(",") or not names)
+    own = pathlib.Path(f"/proc/{parts.runner(hub)}/cgroup").read_text()
+    assert "/cohub-" in memory and memory not in own
+    folder = next(pathlib.Path(root + memory) for root in ("/sys/fs/cgroup/memory", "/sys/fs/cgroup")
+                  if os.path.isdir(root + memory))
+    limit = next(folder / name for name in ("memory.limit_in_bytes", "memory.max") if (folder / name).exists())
+    assert int(limit.read_text()) == 1 << 30
+    holder.let_go()
+    assert "error" not in ended(hub, pair.account, copy_id)
+    wait_until(lambda: not folder.exists(), 30, "the group is gone")
+
+
 def test_too_many_waiting(hub, account, pair):
     execute(hub, "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 998) INSERT INTO copy_paths (id,"
                  " time, account_id, source_project_id, source_path, target_project_id, target_path, scheduled)"
