@@ -193,13 +193,6 @@ def test_the_help_address_is_told(hub, account):
         assert line in told["text"].splitlines()
 
 
-def test_a_help_address_that_is_none_does_no_harm(hub_factory):
-    hub = hub_factory(env={"COHUB_SITE_HELP_EMAIL": "nobody"})
-    account = hub.account()
-    create(hub, account, account_id=account.id)
-    assert len(tickets(hub, account)) == 1 and hub.cli("mail", "list") == []
-
-
 def test_reply_and_close(hub, account, tmp_path):
     url = create(hub, account, account_id=account.id)
     shown = hub.cli("ticket", "reply", str(number(url)), input="Try this.\n")
