@@ -301,6 +301,17 @@ def test_a_file_that_became_a_fifo(pair):
     holder.gone()
 
 
+def test_a_copy_that_stands_still(pair):
+    """rsync cannot tell by itself when all of it is held up."""
+    holder = Holder(pair)
+    copy_id = pair.noted("held", wait_until_done=False, timeout=1)
+    wait_until(lambda: len(holder.processes()) == 3, 30, "all of rsync runs")
+    holder.hold()
+    assert ended(pair.hub, pair.account, copy_id)["error"].endswith("the copy was ended: timeout without any transfer")
+    holder.gone()
+    assert os.listdir(pair.target.path) == []
+
+
 def test_rights_of_the_owner_are_not_lent(pair):
     pair.source.put("d/program", "x", mode=0o6755)
     pair.source.folder("d/folder", mode=0o2755)
