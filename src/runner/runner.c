@@ -800,8 +800,7 @@ int runner_main(const struct runner_config *config)
     if (rc == 0) {
         remove_old_copies();
         find_limits(&r);
-        if (sandbox_host_prepare(&r.host, &err))
-            log_err(LOG_WARNING, "runner", &err); // said again by each start
+        sandbox_host_prepare(&r.host);
         serve(&r);
     } else {
         log_err(LOG_ERROR, "runner", &err);

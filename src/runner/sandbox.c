@@ -741,11 +741,13 @@ static int probe_explain(const char *text, struct err *err)
                    *text ? text : "the sandbox ended without a word");
 }
 
-int sandbox_host_prepare(struct sandbox_host *host, struct err *err)
+void sandbox_host_prepare(struct sandbox_host *host)
 {
     char root[2 * PATH_MAX];
-    auto_fd int root_fd = open_root(host, NULL, root, sizeof root, err);
-    return root_fd < 0 ? root_fd : etc_update(root_fd, &host->etc, err);
+    struct err err;
+    auto_fd int root_fd = open_root(host, NULL, root, sizeof root, &err);
+    if (root_fd < 0 || etc_update(root_fd, &host->etc, &err) < 0)
+        host->etc = (struct etc_copy){0};
 }
 
 int sandbox_probe(const struct sandbox_host_config *config, struct err *err)

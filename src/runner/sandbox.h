@@ -51,8 +51,8 @@ struct sandbox_host_config {
 int sandbox_host_open(const struct sandbox_host_config *config, struct sandbox_host *ret_host,
                       struct err *err) MUST_USE;
 void sandbox_host_close(struct sandbox_host *host);
-// Makes what the first sandbox would otherwise wait for.
-int sandbox_host_prepare(struct sandbox_host *host, struct err *err) MUST_USE;
+// Makes what the first sandbox would otherwise wait for. If it cannot, each start says why.
+void sandbox_host_prepare(struct sandbox_host *host);
 
 // What a sandbox with a network is given (network.h).
 struct sandbox_network {
