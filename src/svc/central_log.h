@@ -19,8 +19,8 @@ struct client_error {
     struct uuid account_id;
     const char *error;
 };
-// In a transaction: a record that lives 30 days, with as much of the text as LIMIT_CLIENT_ERROR_TEXT
-// says. An id that is taken is replaced by a fresh one. ERR_RATE_LIMITED.
+// In a transaction: a record that lives 30 days, with as much of the text as
+// LIMIT_CLIENT_ERROR_TEXT says. An id that is taken is replaced by a fresh one. ERR_RATE_LIMITED.
 int client_error_log(struct db_session *txn, const struct client_error *error,
                      struct err *err) MUST_USE;
 
