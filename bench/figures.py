@@ -345,7 +345,7 @@ def forgot(bench):
     client = Client(hub.url, hub.caller.key)
 
     def took_us(address):
-        client.headers["X-Forwarded-For"] = f"2001:db8::{next(numbers):x}"
+        client.headers["X-Forwarded-For"] = f"2001:db8:1:{next(numbers):x}::1"
         begin = time.perf_counter()
         reply = client.request("forgot_password", email_address=address)
         if reply["error"] is not False:
