@@ -123,6 +123,9 @@ static void limit_files(uint64_t size_max)
 static _Noreturn void become_command(const struct command *command, volatile int *error)
 {
     sigset_t none;
+    // Who started the server may have ignored some, as nohup does.
+    for (int number = 1; number < NSIG; number++)
+        signal(number, SIG_DFL);
     setsid();
     if (chdir(command->directory) == 0) {
         limit(RLIMIT_NPROC, processes_max);
