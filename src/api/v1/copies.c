@@ -462,12 +462,33 @@ static bool read_bounded(struct api_call *call, const char *name, const struct a
     return false;
 }
 
-static void reply_list(struct api_call *call, const struct copy_filter *filter)
-{
+// A list can be long: a worker reads it.
+struct list_copies {
+    struct api_call *call;
+    struct uuid source, target;
+    struct copy_filter filter;
+    struct work work;
+    int rc;
     struct err err;
-    auto_buf struct buf data = {0};
-    if (copy_list(call->session, filter, &data, &err)) {
-        api_fail(call, &err);
+    struct buf data;
+};
+
+static void read_list(struct work *work)
+{
+    struct list_copies *list = CONTAINER(work, struct list_copies, work);
+    auto_session struct db_session *session = NULL;
+    list->rc = db_session_open(list->call->svc->db, &session, &list->err);
+    if (!list->rc)
+        list->rc = copy_list(session, &list->filter, &list->data, &list->err);
+}
+
+static void on_list_read(struct work *work)
+{
+    struct list_copies *list = CONTAINER(work, struct list_copies, work);
+    struct api_call *call = list->call;
+    auto_buf struct buf data = list->data;
+    if (list->rc) {
+        api_fail(call, &list->err);
         return;
     }
     struct buf *out = api_reply(call);
@@ -478,20 +499,23 @@ static void reply_list(struct api_call *call, const struct copy_filter *filter)
 
 static void list_copies(struct api_call *call, const struct copy_status_params *p)
 {
-    struct uuid source, target;
-    struct copy_filter filter = {.source_project_id = p->src_project_id ? &source : NULL,
-                                 .target_project_id = p->target_project_id ? &target : NULL,
-                                 .source_path = p->src_path,
-                                 .state = p->failed    ? COPY_FAILED
-                                          : p->pending ? COPY_PENDING
-                                                       : COPY_FINISHED,
-                                 .limit = LIST_MAX};
-    if (read_filter_id(call, "src_project_id", p->src_project_id, &source) &&
-        read_filter_id(call, "target_project_id", p->target_project_id, &target) &&
-        check_access(call, filter.target_project_id, filter.source_project_id) &&
-        read_bounded(call, "limit", &p->limit, LIST_MAX, &filter.limit) &&
-        read_bounded(call, "offset", &p->offset, OFFSET_MAX, &filter.offset))
-        reply_list(call, &filter);
+    struct list_copies *list = arena_zalloc(call->arena, sizeof *list);
+    list->call = call;
+    list->filter =
+        (struct copy_filter){.source_project_id = p->src_project_id ? &list->source : NULL,
+                             .target_project_id = p->target_project_id ? &list->target : NULL,
+                             .source_path = p->src_path,
+                             .state = p->failed    ? COPY_FAILED
+                                      : p->pending ? COPY_PENDING
+                                                   : COPY_FINISHED,
+                             .limit = LIST_MAX};
+    struct copy_filter *filter = &list->filter;
+    if (read_filter_id(call, "src_project_id", p->src_project_id, &list->source) &&
+        read_filter_id(call, "target_project_id", p->target_project_id, &list->target) &&
+        check_access(call, filter->target_project_id, filter->source_project_id) &&
+        read_bounded(call, "limit", &p->limit, LIST_MAX, &filter->limit) &&
+        read_bounded(call, "offset", &p->offset, OFFSET_MAX, &filter->offset))
+        work_submit(call->loop, &list->work, read_list, on_list_read);
 }
 
 static void show_copy(struct api_call *call, const char *copy_id)
@@ -527,7 +551,7 @@ static void handle_copy_status(struct api_call *call, const void *params)
 const struct api_endpoint v1_copy_path_status = {
     .name = "copy_path_status",
     .access = API_ACCOUNT,
-    .run = API_INLINE,
+    .run = API_ASYNC,
     .text =
         "Tells what became of one copy, or lists the copies out of a project or into one, newest "
         "first. A copy with `finished` has ended, with `error` it has failed. The caller needs "
