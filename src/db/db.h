@@ -44,6 +44,14 @@ void db_session_close_ptr(struct db_session **session);
 
 // The number of the newest migration applied.
 int db_version(const struct db *db);
+// Whether statements wait for a network. Then a session of an event loop gets a `wait` (below).
+bool db_is_remote(const struct db *db);
+
+// What a session does while it waits for its database: returns 0 when the descriptor is ready for
+// `events` (POLLIN, POLLOUT), or -ERR_TIMEOUT at the deadline (of clock_monotonic_us, 0: none).
+// Without one it blocks its thread. This is how an event loop goes on meanwhile (loop/fiber.h).
+typedef int db_wait_fn(void *ctx, int fd, short events, uint64_t deadline_us);
+void db_session_set_wait(struct db_session *session, db_wait_fn *wait, void *ctx);
 
 // ---- Statements ----
 
@@ -53,17 +61,20 @@ struct db_stmt {
     const char *sql;
 };
 
-enum db_type { DB_TYPE_NULL, DB_TYPE_INT, DB_TYPE_TEXT };
+enum db_type { DB_TYPE_NULL, DB_TYPE_INT, DB_TYPE_REAL, DB_TYPE_TEXT, DB_TYPE_BYTES };
 
 struct db_value {
     enum db_type type;
     int64_t integer;
-    const char *text; // need not end in NUL
+    double real;
+    const char *text; // need not end in NUL; also of bytes
     size_t size;
 };
 
 #define DB_NULL        ((struct db_value){.type = DB_TYPE_NULL})
 #define DB_INT(v)      ((struct db_value){.type = DB_TYPE_INT, .integer = (int64_t)(v)})
+#define DB_REAL(v)     ((struct db_value){.type = DB_TYPE_REAL, .real = (v)})
+#define DB_BYTES(s, n) ((struct db_value){.type = DB_TYPE_BYTES, .text = (s), .size = (n)})
 #define DB_TEXTN(s, n) ((struct db_value){.type = DB_TYPE_TEXT, .text = (s), .size = (n)})
 // A string; a NULL pointer becomes SQL's NULL.
 struct db_value db_text(const char *s);
@@ -79,13 +90,19 @@ struct db_value db_text(const char *s);
 // session.
 int db_query(struct db_session *session, const struct db_stmt *stmt, const struct db_value *args,
              size_t args_count, struct db_rows **ret_rows, struct err *err) MUST_USE;
+// The same with a text that is made while the program runs, of names that the program knows: never
+// of what a caller sent. The session keeps the last DB_TEXTS_MAX of them prepared.
+int db_query_text(struct db_session *session, const char *sql, const struct db_value *args,
+                  size_t args_count, struct db_rows **ret_rows, struct err *err) MUST_USE;
+#define DB_TEXTS_MAX 64
 // 1: there is a row; 0: there are no more; negative: an error.
 int db_rows_next(struct db_rows *rows, struct err *err) MUST_USE;
 bool db_rows_null(struct db_rows *rows, int column);
 int64_t db_rows_int(struct db_rows *rows, int column); // 0 for NULL
+double db_rows_real(struct db_rows *rows, int column); // 0 for NULL; of an integer its value
 const char *db_rows_text(struct db_rows *rows,
                          int column);                  // NULL for NULL; borrowed until the next row
-size_t db_rows_size(struct db_rows *rows, int column); // bytes of the text
+size_t db_rows_size(struct db_rows *rows, int column); // bytes of the text, or of the bytes
 void db_rows_close(struct db_rows *rows);
 void db_rows_close_ptr(struct db_rows **rows);
 #define auto_rows CLEANUP(db_rows_close_ptr)
@@ -100,6 +117,9 @@ void db_read_end(struct db_session *session);
 // transaction.
 int db_exec(struct db_session *session, const struct db_stmt *stmt, const struct db_value *args,
             size_t args_count, int64_t *ret_changed, struct err *err) MUST_USE;
+// As db_query_text.
+int db_exec_text(struct db_session *session, const char *sql, const struct db_value *args,
+                 size_t args_count, int64_t *ret_changed, struct err *err) MUST_USE;
 
 // ---- Transactions ----
 
@@ -130,9 +150,35 @@ void db_write_async(struct db *db, struct db_write *write);
 // Every process that uses the database sees a topic's number grow soon after a transaction that
 // named the topic is durable (at once on one machine). Reading it costs nothing, so caches compare
 // it at every use.
-enum db_topic { DB_TOPIC_ACCOUNTS, DB_TOPIC_SETTINGS, DB_TOPIC_COUNT };
+enum db_topic {
+    DB_TOPIC_ACCOUNTS, // keys, banning, rights of accounts
+    DB_TOPIC_SETTINGS,
+    DB_TOPIC_PROJECTS, // rows of projects and their users; the key is the project
+    DB_TOPIC_COPIES,   // rows of copies; the key is the copy
+    DB_TOPIC_COUNT
+};
 void db_notify(struct db_session *txn, enum db_topic topic); // inside a transaction
 uint64_t db_epoch(const struct db *db, enum db_topic topic);
+
+// The same, and names the row: `key` is an id of at most DB_KEY_MAX bytes.
+void db_notify_row(struct db_session *txn, enum db_topic topic, const char *key);
+#define DB_KEY_MAX 64
+
+// Who wants to know of rows that changed. `changed` runs on the thread of `loop`, once for every
+// row that a transaction named, in this process or (on PostgreSQL) in any other, soon after it is
+// durable. A NULL key: any row of the topic may have changed, because it was not named, or notices
+// were lost.
+struct db_subscription {
+    struct loop *loop;
+    enum db_topic topic;
+    void (*changed)(struct db_subscription *subscription, const char *key);
+    void *ctx;
+    struct db_subscription *next; // the store's
+};
+// The caller keeps it alive until db_unsubscribe, which is called on the thread of `loop`; no
+// notice comes after that.
+void db_subscribe(struct db *db, struct db_subscription *subscription);
+void db_unsubscribe(struct db *db, struct db_subscription *subscription);
 
 // ---- Figures for the metrics page ----
 

@@ -117,12 +117,12 @@ int project_list(struct db_session *session, const struct project_filter *filter
 {
     static const struct db_stmt all = {"SELECT " PROJECT_COLUMNS
                                        " FROM projects p WHERE (p.state = $1 OR $1 IS NULL)"
-                                       " AND p.deleted <= $2"
+                                       " AND coalesce(p.deleted, 0) <= $2"
                                        " ORDER BY p.created DESC, p.project_id LIMIT 1000"};
     static const struct db_stmt of_account = {
         "SELECT " PROJECT_COLUMNS
         " FROM project_users u JOIN projects p ON p.project_id = u.project_id"
-        " WHERE u.account_id = $3 AND (p.state = $1 OR $1 IS NULL) AND p.deleted <= $2 ORDER BY "
+        " WHERE u.account_id = $3 AND (p.state = $1 OR $1 IS NULL) AND coalesce(p.deleted, 0) <= $2 ORDER BY "
         "p.created DESC, "
         "p.project_id LIMIT 1000"};
     auto_rows struct db_rows *rows = NULL;

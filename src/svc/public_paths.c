@@ -91,7 +91,7 @@ int public_list_load(struct db_session *session, const struct uuid *project_id,
                      struct public_list *ret_list, struct err *err)
 {
     static const struct db_stmt find = {
-        "SELECT path FROM public_paths WHERE project_id = $1 AND disabled = 0"};
+        "SELECT path FROM public_paths WHERE project_id = $1 AND coalesce(disabled, 0) = 0"};
     auto_rows struct db_rows *rows = NULL;
     struct public_list list = {0};
     size_t room = 0;
@@ -141,7 +141,7 @@ static int check_room(struct db_session *txn, const struct uuid *project_id, con
                       struct err *err)
 {
     static const struct db_stmt count = {
-        "SELECT count(*) FROM public_paths WHERE project_id = $1 AND disabled = 0 AND id <> $2"};
+        "SELECT count(*) FROM public_paths WHERE project_id = $1 AND coalesce(disabled, 0) = 0 AND id <> $2"};
     int64_t others = 0;
     int rc =
         db_query_int(txn, &count, DB_ARGS(DB_TEXT(project_id->text), DB_TEXT(id)), &others, err);
@@ -192,7 +192,7 @@ int public_path_disable(struct db_session *txn, const struct uuid *project_id, c
                         struct err *err)
 {
     static const struct db_stmt update = {
-        "UPDATE public_paths SET disabled = 1 WHERE id = $1 AND disabled = 0"};
+        "UPDATE public_paths SET disabled = 1 WHERE id = $1 AND coalesce(disabled, 0) = 0"};
     char id[PUBLIC_PATH_ID_SIZE];
     int64_t changed = 0;
     public_path_id(project_id, path, id);
