@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// The engine of user queries: parse, check against the table's description, plan, run, reply
+// (user-query.md).
+//
+// Names in SQL come from descriptions only, values are bound. Who runs a query (svc/user_query.h)
+// takes it in steps, so that cheap reads run on an event loop, long ones on a worker and writes in
+// a transaction.
+//
+// All functions fail with the contract's texts: what is not ERR_INTERNAL is the answer.
+#ifndef QUERY_QUERY_H
+#define QUERY_QUERY_H
+
+#include "query/table.h"
+
+// Tables made ready: names looked up, defaults parsed.
+struct query_schema;
+// `tables` ends with NULL and outlives it. A description that contradicts itself ends the program.
+struct query_schema *query_schema_new(const struct query_table *const *tables);
+void query_schema_free(struct query_schema *schema);
+// The descriptions as JSON, for the reference: an array of objects with name, text, columns, get,
+// set, project_get and project_set.
+void query_schema_write(const struct query_schema *schema, struct buf *out);
+
+// What is the same for all members of a request.
+struct query_request {
+    const struct query_schema *schema;
+    enum query_dialect dialect;
+    struct query_caller caller;
+    int64_t now_ms;
+    const cJSON *options; // as sent, NULL if not; outlives the members
+    void *ctx;            // for the routines of tables
+    struct arena *arena;
+};
+
+// One query {TABLE: PATTERN}, as far as it can be checked without the database.
+struct query_one;
+
+enum query_cost {
+    QUERY_POINT, // a get that reads a few rows by their keys: microseconds
+    QUERY_SCAN,  // a get that may read many
+    QUERY_WRITE, // a set
+};
+
+// Makes a member ready, which lives as long as the arena and borrows `one` (an object) and the
+// request. Checks what 11.1 has before administrator and rights; what comes behind is checked when
+// it runs.
+int query_one_parse(const struct query_request *request, const cJSON *one,
+                    struct query_one **ret_one, struct err *err) MUST_USE;
+enum query_cost query_one_cost(const struct query_one *one);
+
+// Appends the RESULT of a get.
+int query_one_get(struct db_session *session, struct query_one *one, struct buf *out,
+                  struct err *err) MUST_USE;
+// A db_txn_fn; `one` is a struct query_one of a set. Its RESULT is {}.
+int query_one_set(struct db_session *txn, void *one, struct err *err);
+// After the transaction of query_one_set is durable.
+void query_one_committed(const struct query_one *one);
+
+#endif

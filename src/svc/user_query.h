@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// User queries for API calls, methods and pages: runs what query/ has made of them where it belongs
+// (reads by key at once, long reads and batches on a worker, writes in a transaction), and carries
+// out what follows from a change.
+#ifndef SVC_USER_QUERY_H
+#define SVC_USER_QUERY_H
+
+#include "query/query.h"
+#include "svc/svc.h"
+
+struct user_query {
+    // in; what it points to is the caller's until `done`
+    struct query_caller caller;
+    enum query_dialect dialect;
+    const cJSON *query;   // as sent
+    const cJSON *options; // as sent, NULL if not
+    struct arena *arena;  // the request's
+    struct loop *loop;
+    void (*done)(struct user_query *query);
+    // out
+    int rc;
+    struct err err;    // its text is the answer, in the contract's words
+    struct buf result; // RESULT as JSON; to be freed
+    // the service's
+    struct svc *svc;
+    struct query_request request;
+    struct query_one *one;
+    size_t members; // of a batch, run so far
+    struct work work;
+    struct db_write write;
+};
+// `done` may run before this returns, on the thread of `loop`. `session` is for that thread.
+void user_query(struct svc *svc, struct db_session *session, struct user_query *query);
+
+#endif
