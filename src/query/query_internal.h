@@ -70,8 +70,8 @@ void query_drop_nulls(cJSON *map);
 // ---- access.c: rights on projects (6) ----
 
 enum query_right { QUERY_RIGHT_READ, QUERY_RIGHT_WRITE, QUERY_RIGHT_OWN };
-// Whether the caller has the right on an existing project; administrators have every right.
-// *ret_exists may be NULL.
+// Whether the caller has the right on a project; administrators have every right, even on one that
+// does not exist. *ret_exists may be NULL.
 int query_project_right(struct db_session *session, const struct query_caller *caller,
                         const struct uuid *project_id, enum query_right right, bool *ret_granted,
                         bool *ret_exists, struct err *err) MUST_USE;
