@@ -6,11 +6,13 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/fsuid.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
@@ -34,6 +36,8 @@
 // it starts and ends commands: these must work while a fork bomb fills the rest.
 #define PROCESSES_RESERVE 128u
 #define HUB_GROUP         "cohub-hub"
+// How often the base folder is made and opened while another runner removes it, each after 1 ms.
+#define BASE_TRIES 1000u
 
 // A controller that limits need, and what is missing without it.
 static const struct {
@@ -266,13 +270,42 @@ static unsigned hand_down(int fd, unsigned wanted, const char *own)
 
 // ---- Opening. ----
 
+static bool same_folder(int one_fd, int other_fd)
+{
+    struct stat one, other;
+    return fstat(one_fd, &one) == 0 && fstat(other_fd, &other) == 0 && one.st_dev == other.st_dev &&
+           one.st_ino == other.st_ino;
+}
+
+static int open_folder(int dir_fd, const char *name)
+{
+    return openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+// A runner that ends removes the folder unless another holds the lock; so one that came too late
+// for the lock has opened what nobody finds any more.
+static int hold_base(int own_fd, const char *name)
+{
+    auto_fd int fd = open_folder(own_fd, name);
+    if (fd < 0 || (flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK))
+        return -1;
+    auto_fd int found_fd = open_folder(own_fd, name);
+    return found_fd >= 0 && same_folder(fd, found_fd) ? TAKE_FD(fd) : -1;
+}
+
 static int make_base(int own_fd, const char *folder)
 {
+    int fd = -1;
     char name[CGROUP_NAME_MAX + 16];
     snprintf(name, sizeof name, "cohub-%s", folder);
-    if (mkdirat(own_fd, name, 0700) < 0 && errno != EEXIST)
-        return -1;
-    return openat(own_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    for (unsigned i = 0; fd < 0 && i < BASE_TRIES; i++) {
+        if (i)
+            poll(NULL, 0, 1);
+        if (mkdirat(own_fd, name, 0700) < 0 && errno != EEXIST)
+            return -1;
+        fd = hold_base(own_fd, name);
+    }
+    return fd;
 }
 
 // A folder without these files belongs to a kernel without that part of the controller.
@@ -283,13 +316,6 @@ static bool works(int base_fd, unsigned controller)
                        : controller == CGROUP_CPUACCT ? "cpuacct.usage"
                                                       : "cgroup.procs";
     return faccessat(base_fd, file, F_OK, 0) == 0;
-}
-
-static bool same_folder(int one_fd, int other_fd)
-{
-    struct stat one, other;
-    return fstat(one_fd, &one) == 0 && fstat(other_fd, &other) == 0 && one.st_dev == other.st_dev &&
-           one.st_ino == other.st_ino;
 }
 
 static unsigned add_tree(struct cgroups *cgroups, int base_fd, bool unified, unsigned found)
@@ -378,7 +404,8 @@ void cgroups_close(struct cgroups *cgroups)
     rights_take(cgroups);
     while (cgroups->trees_count) {
         struct cgroup_tree *tree = &cgroups->trees[--cgroups->trees_count];
-        unlinkat(tree->base_fd, base, AT_REMOVEDIR); // unless there are groups in it
+        if (flock(tree->base_fd, LOCK_EX | LOCK_NB) == 0) // else it is another runner's too
+            unlinkat(tree->base_fd, base, AT_REMOVEDIR);  // unless there are groups in it
         fd_close(&tree->base_fd);
     }
     rights_give_back(cgroups);

@@ -9,6 +9,10 @@
 // the group. Controllers may lie in hierarchies of version 1,
 // in the unified one of version 2, or some here and some there; each is taken where it is mounted.
 //
+// The runner of a hub that was killed may still be ending while that of the next begins. So each
+// holds a shared lock (flock) on the base folders, and removes them at its end only if no other
+// does.
+//
 // In the unified hierarchy a group whose children have controllers has no processes itself. So the
 // runner's own group is cleared first: the hub's processes go into its child cohub-hub. That is
 // done only where the group is the hub's: delegated by systemd, or with no others in it.

@@ -265,31 +265,76 @@ static void test_group_of_a_process(void **state)
     assert_false(cgroup_of(&f->cgroups, "3:pids:/a/cohub-test/\n", name));
 }
 
-// In the groups of this host, as far as they may be used.
-static void test_real_groups(void **state)
+// ---- In the groups of this host, as far as they may be used ----
+
+static void open_real_groups(struct cgroups *ret_cgroups)
 {
-    struct fixture *f = *state;
-    char folder[32], name[16];
-    int status;
+    char folder[32];
     snprintf(folder, sizeof folder, "test%d", (int)getpid());
     const struct cgroups_config config = {
         .folder = folder, .mountinfo = "/proc/self/mountinfo", .self = "/proc/self/cgroup"};
-    cgroups_open(&config, &f->cgroups);
+    cgroups_open(&config, ret_cgroups);
+}
+
+static int use_real_group(const struct cgroups *cgroups)
+{
+    struct err err;
+    struct runner_usage usage;
+    char name[16];
+    snprintf(name, sizeof name, "%d", (int)getpid());
+    if (cgroup_enter(cgroups, name, &err) < 0 || cgroup_limit(cgroups, name, &limits, &err) < 0)
+        return 1;
+    cgroup_usage(cgroups, name, &usage);
+    const bool counted = cgroups->missing & RUNNER_NO_PROCESS_LIMIT || usage.processes == 1;
+    return counted && usage.missing == cgroups->missing ? 0 : 2;
+}
+
+static void assert_usable(const struct cgroups *cgroups)
+{
+    int status;
     const pid_t pid = fork();
-    if (pid == 0) {
-        struct err err;
-        struct runner_usage usage;
-        snprintf(name, sizeof name, "%d", (int)getpid());
-        if (cgroup_enter(&f->cgroups, name, &err) < 0 ||
-            cgroup_limit(&f->cgroups, name, &limits, &err) < 0)
-            _exit(1);
-        cgroup_usage(&f->cgroups, name, &usage);
-        const bool counted = f->cgroups.missing & RUNNER_NO_PROCESS_LIMIT || usage.processes == 1;
-        _exit(counted && usage.missing == f->cgroups.missing ? 0 : 2);
-    }
+    if (pid == 0)
+        _exit(use_real_group(cgroups));
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_int_equal(status, 0);
-    assert_int_equal(cgroups_sweep(&f->cgroups), 0);
+    assert_int_equal(cgroups_sweep(cgroups), 0);
+}
+
+static void test_real_groups(void **state)
+{
+    struct fixture *f = *state;
+    open_real_groups(&f->cgroups);
+    assert_usable(&f->cgroups);
+}
+
+// The runner of a hub that was killed ends while the next one's begins.
+static void test_another_runner_ends(void **state)
+{
+    struct fixture *f = *state;
+    struct cgroups other;
+    open_real_groups(&other);
+    open_real_groups(&f->cgroups);
+    cgroups_close(&other);
+    assert_usable(&f->cgroups);
+}
+
+// Nothing is left on the host once the last runner has ended.
+static void test_the_last_runner_ends(void **state)
+{
+    struct fixture *f = *state;
+    struct cgroups other;
+    int base_fds[ARRAY_LEN(other.trees)];
+    open_real_groups(&other);
+    open_real_groups(&f->cgroups);
+    const unsigned count = f->cgroups.trees_count;
+    for (unsigned i = 0; i < count; i++)
+        base_fds[i] = dup(f->cgroups.trees[i].base_fd);
+    cgroups_close(&other);
+    cgroups_close(&f->cgroups);
+    for (unsigned i = 0; i < count; i++) {
+        assert_int_equal(faccessat(base_fds[i], "cgroup.procs", F_OK, 0), -1);
+        close(base_fds[i]);
+    }
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -306,6 +351,8 @@ int main(void)
         TEST(test_without_groups_all_is_missing),
         TEST(test_group_of_a_process),
         TEST(test_real_groups),
+        TEST(test_another_runner_ends),
+        TEST(test_the_last_runner_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
