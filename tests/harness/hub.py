@@ -5,6 +5,13 @@ import httpx
 from harness.server import Account, Server
 
 
+class Reply(dict):
+    """What a call gave. A test that misses something in it fails with all of it: it is mostly an error's text."""
+
+    def __missing__(self, name):
+        raise KeyError(f"there is no {name!r} in the reply {dict(self)!r}")
+
+
 class Hub(Server):
     def __init__(self, data, *args, env=None):
         super().__init__(data, *args, env=env)
@@ -47,7 +54,7 @@ class Hub(Server):
         """api() with JSON parameters; the reply as an object, which must have come with status 200."""
         response = self.api(event, json=parameters, key=key)
         assert response.status_code == 200, f"{event}: {response.status_code} {response.text}"
-        return response.json()
+        return Reply(response.json())
 
     def project(self, account, **parameters):
         """The id of a new project of `account` (an Account or a key)."""

@@ -94,7 +94,8 @@ class SmtpServer:
         self.loop.run_forever()
         self.listener.close()
         for transport in self.transports:
-            transport.abort()
+            if not transport.is_closing():  # one with TLS that is cannot be asked for more
+                transport.abort()
         tasks = asyncio.all_tasks(self.loop)
         for task in tasks:
             task.cancel()
