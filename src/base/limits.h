@@ -160,7 +160,21 @@
 // Bytes of a copy's path, as the system has it.
 #define LIMIT_COPY_PATH 4095
 
+// Rows that a transaction names as changed, or that a loop has not been told of yet; more are "any
+// row". Each takes 80 bytes.
+#define LIMIT_CHANGES 1024
+// A statement that is made while the program runs, bytes: each session keeps some.
+#define LIMIT_SQL_TEXT ((size_t)64 * 1024)
+
 // Keys whose accounts a loop remembers.
 #define LIMIT_KEY_CACHE 4096
+
+// Stack of a fiber (loop/fiber.h), bytes: a thread has 32 times as much, but the calls that run in
+// fibers were seen to use a tenth of this. What is not used takes no memory.
+#define LIMIT_FIBER_STACK ((size_t)256 * 1024)
+// Calls of one I/O loop that wait for a session of a remote database, and for how long: clients
+// that wait longer have mostly given up.
+#define LIMIT_LANE_CALLS   4096
+#define LIMIT_LANE_WAIT_MS 10000
 
 #endif

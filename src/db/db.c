@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "db/backend.h"
+#include "db/texts.h"
 
 _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "epochs are shared between processes");
 
@@ -120,8 +121,9 @@ static const struct db_backend *const backends[] = {&db_backend_sqlite};
 static void check_backend(const struct db_backend *b)
 {
     assert(b->open && b->close && b->session_open && b->session_close && b->query && b->rows_next &&
-           b->rows_null && b->rows_int && b->rows_text && b->rows_size && b->rows_close &&
-           b->exec && b->script && b->write && b->migrations_exist && *b->migrations_count);
+           b->rows_null && b->rows_int && b->rows_real && b->rows_text && b->rows_size &&
+           b->rows_close && b->exec && b->forget && b->script && b->write && b->migrations_exist &&
+           *b->migrations_count);
 }
 
 static const struct db_backend *find_backend(const char *url, const char **ret_location)
@@ -196,6 +198,40 @@ int db_version(const struct db *db)
     return db->version;
 }
 
+bool db_is_remote(const struct db *db)
+{
+    return db->backend->remote;
+}
+
+void db_session_set_wait(struct db_session *session, db_wait_fn *wait, void *ctx)
+{
+    session->wait = wait;
+    session->wait_ctx = ctx;
+}
+
+void db_init(struct db *db, const struct db_backend *backend)
+{
+    db->backend = backend;
+    pthread_mutex_init(&db->notices.lock, NULL);
+}
+
+void db_dispose(struct db *db)
+{
+    assert(!db->notices.first);
+    pthread_mutex_destroy(&db->notices.lock);
+}
+
+void db_session_init(struct db_session *session, struct db *db)
+{
+    *session = (struct db_session){.db = db};
+}
+
+void db_session_dispose(struct db_session *session)
+{
+    db_changes_dispose(&session->changes);
+    db_texts_free(session->texts);
+}
+
 // ---- Statements ----
 
 int db_query(struct db_session *session, const struct db_stmt *stmt, const struct db_value *args,
@@ -203,6 +239,22 @@ int db_query(struct db_session *session, const struct db_stmt *stmt, const struc
 {
     db_count(&session->db->reads, 1);
     return session->db->backend->query(session, stmt, args, args_count, ret_rows, err);
+}
+
+int db_query_text(struct db_session *session, const char *sql, const struct db_value *args,
+                  size_t args_count, struct db_rows **ret_rows, struct err *err)
+{
+    struct db_text *text;
+    struct db_rows *rows;
+    int rc = db_text_get(session, sql, &text, err);
+    if (!rc)
+        rc = db_query(session, &text->stmt, args, args_count, &rows, err);
+    if (rc)
+        return rc;
+    rows->text = text;
+    text->open = true;
+    *ret_rows = rows;
+    return 0;
 }
 
 int db_rows_next(struct db_rows *rows, struct err *err)
@@ -220,6 +272,11 @@ int64_t db_rows_int(struct db_rows *rows, int column)
     return rows->session->db->backend->rows_int(rows, column);
 }
 
+double db_rows_real(struct db_rows *rows, int column)
+{
+    return rows->session->db->backend->rows_real(rows, column);
+}
+
 const char *db_rows_text(struct db_rows *rows, int column)
 {
     return rows->session->db->backend->rows_text(rows, column);
@@ -232,8 +289,11 @@ size_t db_rows_size(struct db_rows *rows, int column)
 
 void db_rows_close(struct db_rows *rows)
 {
-    if (rows)
-        rows->session->db->backend->rows_close(rows);
+    if (!rows)
+        return;
+    if (rows->text)
+        TAKE_PTR(rows->text)->open = false;
+    rows->session->db->backend->rows_close(rows);
 }
 
 void db_rows_close_ptr(struct db_rows **rows)
@@ -268,6 +328,14 @@ int db_exec(struct db_session *session, const struct db_stmt *stmt, const struct
     if (!session->in_txn)
         return err_internal(err, "outside a transaction: %s", stmt->sql);
     return session->db->backend->exec(session, stmt, args, args_count, ret_changed, err);
+}
+
+int db_exec_text(struct db_session *session, const char *sql, const struct db_value *args,
+                 size_t args_count, int64_t *ret_changed, struct err *err)
+{
+    struct db_text *text;
+    int rc = db_text_get(session, sql, &text, err);
+    return rc ? rc : db_exec(session, &text->stmt, args, args_count, ret_changed, err);
 }
 
 // ---- Writing ----
@@ -317,20 +385,18 @@ void db_write_async(struct db *db, struct db_write *write)
 void db_notify(struct db_session *txn, enum db_topic topic)
 {
     assert(txn->in_txn);
-    txn->topics |= 1u << topic;
+    db_changes_add(&txn->changes, topic, NULL);
+}
+
+void db_notify_row(struct db_session *txn, enum db_topic topic, const char *key)
+{
+    assert(txn->in_txn);
+    db_changes_add(&txn->changes, topic, key);
 }
 
 uint64_t db_epoch(const struct db *db, enum db_topic topic)
 {
     return atomic_load_explicit(&db->epochs[topic], memory_order_acquire);
-}
-
-void db_publish(struct db *db, unsigned topics)
-{
-    for (int topic = 0; topic < DB_TOPIC_COUNT; topic++) {
-        if (topics & (1u << topic))
-            atomic_fetch_add(&db->epochs[topic], 1);
-    }
 }
 
 // ---- Figures ----

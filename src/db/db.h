@@ -23,6 +23,7 @@
 struct db;
 struct db_session;
 struct db_rows;
+struct db_delivery;
 
 // ---- Opening ----
 
@@ -80,6 +81,9 @@ struct db_value {
 struct db_value db_text(const char *s);
 #define DB_TEXT(s) db_text(s)
 
+// Of one statement.
+#define DB_ARGS_MAX 1000
+
 #define DB_ARGS(...)                                                                               \
     (const struct db_value[]){__VA_ARGS__},                                                        \
         sizeof((const struct db_value[]){__VA_ARGS__}) / sizeof(struct db_value)
@@ -91,7 +95,8 @@ struct db_value db_text(const char *s);
 int db_query(struct db_session *session, const struct db_stmt *stmt, const struct db_value *args,
              size_t args_count, struct db_rows **ret_rows, struct err *err) MUST_USE;
 // The same with a text that is made while the program runs, of names that the program knows: never
-// of what a caller sent. The session keeps the last DB_TEXTS_MAX of them prepared.
+// of what a caller sent. The session keeps the last DB_TEXTS_MAX of them prepared. Other than a
+// constant, a text may run again while its rows are open; but no more than DB_TEXTS_MAX at once.
 int db_query_text(struct db_session *session, const char *sql, const struct db_value *args,
                   size_t args_count, struct db_rows **ret_rows, struct err *err) MUST_USE;
 #define DB_TEXTS_MAX 64
@@ -166,17 +171,18 @@ void db_notify_row(struct db_session *txn, enum db_topic topic, const char *key)
 
 // Who wants to know of rows that changed. `changed` runs on the thread of `loop`, once for every
 // row that a transaction named, in this process or (on PostgreSQL) in any other, soon after it is
-// durable. A NULL key: any row of the topic may have changed, because it was not named, or notices
-// were lost.
+// durable and in the order of the commits; a row that changed several times since may come once. A
+// NULL key: any row of the topic may have changed, because it was not named, too many were, notices
+// were lost, or (on SQLite) another process changed them.
 struct db_subscription {
     struct loop *loop;
     enum db_topic topic;
     void (*changed)(struct db_subscription *subscription, const char *key);
     void *ctx;
-    struct db_subscription *next; // the store's
+    struct db_delivery *delivery; // the store's
 };
-// The caller keeps it alive until db_unsubscribe, which is called on the thread of `loop`; no
-// notice comes after that.
+// The caller keeps it alive until db_unsubscribe, which is called on the thread of `loop`, also
+// from `changed`; no notice comes after that.
 void db_subscribe(struct db *db, struct db_subscription *subscription);
 void db_unsubscribe(struct db *db, struct db_subscription *subscription);
 

@@ -39,6 +39,8 @@ static int open_handle(const char *path, sqlite3 **ret_handle)
     int rc = sqlite3_open_v2(path, ret_handle, flags, sqlite_vfs_name());
     if (rc == SQLITE_OK)
         rc = sqlite3_busy_timeout(*ret_handle, SQLITE_BUSY_MS);
+    if (rc == SQLITE_OK)
+        rc = sqlite_add_string_agg(*ret_handle);
     return rc;
 }
 
@@ -46,7 +48,7 @@ int sqlite_session_new(struct sqlite_db *db, bool read_only, struct sqlite_sessi
                        struct err *err)
 {
     struct sqlite_session *session = mem_zalloc(sizeof *session);
-    session->base.db = &db->base;
+    db_session_init(&session->base, &db->base);
     int rc = open_handle(db->path, &session->handle);
     if (rc == SQLITE_OK)
         rc = sqlite3_exec(session->handle, read_only ? reader_settings : writer_settings, NULL,
@@ -65,6 +67,7 @@ void sqlite_session_free(struct sqlite_session *session)
     sqlite_stmts_free(session);
     int rc = sqlite3_close(session->handle);
     assert(rc == SQLITE_OK);
+    db_session_dispose(&session->base);
     free(session);
 }
 
@@ -222,6 +225,7 @@ static void sqlite_close(struct db *base)
         sqlite_writer_stop(db);
     if (db->epochs_map)
         munmap(db->epochs_map, EPOCHS_SIZE);
+    db_dispose(&db->base);
     free(db->path);
     free(db);
 }
@@ -232,7 +236,7 @@ static int sqlite_open(const char *location, struct db **ret_db, struct err *err
         return err_set(err, ERR_INVALID, "Expected sqlite:PATH with the path of a file.");
     struct sqlite_db *db = mem_zalloc(sizeof *db);
     auto_db struct db *base = &db->base;
-    db->base.backend = &db_backend_sqlite;
+    db_init(base, &db_backend_sqlite);
     db->path = mem_strdup(location);
     int rc = prepare_file(db, err);
     if (!rc)
@@ -242,7 +246,7 @@ static int sqlite_open(const char *location, struct db **ret_db, struct err *err
     if (rc)
         return rc;
     // A process that died between a commit and its notice has left the others with old copies.
-    db_publish(base, ~0u);
+    db_publish_unnamed(base, DB_TOPICS_ALL);
     *ret_db = TAKE_PTR(base);
     return 0;
 }
@@ -263,10 +267,12 @@ const struct db_backend db_backend_sqlite = {
     .rows_next = sqlite_rows_next,
     .rows_null = sqlite_rows_null,
     .rows_int = sqlite_rows_int,
+    .rows_real = sqlite_rows_real,
     .rows_text = sqlite_rows_text,
     .rows_size = sqlite_rows_size,
     .rows_close = sqlite_rows_close,
     .exec = sqlite_exec,
+    .forget = sqlite_forget,
     .script = sqlite_script,
     .write = sqlite_write,
 };

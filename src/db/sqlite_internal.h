@@ -20,6 +20,7 @@ struct sqlite_writer {
     struct db_write *first, **last; // under `lock`
     bool stopping;                  // under `lock`
     struct sqlite_session *session; // the thread's
+    struct db_changes changes;      // of the group that is being written
 };
 
 struct sqlite_db {
@@ -60,6 +61,9 @@ int sqlite_session_new(struct sqlite_db *db, bool read_only, struct sqlite_sessi
                        struct err *err) MUST_USE;
 void sqlite_session_free(struct sqlite_session *session);
 
+// sqlite_string_agg.c: gives a connection PostgreSQL's aggregate; a result code of SQLite.
+int sqlite_add_string_agg(sqlite3 *handle) MUST_USE;
+
 // sqlite_stmt.c
 // Sets the error that stands for a result code of SQLite; returns -code.
 int sqlite_error(struct db *db, sqlite3 *handle, int rc, struct err *err);
@@ -69,11 +73,13 @@ int sqlite_query(struct db_session *session, const struct db_stmt *stmt,
 int sqlite_rows_next(struct db_rows *rows, struct err *err);
 bool sqlite_rows_null(struct db_rows *rows, int column);
 int64_t sqlite_rows_int(struct db_rows *rows, int column);
+double sqlite_rows_real(struct db_rows *rows, int column);
 const char *sqlite_rows_text(struct db_rows *rows, int column);
 size_t sqlite_rows_size(struct db_rows *rows, int column);
 void sqlite_rows_close(struct db_rows *rows);
 int sqlite_exec(struct db_session *txn, const struct db_stmt *stmt, const struct db_value *args,
                 size_t args_count, int64_t *ret_changed, struct err *err);
+void sqlite_forget(struct db_session *session, const struct db_stmt *stmt);
 int sqlite_script(struct db_session *txn, const char *sql, struct err *err);
 void sqlite_stmts_free(struct sqlite_session *session);
 

@@ -10,7 +10,6 @@
 #include "db/sqlite_internal.h"
 
 #define STMTS_CAPACITY_MIN ((size_t)32)
-#define ARGS_MAX           64
 
 // ---- Errors ----
 
@@ -121,7 +120,7 @@ static int number_params(struct sqlite_stmt *stmt, struct err *err)
     for (int i = 0; i < stmt->params_count; i++) {
         const char *name = sqlite3_bind_parameter_name(stmt->handle, i + 1);
         int64_t number;
-        if (!name || name[0] != '$' || !text_parse_int64(name + 1, 1, ARGS_MAX, &number))
+        if (!name || name[0] != '$' || !text_parse_int64(name + 1, 1, DB_ARGS_MAX, &number))
             return err_internal(err, "parameter %s: %s", name ? name : "?", stmt->key->sql);
         stmt->arg_of[i] = (uint16_t)(number - 1);
         if ((size_t)number > stmt->args_count)
@@ -172,14 +171,45 @@ static int get_stmt(struct sqlite_session *session, const struct db_stmt *key,
     return 0;
 }
 
+static void free_stmt(struct sqlite_stmt *stmt)
+{
+    sqlite3_finalize(stmt->handle);
+    free(stmt);
+}
+
+// Those that lie behind it, up to the next free slot, are put in again, as one of them may lie
+// there because this place was taken.
+static void remove_slot(struct sqlite_session *session, struct sqlite_stmt **slot)
+{
+    size_t mask = session->stmts_capacity - 1;
+    *slot = NULL;
+    for (size_t i = (size_t)(slot - session->stmts + 1) & mask; session->stmts[i];
+         i = (i + 1) & mask) {
+        struct sqlite_stmt *stmt = TAKE_PTR(session->stmts[i]);
+        *find_slot(session->stmts, session->stmts_capacity, stmt->key) = stmt;
+    }
+    session->stmts_count--;
+}
+
+void sqlite_forget(struct db_session *base, const struct db_stmt *key)
+{
+    struct sqlite_session *session = session_of(base);
+    if (!session->stmts_count)
+        return;
+    struct sqlite_stmt **slot = find_slot(session->stmts, session->stmts_capacity, key);
+    if (!*slot)
+        return;
+    assert(!(*slot)->open);
+    free_stmt(*slot);
+    remove_slot(session, slot);
+}
+
 void sqlite_stmts_free(struct sqlite_session *session)
 {
     assert(!session->rows_open);
     for (size_t i = 0; i < session->stmts_capacity; i++) {
-        if (session->stmts[i]) {
-            sqlite3_finalize(session->stmts[i]->handle);
-            free(session->stmts[i]);
-        }
+        if (session->stmts[i])
+            free_stmt(session->stmts[i]);
     }
     free(session->stmts);
 }
@@ -192,12 +222,18 @@ static int bind_value(sqlite3_stmt *handle, int param, const struct db_value *va
     switch (value->type) {
     case DB_TYPE_INT:
         return sqlite3_bind_int64(handle, param, value->integer);
+    case DB_TYPE_REAL:
+        return sqlite3_bind_double(handle, param, value->real);
+    case DB_TYPE_BYTES:
+        return sqlite3_bind_blob64(handle, param, value->size ? value->text : "", value->size,
+                                   keep);
     case DB_TYPE_TEXT:
         return sqlite3_bind_text64(handle, param, value->size ? value->text : "", value->size, keep,
                                    SQLITE_UTF8);
-    default:
+    case DB_TYPE_NULL:
         return sqlite3_bind_null(handle, param);
     }
+    return SQLITE_MISUSE;
 }
 
 // The statement, prepared and with its arguments.
@@ -264,9 +300,19 @@ int64_t sqlite_rows_int(struct db_rows *rows, int column)
     return sqlite3_column_int64(stmt_of(rows)->handle, column);
 }
 
+double sqlite_rows_real(struct db_rows *rows, int column)
+{
+    return sqlite3_column_double(stmt_of(rows)->handle, column);
+}
+
+// Asked for as text, bytes would be copied; without any, they have no address.
 const char *sqlite_rows_text(struct db_rows *rows, int column)
 {
-    return (const char *)sqlite3_column_text(stmt_of(rows)->handle, column);
+    sqlite3_stmt *handle = stmt_of(rows)->handle;
+    if (sqlite3_column_type(handle, column) != SQLITE_BLOB)
+        return (const char *)sqlite3_column_text(handle, column);
+    const char *bytes = sqlite3_column_blob(handle, column);
+    return bytes ? bytes : "";
 }
 
 size_t sqlite_rows_size(struct db_rows *rows, int column)

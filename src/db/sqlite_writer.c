@@ -25,6 +25,11 @@ static const struct db_stmt stmt_savepoint = {"SAVEPOINT one"};
 static const struct db_stmt stmt_release = {"RELEASE one"};
 static const struct db_stmt stmt_undo = {"ROLLBACK TO one"};
 
+static struct sqlite_writer *writer_of(struct db *db)
+{
+    return &CONTAINER(db, struct sqlite_db, base)->writer;
+}
+
 static int run(struct sqlite_session *session, const struct db_stmt *stmt, struct err *err)
 {
     return sqlite_exec(&session->base, stmt, DB_NO_ARGS, NULL, err);
@@ -48,7 +53,7 @@ static void undo(struct sqlite_session *session)
 
 static int run_write(struct sqlite_session *session, struct db_write *write)
 {
-    session->base.topics = 0;
+    db_changes_clear(&session->base.changes);
     session->undone = 0;
     int rc = run(session, &stmt_savepoint, &write->err);
     if (rc)
@@ -79,7 +84,7 @@ static void fail_succeeded(struct db_write **writes, size_t count, int rc, const
 }
 
 static void commit(struct sqlite_session *session, struct db_write **writes, size_t count,
-                   unsigned topics, size_t succeeded)
+                   const struct db_changes *changes, size_t succeeded)
 {
     struct err err;
     int rc = succeeded ? run(session, &stmt_commit, &err) : 0;
@@ -88,7 +93,7 @@ static void commit(struct sqlite_session *session, struct db_write **writes, siz
     if (rc) {
         fail_succeeded(writes, count, rc, &err);
     } else if (succeeded) {
-        db_publish(session->base.db, topics);
+        db_publish(session->base.db, changes);
         db_count(&session->base.db->commits, 1);
         db_count(&session->base.db->writes, succeeded);
     }
@@ -106,18 +111,19 @@ static size_t run_group(struct sqlite_session *session, struct db_write **writes
         fail_succeeded(writes, count, rc, &err);
         return count;
     }
-    unsigned topics = 0;
+    struct db_changes *changes = &writer_of(session->base.db)->changes;
+    db_changes_clear(changes);
     size_t succeeded = 0;
     for (size_t i = 0; i < count; i++) {
         writes[i]->rc = run_write(session, writes[i]);
         if (is_undone(session))
             return i;
         if (!writes[i]->rc) {
-            topics |= session->base.topics;
+            db_changes_add_all(changes, &session->base.changes);
             succeeded++;
         }
     }
-    commit(session, writes, count, topics, succeeded);
+    commit(session, writes, count, changes, succeeded);
     return count;
 }
 
@@ -178,7 +184,7 @@ static void *writer_main(void *arg)
 
 void sqlite_write(struct db *base, struct db_write *write)
 {
-    struct sqlite_writer *writer = &CONTAINER(base, struct sqlite_db, base)->writer;
+    struct sqlite_writer *writer = writer_of(base);
     db_count(&base->queue, 1);
     write->next = NULL;
     pthread_mutex_lock(&writer->lock);
@@ -229,6 +235,7 @@ void sqlite_writer_stop(struct sqlite_db *db)
     pthread_cond_signal(&writer->queued);
     pthread_join(writer->thread, NULL);
     sqlite_session_free(writer->session);
+    db_changes_dispose(&writer->changes);
     pthread_cond_destroy(&writer->queued);
     pthread_mutex_destroy(&writer->lock);
 }
