@@ -39,6 +39,7 @@ enum query_cost {
     QUERY_POINT, // a get that reads a few rows by their keys: microseconds
     QUERY_SCAN,  // a get that may read many
     QUERY_WRITE, // a set
+    QUERY_IDLE,  // a set with nothing to do: its RESULT is {}
 };
 
 // Makes a member ready, which lives as long as the arena and borrows `one` (an object) and the
@@ -55,5 +56,7 @@ int query_one_get(struct db_session *session, struct query_one *one, struct buf 
 int query_one_set(struct db_session *txn, void *one, struct err *err);
 // After the transaction of query_one_set is durable.
 void query_one_committed(const struct query_one *one);
+// Frees what runs of a set have left.
+void query_one_dispose(struct query_one *one);
 
 #endif

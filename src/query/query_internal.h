@@ -38,10 +38,19 @@ struct query_one {
     const struct query_entry *entry;
     bool is_set;
     bool list;
+    bool idle; // a set with nothing to do (8.1, step 3)
+    bool deletes;
     cJSON *pattern;       // own copy, placeholders replaced; freed with the arena
     struct uuid sudo_id;  // "" without the option account_id
     struct query_set set; // of the run under way, or the last one
 };
+
+// ---- set.c ----
+
+// What query_one_parse has to check for a set (8.1, steps 1 to 6), once everything but `idle` and
+// `deletes` is in `one`, which it sets. `table` is the name as sent; one->entry is NULL when there
+// is no such table.
+int query_set_parse(struct query_one *one, const char *table, struct err *err) MUST_USE;
 
 // ---- value.c: values of queries and of the database (10.1 to 10.3) ----
 
