@@ -267,6 +267,260 @@ static void session_for_reading_cannot_write_by_query(void **state)
     assert_int_equal(rc, -ERR_INTERNAL);
 }
 
+// ---- Texts made while the program runs ----
+
+static struct db_rows *query_number(struct db_session *session, int number)
+{
+    struct err err;
+    struct db_rows *rows;
+    auto_free char *sql = mem_printf("SELECT %d + CAST($1 AS BIGINT)", number);
+    if (db_query_text(session, sql, DB_ARGS(DB_INT(1000000)), &rows, &err))
+        fail_msg("%s (%s)", err.message, err.detail);
+    return rows;
+}
+
+static void assert_number(struct db_rows *rows, int number)
+{
+    struct err err;
+    assert_int_equal(db_rows_next(rows, &err), 1);
+    assert_int_equal(db_rows_int(rows, 0), 1000000 + number);
+    assert_int_equal(db_rows_next(rows, &err), 0);
+}
+
+// Far more than are kept, and again those that are and those that are not.
+static void many_texts_do_not_get_mixed_up(void **state)
+{
+    struct fixture *f = *state;
+    for (int i = 0; i < 3000; i++) {
+        int number = i % 1000 < 500 ? i % 1000 : i % 7;
+        auto_rows struct db_rows *rows = query_number(f->session, number);
+        assert_number(rows, number);
+    }
+}
+
+static void text_may_run_again_while_its_rows_are_open(void **state)
+{
+    struct fixture *f = *state;
+    auto_rows struct db_rows *first = query_number(f->session, 1);
+    auto_rows struct db_rows *second = query_number(f->session, 1);
+    assert_true(first != second);
+    assert_number(second, 1);
+    assert_number(first, 1);
+}
+
+static void texts_whose_rows_are_open_are_kept(void **state)
+{
+    struct fixture *f = *state;
+    struct db_rows *rows[DB_TEXTS_MAX];
+    for (int i = 0; i < DB_TEXTS_MAX; i++)
+        rows[i] = query_number(f->session, i);
+    struct err err;
+    struct db_rows *more;
+    assert_int_equal(db_query_text(f->session, "SELECT 1", DB_NO_ARGS, &more, &err), -ERR_INTERNAL);
+    db_rows_close(TAKE_PTR(rows[5]));
+    for (int i = 0; i < 10; i++) {
+        auto_rows struct db_rows *other = query_number(f->session, 100 + i);
+        assert_number(other, 100 + i);
+    }
+    for (int i = 0; i < DB_TEXTS_MAX; i++) {
+        if (rows[i])
+            assert_number(rows[i], i);
+        db_rows_close(rows[i]);
+    }
+}
+
+static void assert_text_fails(struct db_session *session, const char *sql)
+{
+    struct err err;
+    struct db_rows *rows = NULL;
+    int rc = db_query_text(session, sql, DB_NO_ARGS, &rows, &err);
+    if (!rc)
+        rc = db_rows_next(rows, &err);
+    db_rows_close(rows);
+    assert_int_equal(rc, -ERR_INTERNAL);
+    assert_string_equal(err.message, "internal error");
+}
+
+static void wrong_text_is_an_internal_error(void **state)
+{
+    struct fixture *f = *state;
+    for (int i = 0; i < 2; i++) {
+        assert_text_fails(f->session, "SELECT 1 FROM nowhere");
+        assert_text_fails(f->session, "SELECT ");
+        assert_text_fails(f->session, "SELECT CAST($1 AS BIGINT)");
+    }
+    auto_free char *huge = mem_alloc(100001);
+    memset(huge, ' ', 100000);
+    memcpy(huge, "SELECT 1", 8);
+    huge[100000] = 0;
+    assert_text_fails(f->session, huge);
+    auto_rows struct db_rows *rows = query_number(f->session, 1);
+    assert_number(rows, 1);
+}
+
+static int put_by_texts(struct db_session *txn, void *arg UNUSED, struct err *err)
+{
+    int rc = 0;
+    for (int i = 0; !rc && i < 100; i++) {
+        auto_free char *sql =
+            mem_printf("INSERT INTO server_settings (name, value) VALUES ($1, 'v%d')", i);
+        auto_free char *name = mem_printf("%d", i);
+        int64_t changed = 0;
+        rc = db_exec_text(txn, sql, DB_ARGS(DB_TEXT(name)), &changed, err);
+        if (!rc)
+            assert_int_equal(changed, 1);
+    }
+    return rc;
+}
+
+static void texts_may_write(void **state)
+{
+    struct fixture *f = *state;
+    struct err err;
+    assert_int_equal(db_write(f->db, put_by_texts, NULL, &err), 0);
+    assert_int_equal(count(f->session), 100);
+    assert_int_equal(db_write(f->db, put_by_texts, NULL, &err), -ERR_CONFLICT);
+    assert_int_equal(
+        db_exec_text(f->session, "DELETE FROM server_settings", DB_NO_ARGS, NULL, &err),
+        -ERR_INTERNAL);
+    assert_int_equal(count(f->session), 100);
+}
+
+// ---- Kinds of values ----
+
+static void reals_come_back_as_they_were(void **state)
+{
+    struct fixture *f = *state;
+    const double reals[] = {0.1, -1e300, 5e-324, 9007199254740993.0, 0};
+    struct err err;
+    for (size_t i = 0; i < ARRAY_LEN(reals); i++) {
+        auto_rows struct db_rows *rows = NULL;
+        assert_int_equal(db_query_text(f->session, "SELECT CAST($1 AS DOUBLE PRECISION)",
+                                       DB_ARGS(DB_REAL(reals[i])), &rows, &err),
+                         0);
+        assert_int_equal(db_rows_next(rows, &err), 1);
+        assert_true(db_rows_real(rows, 0) == reals[i]);
+    }
+}
+
+static void integer_read_as_real_has_its_value(void **state)
+{
+    struct fixture *f = *state;
+    struct err err;
+    auto_rows struct db_rows *rows = NULL;
+    assert_int_equal(db_query_text(f->session,
+                                   "SELECT CAST($1 AS BIGINT), CAST(NULL AS DOUBLE PRECISION)",
+                                   DB_ARGS(DB_INT(-7)), &rows, &err),
+                     0);
+    assert_int_equal(db_rows_next(rows, &err), 1);
+    assert_true(db_rows_real(rows, 0) == -7.0);
+    assert_true(db_rows_null(rows, 1));
+    assert_true(db_rows_real(rows, 1) == 0.0);
+}
+
+struct blob {
+    const char *id;
+    const char *bytes;
+    size_t size;
+};
+
+static int put_blob(struct db_session *txn, void *arg, struct err *err)
+{
+    static const struct db_stmt insert = {
+        "INSERT INTO blobs (id, blob, size, project_id, created) VALUES ($1, $2, $3, $4, 0)"};
+    const struct blob *blob = arg;
+    return db_exec(txn, &insert,
+                   DB_ARGS(DB_TEXT(blob->id), DB_BYTES(blob->bytes, blob->size), DB_INT(blob->size),
+                           DB_TEXT("00000000-0000-4000-8000-000000000001")),
+                   NULL, err);
+}
+
+static void assert_blob(struct db_session *session, const struct blob *blob)
+{
+    static const struct db_stmt select = {"SELECT blob, length(blob) FROM blobs WHERE id = $1"};
+    struct err err;
+    auto_rows struct db_rows *rows = NULL;
+    assert_int_equal(db_query(session, &select, DB_ARGS(DB_TEXT(blob->id)), &rows, &err), 0);
+    assert_int_equal(db_rows_next(rows, &err), 1);
+    assert_false(db_rows_null(rows, 0));
+    assert_int_equal(db_rows_size(rows, 0), blob->size);
+    assert_int_equal(db_rows_int(rows, 1), blob->size);
+    assert_memory_equal(db_rows_text(rows, 0), blob->bytes, blob->size);
+}
+
+static void bytes_come_back_as_they_were(void **state)
+{
+    struct fixture *f = *state;
+    char all[512];
+    for (size_t i = 0; i < sizeof all; i++)
+        all[i] = (char)i;
+    struct blob blobs[] = {{"00000000-0000-4000-8000-00000000000a", all, sizeof all},
+                           {"00000000-0000-4000-8000-00000000000b", "\0", 1},
+                           {"00000000-0000-4000-8000-00000000000c", "", 0},
+                           {"00000000-0000-4000-8000-00000000000d", "\\x41'", 5}};
+    struct err err;
+    for (size_t i = 0; i < ARRAY_LEN(blobs); i++) {
+        if (db_write(f->db, put_blob, &blobs[i], &err))
+            fail_msg("%s (%s)", err.message, err.detail);
+        assert_blob(f->session, &blobs[i]);
+    }
+}
+
+// ---- string_agg ----
+
+static char *aggregate(struct db_session *session, const char *values)
+{
+    struct err err;
+    auto_rows struct db_rows *rows = NULL;
+    auto_free char *sql = mem_printf("SELECT string_agg(v, s) FROM (%s) AS t", values);
+    if (db_query_text(session, sql, DB_NO_ARGS, &rows, &err) || db_rows_next(rows, &err) < 1)
+        fail_msg("%s (%s)", err.message, err.detail);
+    return db_rows_null(rows, 0) ? NULL : mem_strdup(db_rows_text(rows, 0));
+}
+
+static void assert_aggregate(struct db_session *session, const char *values, const char *expected)
+{
+    auto_free char *text = aggregate(session, values);
+    assert_non_null(text);
+    assert_string_equal(text, expected);
+}
+
+static void string_agg_joins_what_is_not_null(void **state)
+{
+    struct db_session *session = ((struct fixture *)*state)->session;
+    assert_aggregate(session,
+                     "SELECT NULL AS v, '1' AS s UNION ALL SELECT 'b', '2' UNION ALL"
+                     " SELECT NULL, '3' UNION ALL SELECT '', '4' UNION ALL SELECT 'a', NULL"
+                     " UNION ALL SELECT 'b', ', '",
+                     "b4a, b");
+    assert_aggregate(session, "SELECT '' AS v, ',' AS s", "");
+}
+
+static void string_agg_of_nothing_is_null(void **state)
+{
+    struct db_session *session = ((struct fixture *)*state)->session;
+    assert_null(aggregate(session, "SELECT name AS v, ',' AS s FROM server_settings"));
+    assert_null(aggregate(session, "SELECT CAST(NULL AS TEXT) AS v, ',' AS s"));
+}
+
+// Each group has a text of its own, also when the statement is given up half way.
+static void string_agg_keeps_groups_apart(void **state)
+{
+    struct fixture *f = *state;
+    const char *sql = "SELECT g, string_agg(v, '-') FROM (SELECT 1 AS g, 'a' AS v UNION ALL"
+                      " SELECT 2, 'b' UNION ALL SELECT 1, 'c') AS t GROUP BY g ORDER BY g";
+    struct err err;
+    auto_rows struct db_rows *rows = NULL;
+    assert_int_equal(db_query_text(f->session, sql, DB_NO_ARGS, &rows, &err), 0);
+    assert_int_equal(db_rows_next(rows, &err), 1);
+    assert_string_equal(db_rows_text(rows, 1), "a-c");
+    assert_int_equal(db_rows_next(rows, &err), 1);
+    assert_string_equal(db_rows_text(rows, 1), "b");
+    db_rows_close(TAKE_PTR(rows));
+    assert_int_equal(db_query_text(f->session, sql, DB_NO_ARGS, &rows, &err), 0);
+    assert_int_equal(db_rows_next(rows, &err), 1);
+}
+
 // ---- Transactions ----
 
 static void same_key_twice_is_a_conflict(void **state)
@@ -799,6 +1053,17 @@ static int run_all(const char *kind, CMFixtureFunction setup, CMFixtureFunction 
         TEST(many_statements_do_not_get_mixed_up),
         TEST(exec_outside_a_transaction_is_refused),
         TEST(session_for_reading_cannot_write_by_query),
+        TEST(many_texts_do_not_get_mixed_up),
+        TEST(text_may_run_again_while_its_rows_are_open),
+        TEST(texts_whose_rows_are_open_are_kept),
+        TEST(wrong_text_is_an_internal_error),
+        TEST(texts_may_write),
+        TEST(reals_come_back_as_they_were),
+        TEST(integer_read_as_real_has_its_value),
+        TEST(bytes_come_back_as_they_were),
+        TEST(string_agg_joins_what_is_not_null),
+        TEST(string_agg_of_nothing_is_null),
+        TEST(string_agg_keeps_groups_apart),
         TEST(same_key_twice_is_a_conflict),
         TEST(broken_reference_is_a_conflict),
         TEST(exec_tells_how_many_rows_changed),
