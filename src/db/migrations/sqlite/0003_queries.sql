@@ -63,6 +63,7 @@ CREATE TABLE file_access_log (
     account_id TEXT NOT NULL,
     filename TEXT NOT NULL,
     time INTEGER NOT NULL,
+    edited INTEGER NOT NULL DEFAULT 0,   -- 1: not only opened
     expire INTEGER
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX file_access_log_file ON file_access_log (project_id, filename, account_id, time);
@@ -81,10 +82,12 @@ CREATE TABLE mentions (
     users TEXT,                          -- JSON: account -> read, saved
     action TEXT,                         -- what was done about it: email, ignore
     error TEXT,
+    mailed INTEGER,                      -- when mail of it was queued, by the server's clock
     expire INTEGER,
     PRIMARY KEY (project_id, time, path, target)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX mentions_target ON mentions (target, time);
+CREATE INDEX mentions_mailed ON mentions (target, mailed) WHERE mailed IS NOT NULL;
 CREATE INDEX mentions_expire ON mentions (expire) WHERE expire IS NOT NULL;
 
 CREATE TABLE listings (
@@ -128,16 +131,16 @@ CREATE INDEX user_tracking_expire ON user_tracking (expire) WHERE expire IS NOT 
 
 CREATE TABLE blobs (
     id TEXT NOT NULL PRIMARY KEY,        -- derived from the SHA-1 of the content
-    blob BLOB NOT NULL,
     size INTEGER NOT NULL,
     project_id TEXT NOT NULL,
     account_id TEXT,
     created INTEGER NOT NULL,
     last_active INTEGER,
     count INTEGER NOT NULL DEFAULT 0,    -- how often it was read
-    expire INTEGER
+    expire INTEGER,
+    blob BLOB NOT NULL                   -- last: what is behind it is read through it
 ) STRICT;
-CREATE INDEX blobs_project ON blobs (project_id);
+CREATE INDEX blobs_account ON blobs (account_id, size);
 CREATE INDEX blobs_expire ON blobs (expire) WHERE expire IS NOT NULL;
 
 -- ---- Messages ----
