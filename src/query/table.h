@@ -167,7 +167,7 @@ struct query_set_block {
     // `after` the full primary key must be given.
     query_set_fn *check;
     query_set_fn *before;
-    query_set_fn *instead; // of the write or the delete
+    query_set_fn *instead; // of the write or the delete; sees to rows of other projects itself
     query_set_fn *after;
     query_committed_fn *committed;
 };
