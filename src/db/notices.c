@@ -76,6 +76,19 @@ static void on_message(struct loop_message *message)
 
 // ---- Subscriptions ----
 
+static uint64_t count_others(const struct db *db, int topic)
+{
+    return atomic_load(&db->epochs[topic]) - db->notices.own[topic];
+}
+
+// From now on others are of interest.
+static void begin_watching(struct db *db)
+{
+    for (int topic = 0; topic < DB_TOPIC_COUNT; topic++)
+        db->notices.others[topic] = count_others(db, topic);
+    db->notices.watched = true;
+}
+
 void db_subscribe(struct db *db, struct db_subscription *subscription)
 {
     struct db_notices *notices = &db->notices;
@@ -87,7 +100,8 @@ void db_subscribe(struct db *db, struct db_subscription *subscription)
     subscription->delivery = delivery;
     pthread_mutex_lock(&notices->lock);
     bool was_watched = notices->watched;
-    notices->watched = true;
+    if (!was_watched)
+        begin_watching(db);
     delivery->next = notices->first;
     notices->first = delivery;
     pthread_mutex_unlock(&notices->lock);
@@ -158,7 +172,7 @@ void db_publish_others(struct db *db)
     struct db_changes changes = {0};
     pthread_mutex_lock(&notices->lock);
     for (int topic = 0; topic < DB_TOPIC_COUNT; topic++) {
-        uint64_t others = atomic_load(&db->epochs[topic]) - notices->own[topic];
+        uint64_t others = count_others(db, topic);
         if (others != notices->others[topic])
             db_changes_add(&changes, (enum db_topic)topic, NULL);
         notices->others[topic] = others;

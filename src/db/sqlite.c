@@ -21,7 +21,11 @@
 #include "db/migrations.h"
 #include "db/sqlite_internal.h"
 
-#define EPOCHS_SIZE ((size_t)4096)
+#define SHARED_SIZE ((size_t)4096)
+
+_Static_assert(sizeof(struct sqlite_shared) <= SHARED_SIZE, "the file's size stays");
+_Static_assert(DB_TOPIC_COUNT <= ARRAY_LEN(((struct sqlite_shared *)NULL)->epochs),
+               "a number each");
 
 // temp_store: a statement's scratch space is never a file, which might have no place to go.
 #define SETTINGS                                                                                   \
@@ -205,12 +209,14 @@ static int map_epochs(struct sqlite_db *db, struct err *err)
     auto_fd int fd = -1;
     int rc = open_epochs(db, path, &fd);
     if (!rc)
-        rc = posix_fallocate(fd, 0, EPOCHS_SIZE);
+        rc = posix_fallocate(fd, 0, SHARED_SIZE);
     if (!rc) {
-        void *map = mmap(NULL, EPOCHS_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        void *map = mmap(NULL, SHARED_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
         rc = map == MAP_FAILED ? errno : 0;
-        if (!rc)
-            db->base.epochs = db->epochs_map = map;
+        if (!rc) {
+            db->shared = map;
+            db->base.epochs = db->shared->epochs;
+        }
     }
     if (rc)
         return err_set_errno(err, rc == ENOSPC ? ERR_NO_SPACE : ERR_INTERNAL, rc, "Cannot open %s.",
@@ -221,10 +227,11 @@ static int map_epochs(struct sqlite_db *db, struct err *err)
 static void sqlite_close(struct db *base)
 {
     struct sqlite_db *db = CONTAINER(base, struct sqlite_db, base);
+    sqlite_watch_stop(db);
     if (db->writing)
         sqlite_writer_stop(db);
-    if (db->epochs_map)
-        munmap(db->epochs_map, EPOCHS_SIZE);
+    if (db->shared)
+        munmap(db->shared, SHARED_SIZE);
     db_dispose(&db->base);
     free(db->path);
     free(db);
@@ -246,7 +253,7 @@ static int sqlite_open(const char *location, struct db **ret_db, struct err *err
     if (rc)
         return rc;
     // A process that died between a commit and its notice has left the others with old copies.
-    db_publish_unnamed(base, DB_TOPICS_ALL);
+    sqlite_publish(db, &(struct db_changes){.topics = DB_TOPICS_ALL, .unnamed = DB_TOPICS_ALL});
     *ret_db = TAKE_PTR(base);
     return 0;
 }
@@ -275,4 +282,5 @@ const struct db_backend db_backend_sqlite = {
     .forget = sqlite_forget,
     .script = sqlite_script,
     .write = sqlite_write,
+    .watch = sqlite_watch,
 };

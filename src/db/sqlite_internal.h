@@ -23,12 +23,20 @@ struct sqlite_writer {
     struct db_changes changes;      // of the group that is being written
 };
 
+// The file PATH-epochs, which all processes map.
+struct sqlite_shared {
+    _Atomic uint64_t epochs[64]; // of the topics
+    _Atomic uint32_t publishings, watchers;
+};
+
 struct sqlite_db {
     struct db base;
     char *path;
-    void *epochs_map;
+    struct sqlite_shared *shared;
     bool writing; // the writer thread runs
     struct sqlite_writer writer;
+    _Atomic bool watching, watch_stopping;
+    pthread_t watch_thread;
 };
 
 // A prepared statement and the rows that it gives now.
@@ -84,8 +92,16 @@ int sqlite_script(struct db_session *txn, const char *sql, struct err *err);
 void sqlite_stmts_free(struct sqlite_session *session);
 
 // sqlite_writer.c
+// As pthread_create; signals are for the threads that expect them.
+int sqlite_thread_start(pthread_t *ret_thread, void *(*body)(void *), void *arg) MUST_USE;
 int sqlite_writer_start(struct sqlite_db *db, struct err *err) MUST_USE;
 void sqlite_writer_stop(struct sqlite_db *db); // after what is queued
 void sqlite_write(struct db *db, struct db_write *write);
+
+// sqlite_watch.c
+void sqlite_watch(struct db *db);
+void sqlite_watch_stop(struct sqlite_db *db);
+// Publishes, if there is anything, and wakes the processes that watch.
+void sqlite_publish(struct sqlite_db *db, const struct db_changes *changes);
 
 #endif

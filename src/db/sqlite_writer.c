@@ -25,9 +25,9 @@ static const struct db_stmt stmt_savepoint = {"SAVEPOINT one"};
 static const struct db_stmt stmt_release = {"RELEASE one"};
 static const struct db_stmt stmt_undo = {"ROLLBACK TO one"};
 
-static struct sqlite_writer *writer_of(struct db *db)
+static struct sqlite_db *db_of(struct db *db)
 {
-    return &CONTAINER(db, struct sqlite_db, base)->writer;
+    return CONTAINER(db, struct sqlite_db, base);
 }
 
 static int run(struct sqlite_session *session, const struct db_stmt *stmt, struct err *err)
@@ -93,7 +93,7 @@ static void commit(struct sqlite_session *session, struct db_write **writes, siz
     if (rc) {
         fail_succeeded(writes, count, rc, &err);
     } else if (succeeded) {
-        db_publish(session->base.db, changes);
+        sqlite_publish(db_of(session->base.db), changes);
         db_count(&session->base.db->commits, 1);
         db_count(&session->base.db->writes, succeeded);
     }
@@ -111,7 +111,7 @@ static size_t run_group(struct sqlite_session *session, struct db_write **writes
         fail_succeeded(writes, count, rc, &err);
         return count;
     }
-    struct db_changes *changes = &writer_of(session->base.db)->changes;
+    struct db_changes *changes = &db_of(session->base.db)->writer.changes;
     db_changes_clear(changes);
     size_t succeeded = 0;
     for (size_t i = 0; i < count; i++) {
@@ -184,7 +184,7 @@ static void *writer_main(void *arg)
 
 void sqlite_write(struct db *base, struct db_write *write)
 {
-    struct sqlite_writer *writer = writer_of(base);
+    struct sqlite_writer *writer = &db_of(base)->writer;
     db_count(&base->queue, 1);
     write->next = NULL;
     pthread_mutex_lock(&writer->lock);
@@ -197,13 +197,12 @@ void sqlite_write(struct db *base, struct db_write *write)
         pthread_cond_signal(&writer->queued);
 }
 
-// Signals are for the threads that expect them.
-static int start_thread(struct sqlite_writer *writer)
+int sqlite_thread_start(pthread_t *ret_thread, void *(*body)(void *), void *arg)
 {
     sigset_t all, old;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
-    int rc = pthread_create(&writer->thread, NULL, writer_main, writer);
+    int rc = pthread_create(ret_thread, NULL, body, arg);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     return rc;
 }
@@ -217,7 +216,7 @@ int sqlite_writer_start(struct sqlite_db *db, struct err *err)
     pthread_mutex_init(&writer->lock, NULL);
     pthread_cond_init(&writer->queued, NULL);
     writer->last = &writer->first;
-    rc = start_thread(writer);
+    rc = sqlite_thread_start(&writer->thread, writer_main, writer);
     if (rc) {
         sqlite_session_free(writer->session);
         return err_set_errno(err, ERR_INTERNAL, rc, "internal error");
