@@ -55,6 +55,8 @@
 #define LIMIT_PUBLIC_WAITING 64
 // Enabled public paths of a project: each question of a stranger reads them all.
 #define LIMIT_PUBLIC_PATHS 1000
+// Public paths of a project, those that are disabled too: their records are kept.
+#define LIMIT_PUBLIC_PATHS_KEPT 2000
 
 // Account ids in one get_usernames.
 #define LIMIT_USERNAMES 10000
@@ -63,6 +65,8 @@
 #define LIMIT_ADD_COLLABORATORS 1000
 // Characters of a project's invite token.
 #define LIMIT_INVITE_TOKEN 254
+// Such tokens of one project: one for each of a large class's groups, and some to spare.
+#define LIMIT_INVITE_TOKENS 1000
 // The text of an invitation, bytes: each of many recipients' messages holds it. And each of the
 // shorter texts around it.
 #define LIMIT_INVITATION_TEXT ((size_t)16384)
@@ -165,6 +169,60 @@
 #define LIMIT_CHANGES 1024
 // A statement that is made while the program runs, bytes: each session keeps some.
 #define LIMIT_SQL_TEXT ((size_t)64 * 1024)
+
+// Of user queries. A map of a row as it is stored, bytes: each change reads and writes all of it,
+// while others wait to write. Members of a request, nested ones included: together they hold a
+// worker. The text of their results, bytes: it is made in memory. And long ones of one account that
+// wait for their turn.
+#define LIMIT_QUERY_MAP     ((size_t)1024 * 1024)
+#define LIMIT_QUERY_MEMBERS 1000
+#define LIMIT_QUERY_RESULT  ((size_t)64 * 1024 * 1024)
+#define LIMIT_QUERY_WAITING 16
+
+// Of what accounts and projects write of themselves. A line, such as a colour, in characters, and
+// how many of them in a list. A user name (user-query 12.1). A map of settings, characters: a
+// profile, which has a picture, is read with those of all collaborators.
+#define LIMIT_QUERY_LINE  1000
+#define LIMIT_QUERY_LINES 100
+#define LIMIT_USER_NAME   39
+#define LIMIT_ACCOUNT_MAP ((size_t)256 * 1024)
+// Pictures of projects, characters of a data URL: for a list, where each of hundreds has one, and
+// for a page.
+#define LIMIT_AVATAR_TINY 65536
+#define LIMIT_AVATAR_FULL (1024 * 1024)
+
+// Values that queries store, UTF-16 units: a line (a name, a licence, an address), a text (a
+// description). Names that stand for projects and public paths in addresses, characters.
+#define LIMIT_QUERY_LINE 1000
+#define LIMIT_QUERY_TEXT 20000
+#define LIMIT_URL_NAME   100
+
+// Rows that a project keeps, the newest ones: three times what project_log_all shows; files whose
+// use is noted; uses of them (a class of thirty at work for a month); mentions; listings, those
+// that somebody looks at. Each is as large as its values below, bytes.
+#define LIMIT_PROJECT_LOG     20000
+#define LIMIT_FILE_USE        5000
+#define LIMIT_FILE_ACCESSES   50000
+#define LIMIT_MENTIONS        5000
+#define LIMIT_LISTINGS        100
+#define LIMIT_LOG_EVENT       (20 * 1024)
+#define LIMIT_FILE_USERS      (128 * 1024)
+#define LIMIT_MENTION_USERS   (64 * 1024)
+#define LIMIT_LISTING_ENTRIES (1024 * 1024)
+// Mail of mentions to one account in a day.
+#define LIMIT_MENTION_MAILS 50
+
+// Blobs: the contract's size of one, bytes (user-query 12.10). Those that one account has stored:
+// all their bytes are in the database, and all of them are added up for each new one. How long one
+// may be kept unless it is for ever, seconds: a hundred years.
+#define LIMIT_BLOB       10000000
+#define LIMIT_BLOBS      10000
+#define LIMIT_BLOBS_SIZE (INT64_C(200) * 1000 * 1000)
+#define LIMIT_BLOB_TTL   (INT64_C(36525) * 24 * 3600)
+
+// Systems in images/, and the length of their names, bytes.
+#define LIMIT_IMAGES     1000
+#define LIMIT_IMAGE_NAME 100
 
 // Keys whose accounts a loop remembers.
 #define LIMIT_KEY_CACHE 4096
