@@ -56,6 +56,7 @@ int copy_row_insert(struct db_session *txn, const struct copy_request *r, const 
         return rc;
     const bool direct = r->direct;
     const char *target = r->target_path && r->target_path[0] ? r->target_path : r->source_path;
+    db_notify_row(txn, DB_TOPIC_COPIES, r->copy_id.text);
     return db_exec(txn, &insert,
                    DB_ARGS(DB_TEXT(r->copy_id.text), DB_INT(r->time_ms),
                            DB_TEXT(r->account_id.text), DB_TEXT(r->source_project_id.text),
@@ -170,6 +171,7 @@ static int mark_claimed(struct db_session *txn, const struct copy_claim *claim, 
         "UPDATE copy_paths SET ready = 0, attempts = attempts + 1, claimed_by = $2, claimed_until "
         "= $3, started = $4 WHERE id = $1 AND ready = 1"};
     const int64_t now = clock_now_ms();
+    db_notify_row(txn, DB_TOPIC_COPIES, claim->row.id.text);
     return db_exec(txn, &update,
                    DB_ARGS(DB_TEXT(claim->row.id.text), DB_TEXT(claim->hub), DB_INT(now + LEASE_MS),
                            DB_INT(now)),
@@ -210,6 +212,7 @@ int copy_row_finish(struct db_session *txn, const struct uuid *id, const char *e
     static const struct db_stmt update = {
         "UPDATE copy_paths SET finished = $2, error = $3, ready = 0, claimed_by = NULL, "
         "claimed_until = NULL WHERE id = $1"};
+    db_notify_row(txn, DB_TOPIC_COPIES, id->text);
     return db_exec(txn, &update, DB_ARGS(DB_TEXT(id->text), DB_INT(clock_now_ms()), DB_TEXT(error)),
                    NULL, err);
 }
@@ -219,6 +222,7 @@ int copy_row_release(struct db_session *txn, const struct uuid *id, bool counted
     static const struct db_stmt update = {
         "UPDATE copy_paths SET ready = 1, started = NULL, claimed_by = NULL, claimed_until = NULL, "
         "attempts = attempts - $2 WHERE id = $1 AND finished IS NULL"};
+    db_notify_row(txn, DB_TOPIC_COPIES, id->text);
     return db_exec(txn, &update, DB_ARGS(DB_TEXT(id->text), DB_INT(!counted)), NULL, err);
 }
 
@@ -233,6 +237,24 @@ static int promote(struct db_session *txn, int64_t now, int64_t *ret_count, stru
     return db_exec(txn, &update, DB_ARGS(DB_INT(now), DB_INT(LIMIT_COPIES_TENDED)), ret_count, err);
 }
 
+// Runs a statement that ends in RETURNING id.
+static int change_each(struct db_session *txn, const struct db_stmt *stmt,
+                       const struct db_value *args, size_t args_count, int64_t *ret_count,
+                       struct err *err)
+{
+    auto_rows struct db_rows *rows = NULL;
+    int64_t count = 0;
+    int rc = db_query(txn, stmt, args, args_count, &rows, err);
+    while (!rc && (rc = db_rows_next(rows, err)) > 0) {
+        db_notify_row(txn, DB_TOPIC_COPIES, db_rows_text(rows, 0));
+        count++;
+        rc = 0;
+    }
+    if (!rc && ret_count)
+        *ret_count = count;
+    return rc;
+}
+
 // $1: of this hub, or of those whose lease has ended by $2.
 #define DEAD                                                                                       \
     " WHERE claimed_by IS NOT NULL AND finished IS NULL AND (claimed_by = $1 OR claimed_until < "  \
@@ -243,15 +265,15 @@ static int take_over(struct db_session *txn, const struct copy_tending *tending,
 {
     static const struct db_stmt give_up = {
         "UPDATE copy_paths SET finished = $2, claimed_by = NULL, claimed_until = NULL, error = "
-        "$3" DEAD " AND attempts >= $4"};
+        "$3" DEAD " AND attempts >= $4 RETURNING id"};
     static const struct db_stmt again = {
         "UPDATE copy_paths SET ready = 1, started = NULL, claimed_by = NULL, claimed_until = "
-        "NULL" DEAD};
+        "NULL" DEAD " RETURNING id"};
     const struct db_value hub = DB_TEXT(tending->first ? tending->hub : "");
-    int rc = db_exec(txn, &give_up,
-                     DB_ARGS(hub, DB_INT(now), DB_TEXT(COPY_GIVEN_UP), DB_INT(LIMIT_COPY_ATTEMPTS)),
-                     NULL, err);
-    return rc ? rc : db_exec(txn, &again, DB_ARGS(hub, DB_INT(now)), NULL, err);
+    int rc = change_each(
+        txn, &give_up,
+        DB_ARGS(hub, DB_INT(now), DB_TEXT(COPY_GIVEN_UP), DB_INT(LIMIT_COPY_ATTEMPTS)), NULL, err);
+    return rc ? rc : change_each(txn, &again, DB_ARGS(hub, DB_INT(now)), NULL, err);
 }
 
 static int renew(struct db_session *txn, const char *hub, int64_t now, struct err *err)
@@ -265,9 +287,9 @@ static int remove_old(struct db_session *txn, int64_t now, int64_t *ret_count, s
 {
     static const struct db_stmt remove = {
         "DELETE FROM copy_paths WHERE id IN (SELECT id FROM copy_paths WHERE finished < $1 LIMIT "
-        "$2)"};
-    return db_exec(txn, &remove, DB_ARGS(DB_INT(now - KEPT_MS), DB_INT(LIMIT_CLEANED_AT_ONCE)),
-                   ret_count, err);
+        "$2) RETURNING id"};
+    return change_each(txn, &remove, DB_ARGS(DB_INT(now - KEPT_MS), DB_INT(LIMIT_CLEANED_AT_ONCE)),
+                       ret_count, err);
 }
 
 static int find_next(struct db_session *txn, int64_t *ret_ms, struct err *err)
@@ -408,6 +430,7 @@ int copy_delete(struct db_session *txn, const char *copy_id, struct err *err)
     struct uuid id;
     if (!uuid_parse(copy_id, strlen(copy_id), &id))
         return err_set(err, ERR_NOT_FOUND, "no copy %.100s", copy_id);
+    db_notify_row(txn, DB_TOPIC_COPIES, id.text);
     int rc = db_exec(txn, &remove, DB_ARGS(DB_TEXT(id.text)), &removed, err);
     if (rc)
         return rc;

@@ -481,6 +481,7 @@ static int write_reason(struct db_session *txn, void *arg, struct err *err)
     static const struct db_stmt update = {
         "UPDATE projects SET state_error = $2 WHERE project_id = $1 AND state = 'opened'"};
     const struct reason *reason = arg;
+    db_notify_row(txn, DB_TOPIC_PROJECTS, reason->project_id.text);
     return db_exec(txn, &update, DB_ARGS(DB_TEXT(reason->project_id.text), DB_TEXT(reason->text)),
                    NULL, err);
 }
@@ -550,6 +551,7 @@ static int write_size(struct db_session *txn, void *arg, struct err *err)
     static const struct db_stmt update = {
         "UPDATE projects SET disk_size = $2 WHERE project_id = $1"};
     const struct record *record = arg;
+    db_notify_row(txn, DB_TOPIC_PROJECTS, record->project_id.text);
     return db_exec(txn, &update, DB_ARGS(DB_TEXT(record->project_id.text), DB_INT(record->bytes)),
                    NULL, err);
 }

@@ -29,6 +29,7 @@ int invite_notes_save(struct db_session *txn, const struct uuid *project_id, con
     static const struct db_stmt update = {"UPDATE projects SET invite = $2 WHERE project_id = $1"};
     auto_buf struct buf json = {0};
     json_value(&json, notes);
+    db_notify_row(txn, DB_TOPIC_PROJECTS, project_id->text);
     return db_exec(txn, &update, DB_ARGS(DB_TEXT(project_id->text), DB_TEXTN(json.data, json.size)),
                    NULL, err);
 }

@@ -150,6 +150,7 @@ int project_licenses_store(struct db_session *txn, const struct uuid *project_id
         "UPDATE projects SET site_license = $2 WHERE project_id = $1"};
     auto_buf struct buf text = {0};
     json_value(&text, licenses);
+    db_notify_row(txn, DB_TOPIC_PROJECTS, project_id->text);
     return db_exec(txn, &update, DB_ARGS(DB_TEXT(project_id->text), DB_TEXTN(text.data, text.size)),
                    NULL, err);
 }

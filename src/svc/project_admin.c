@@ -122,7 +122,8 @@ int project_list(struct db_session *session, const struct project_filter *filter
     static const struct db_stmt of_account = {
         "SELECT " PROJECT_COLUMNS
         " FROM project_users u JOIN projects p ON p.project_id = u.project_id"
-        " WHERE u.account_id = $3 AND (p.state = $1 OR $1 IS NULL) AND coalesce(p.deleted, 0) <= $2 ORDER BY "
+        " WHERE u.account_id = $3 AND (p.state = $1 OR $1 IS NULL) AND coalesce(p.deleted, 0) <= "
+        "$2 ORDER BY "
         "p.created DESC, "
         "p.project_id LIMIT 1000"};
     auto_rows struct db_rows *rows = NULL;
@@ -151,6 +152,7 @@ int project_delete(struct db_session *txn, const struct uuid *project_id, bool p
     static const struct db_stmt mark = {"UPDATE projects SET deleted = 1 WHERE project_id = $1"};
     static const struct db_stmt remove = {"DELETE FROM projects WHERE project_id = $1"};
     int64_t changed = 0;
+    db_notify_row(txn, DB_TOPIC_PROJECTS, project_id->text);
     int rc =
         db_exec(txn, purge ? &remove : &mark, DB_ARGS(DB_TEXT(project_id->text)), &changed, err);
     return rc || changed ? rc : err_set(err, ERR_NOT_FOUND, "no project %s", project_id->text);
@@ -160,6 +162,7 @@ int project_undelete(struct db_session *txn, const struct uuid *project_id, stru
 {
     static const struct db_stmt unmark = {"UPDATE projects SET deleted = 0 WHERE project_id = $1"};
     int64_t changed = 0;
+    db_notify_row(txn, DB_TOPIC_PROJECTS, project_id->text);
     int rc = db_exec(txn, &unmark, DB_ARGS(DB_TEXT(project_id->text)), &changed, err);
     return rc || changed ? rc : err_set(err, ERR_NOT_FOUND, "no project %s", project_id->text);
 }

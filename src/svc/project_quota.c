@@ -125,6 +125,7 @@ static int store(struct db_session *txn, const struct uuid *project_id, const st
         "UPDATE projects SET run_quota = $2 WHERE project_id = $1"};
     auto_buf struct buf text = {0};
     quota_write(quota, &text);
+    db_notify_row(txn, DB_TOPIC_PROJECTS, project_id->text);
     return db_exec(txn, &update, DB_ARGS(DB_TEXT(project_id->text), DB_TEXTN(text.data, text.size)),
                    NULL, err);
 }
@@ -216,6 +217,7 @@ int project_settings_set(struct db_session *txn, const struct uuid *project_id,
     struct upgrade_amounts settings = upgrade_amounts_read(sources.settings);
     upgrade_amounts_replace(&settings, amounts);
     upgrade_amounts_write(&settings, &text);
+    db_notify_row(txn, DB_TOPIC_PROJECTS, project_id->text);
     return db_exec(txn, &update, DB_ARGS(DB_TEXT(project_id->text), DB_TEXTN(text.data, text.size)),
                    NULL, err);
 }

@@ -154,6 +154,7 @@ static int store(struct db_session *txn, const struct uuid *project_id, const st
     static const struct db_stmt update = {"UPDATE projects SET status = $2 WHERE project_id = $1"};
     auto_buf struct buf text = {0};
     status_write(status, &text);
+    db_notify_row(txn, DB_TOPIC_PROJECTS, project_id->text);
     return db_exec(txn, &update, DB_ARGS(DB_TEXT(project_id->text), DB_TEXTN(text.data, text.size)),
                    NULL, err);
 }

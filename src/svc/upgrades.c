@@ -215,6 +215,7 @@ static int write_given(struct db_session *txn, const struct uuid *account_id,
         "UPDATE project_users SET upgrades = $3 WHERE project_id = $1 AND account_id = $2"};
     auto_buf struct buf text = {0};
     upgrade_amounts_write(amounts, &text);
+    db_notify_row(txn, DB_TOPIC_PROJECTS, project_id->text);
     return db_exec(txn, &update,
                    DB_ARGS(DB_TEXT(project_id->text), DB_TEXT(account_id->text),
                            DB_TEXTN(text.data, text.size)),
