@@ -20,6 +20,7 @@
 
 struct api_call;
 struct http_request;
+struct lane_call;
 
 enum api_param_type {
     PARAM_STRING,         // const char *; NULL when left out
@@ -72,8 +73,9 @@ enum api_access {
 };
 
 enum api_run {
-    API_INLINE, // has answered when the handler returns: prepared reads at most
-    API_ASYNC,  // answers later, on the same loop
+    API_INLINE,  // has answered when the handler returns: prepared reads at most
+    API_INSTANT, // the same, and does not use the database
+    API_ASYNC,   // answers later, on the same loop
 };
 
 struct api_endpoint {
@@ -106,7 +108,7 @@ struct api_call {
     const struct api_endpoint *endpoint;
     struct http_request *request;
     struct svc *svc;
-    struct db_session *session; // for the thread that the handler runs on
+    struct db_session *session; // for the handler, until it returns; nothing that comes later
     struct loop *loop;
     struct arena *arena;
     struct caller caller;
@@ -137,13 +139,21 @@ struct buf *api_reply_event(struct api_call *call, const char *event);
 
 // ---- For the HTTP server ----
 
-// What each I/O loop has for its calls.
+struct api_config {
+    struct svc *svc;
+    unsigned lanes; // of each loop, where the database is remote
+};
+
+// What each I/O loop has for its calls. `config` is a struct api_config.
 struct api_loop;
-int api_loop_open(struct loop *loop, void *svc, void **ret_data, struct err *err) MUST_USE;
+int api_loop_open(struct loop *loop, void *config, void **ret_data, struct err *err) MUST_USE;
 // What a handler of another route finds by http_request_loop_data, taken apart.
 struct svc *api_loop_svc(const struct api_loop *api_loop);
-struct db_session *api_loop_session(const struct api_loop *api_loop);
 struct loop *api_loop_loop(const struct api_loop *api_loop);
+// Runs what reads the database (api/lanes.h): at once where that is local, else in a lane.
+void api_loop_run(struct api_loop *api_loop, struct lane_call *call);
+// From now on nothing waits for a remote database.
+void api_loop_shut(void *api_loop);
 void api_loop_close(void *api_loop);
 // POST below /api/v1/ (api-v1 section 1).
 void api_v1_handle(struct http_request *request, void *ctx);

@@ -9,6 +9,7 @@
 
 #include "api/api.h"
 #include "api/key_cache.h"
+#include "api/lanes.h"
 #include "api/params.h"
 #include "base/limits.h"
 #include "base/text.h"
@@ -25,7 +26,8 @@ struct api_entry {
 struct api_loop {
     struct loop *loop;
     struct svc *svc;
-    struct db_session *session;
+    struct db_session *session; // where the database is local
+    struct lanes *lanes;        // where it is remote
     struct key_cache keys;
     struct api_entry *entries;
     struct map by_name;
@@ -59,12 +61,15 @@ static const char *const not_http[] = {
 
 // ---- A loop's state ----
 
-int api_loop_open(struct loop *loop, void *svc, void **ret_data, struct err *err)
+int api_loop_open(struct loop *loop, void *api_config, void **ret_data, struct err *err)
 {
+    const struct api_config *config = api_config;
     struct api_loop *l = mem_zalloc(sizeof *l);
     l->loop = loop;
-    l->svc = svc;
-    int rc = db_session_open(l->svc->db, &l->session, err);
+    l->svc = config->svc;
+    struct db *db = l->svc->db;
+    int rc = db_is_remote(db) ? lanes_open(loop, db, config->lanes, &l->lanes, err)
+                              : db_session_open(db, &l->session, err);
     if (rc) {
         free(l);
         return rc;
@@ -82,12 +87,21 @@ int api_loop_open(struct loop *loop, void *svc, void **ret_data, struct err *err
     return 0;
 }
 
+void api_loop_shut(void *api_loop)
+{
+    struct api_loop *l = api_loop;
+    if (l->lanes)
+        lanes_shut(l->lanes);
+}
+
 void api_loop_close(void *api_loop)
 {
     struct api_loop *l = api_loop;
+    api_loop_shut(l);
     key_cache_dispose(&l->keys);
     map_dispose(&l->by_name);
     db_session_close(l->session);
+    lanes_close(l->lanes);
     free(l->entries);
     free(l);
 }
@@ -97,14 +111,17 @@ struct svc *api_loop_svc(const struct api_loop *l)
     return l->svc;
 }
 
-struct db_session *api_loop_session(const struct api_loop *l)
-{
-    return l->session;
-}
-
 struct loop *api_loop_loop(const struct api_loop *l)
 {
     return l->loop;
+}
+
+void api_loop_run(struct api_loop *l, struct lane_call *call)
+{
+    if (l->lanes)
+        lanes_run(l->lanes, call);
+    else
+        call->run(call, l->session);
 }
 
 const char *api_event_name(unsigned index)
@@ -240,20 +257,39 @@ struct credentials {
     const struct key_owner *owner;
 };
 
+// Reads what a header holds. False: its scheme is unknown, and `key` is its name.
+static bool read_credentials(struct api_loop *l, struct arena *arena, const char *header,
+                             struct credentials *ret_credentials)
+{
+    *ret_credentials = (struct credentials){.header = header,
+                                            .owner = key_cache_find(&l->keys, l->svc->db, header)};
+    return ret_credentials->owner || read_authorization(header, arena, &ret_credentials->key);
+}
+
+// Whether the caller is nobody, which is enough for the endpoint.
+static bool is_anonymous(const struct api_endpoint *endpoint, const struct credentials *credentials)
+{
+    return !credentials->owner && !*credentials->key && endpoint->access == API_ANYONE;
+}
+
 // Sets call->caller, or answers. True if the call may go on.
 static bool identify(struct api_call *call, struct api_loop *l,
                      const struct credentials *credentials)
 {
     const struct key_owner *owner = credentials->owner;
+    struct key_owner resolved;
     struct err err;
-    if (!owner && !*credentials->key && call->endpoint->access == API_ANYONE) {
+    if (is_anonymous(call->endpoint, credentials)) {
         call->caller.anonymous = true;
         return true;
     }
-    if (!owner && key_cache_resolve(&l->keys, l->svc, l->session, credentials->header,
-                                    credentials->key, &owner, &err)) {
-        api_fail(call, &err);
-        return false;
+    if (!owner) {
+        if (key_cache_resolve(&l->keys, l->svc, call->session, credentials->header,
+                              credentials->key, &resolved, &err)) {
+            api_fail(call, &err);
+            return false;
+        }
+        owner = &resolved;
     }
     if (owner->status == KEY_BANNED) {
         http_request_set_account(call->request, &owner->caller.account_id);
@@ -318,13 +354,14 @@ static const char *id_json(struct http_request *request, const cJSON *body)
 }
 
 static struct api_call *call_new(struct http_request *request, struct api_loop *l,
-                                 const struct api_endpoint *endpoint, const cJSON *body)
+                                 struct db_session *session, const struct api_endpoint *endpoint,
+                                 const cJSON *body)
 {
     struct api_call *call = arena_zalloc(http_request_arena(request), sizeof *call);
     call->endpoint = endpoint;
     call->request = request;
     call->svc = l->svc;
-    call->session = l->session;
+    call->session = session;
     call->loop = l->loop;
     call->arena = http_request_arena(request);
     call->id_json = id_json(request, body);
@@ -336,7 +373,7 @@ static void free_body(void *body)
     cJSON_Delete(body);
 }
 
-static void dispatch(struct http_request *request, struct api_loop *l,
+static void dispatch(struct http_request *request, struct api_loop *l, struct db_session *session,
                      const struct api_endpoint *endpoint, const struct credentials *credentials)
 {
     size_t size;
@@ -361,12 +398,58 @@ static void dispatch(struct http_request *request, struct api_loop *l,
         refuse(request, 400, err.message);
         return;
     }
-    struct api_call *call = call_new(request, l, endpoint, body);
+    struct api_call *call = call_new(request, l, session, endpoint, body);
     call->params = params;
     if (!identify(call, l, credentials))
         return;
     endpoint->handler(call, params);
     assert(endpoint->run == API_ASYNC || http_request_answered(request));
+}
+
+// ---- Where it runs ----
+
+struct v1_call {
+    struct lane_call lane_call;
+    struct http_request *request;
+    const struct api_endpoint *endpoint;
+    const char *header;
+};
+
+// What the cache said before the call waited for its lane does not hold any more.
+static void run_in_lane(struct lane_call *lane_call, struct db_session *session)
+{
+    const struct v1_call *call = CONTAINER(lane_call, struct v1_call, lane_call);
+    struct http_request *request = call->request;
+    struct api_loop *l = http_request_loop_data(request);
+    struct credentials credentials;
+    bool known = read_credentials(l, http_request_arena(request), call->header, &credentials);
+    assert(known);
+    dispatch(request, l, session, call->endpoint, &credentials);
+}
+
+static void refuse_lane(struct lane_call *lane_call)
+{
+    struct http_request *request = CONTAINER(lane_call, struct v1_call, lane_call)->request;
+    const struct api_loop *l = http_request_loop_data(request);
+    refuse(request, 503, l->svc->closing ? API_CLOSING_TEXT : API_BUSY_TEXT);
+}
+
+static bool needs_lane(const struct api_loop *l, const struct api_endpoint *endpoint,
+                       const struct credentials *credentials)
+{
+    bool reads_key = !credentials->owner && !is_anonymous(endpoint, credentials);
+    return l->lanes && (reads_key || endpoint->run != API_INSTANT);
+}
+
+static void enter_lane(struct http_request *request, struct api_loop *l,
+                       const struct api_endpoint *endpoint, const char *header)
+{
+    struct v1_call *call = arena_zalloc(http_request_arena(request), sizeof *call);
+    *call = (struct v1_call){.lane_call = {.run = run_in_lane, .refuse = refuse_lane},
+                             .request = request,
+                             .endpoint = endpoint,
+                             .header = header};
+    lanes_run(l->lanes, &call->lane_call);
 }
 
 void api_v1_handle(struct http_request *request, void *ctx UNUSED)
@@ -375,21 +458,21 @@ void api_v1_handle(struct http_request *request, void *ctx UNUSED)
     struct arena *arena = http_request_arena(request);
     const char *name = event_of(http_request_path(request));
     const struct api_entry *entry = map_get(&l->by_name, name, strlen(name));
-    struct credentials credentials = {.header = http_request_header(request, "Authorization")};
+    const char *header = http_request_header(request, "Authorization");
+    struct credentials credentials;
     http_request_set_event(request, entry ? entry->endpoint->name : "unknown",
                            entry ? entry->index : 0);
-    if (!credentials.header) {
+    if (!header)
         refuse(request, 400, "You must provide authentication via an API key.");
-        return;
-    }
-    credentials.owner = key_cache_find(&l->keys, l->svc->db, credentials.header);
-    if (!credentials.owner && !read_authorization(credentials.header, arena, &credentials.key))
+    else if (!read_credentials(l, arena, header, &credentials))
         // The word may be a key whose sender forgot the scheme.
         refuse_noting(request, 400,
                       arena_printf(arena, "Unknown authorization type '%.100s'", credentials.key),
                       "unknown authorization type");
     else if (!entry)
         refuse_unknown(request, name);
+    else if (needs_lane(l, entry->endpoint, &credentials))
+        enter_lane(request, l, entry->endpoint, header);
     else
-        dispatch(request, l, entry->endpoint, &credentials);
+        dispatch(request, l, l->session, entry->endpoint, &credentials);
 }

@@ -26,14 +26,20 @@ void key_cache_dispose(struct key_cache *cache)
     forget_all(cache);
 }
 
-const struct key_owner *key_cache_find(struct key_cache *cache, const struct db *db,
-                                       const char *header)
+// Forgets all if anything has changed since.
+static void refresh(struct key_cache *cache, const struct db *db)
 {
-    size_t len = strlen(header);
     uint64_t epoch = db_epoch(db, DB_TOPIC_ACCOUNTS);
     if (epoch != cache->epoch)
         forget_all(cache);
     cache->epoch = epoch;
+}
+
+const struct key_owner *key_cache_find(struct key_cache *cache, const struct db *db,
+                                       const char *header)
+{
+    size_t len = strlen(header);
+    refresh(cache, db);
     struct key_entry *entry = map_get(&cache->entries, header, len);
     if (!entry)
         return NULL;
@@ -44,25 +50,30 @@ const struct key_owner *key_cache_find(struct key_cache *cache, const struct db 
     return NULL;
 }
 
-int key_cache_resolve(struct key_cache *cache, struct svc *svc, struct db_session *session,
-                      const char *header, const char *key, const struct key_owner **ret_owner,
-                      struct err *err)
+static void remember(struct key_cache *cache, const char *header, const struct key_owner *owner)
 {
-    static const struct key_owner unknown = {.status = KEY_UNKNOWN};
-    struct key_owner owner;
-    *ret_owner = &unknown;
-    // The epoch was read before the database is: a change in between makes the entry old at its
-    // next use.
-    int rc = strlen(key) < KEY_TEXT_SIZE ? key_resolve(session, &svc->secret, key, &owner, err) : 0;
-    if (rc || strlen(key) >= KEY_TEXT_SIZE || owner.status == KEY_UNKNOWN)
-        return rc;
     if (cache->entries.count >= LIMIT_KEY_CACHE)
         forget_all(cache);
     size_t len = strlen(header);
     struct key_entry *entry = mem_alloc(sizeof *entry + len + 1);
-    entry->owner = owner;
+    entry->owner = *owner;
     memcpy(entry->header, header, len + 1);
     free(map_set(&cache->entries, entry->header, len, entry));
-    *ret_owner = &entry->owner;
-    return 0;
+}
+
+// What was read while something changed, and while other calls have seen that it did, is not
+// remembered: it may be how it was before.
+int key_cache_resolve(struct key_cache *cache, struct svc *svc, struct db_session *session,
+                      const char *header, const char *key, struct key_owner *ret_owner,
+                      struct err *err)
+{
+    *ret_owner = (struct key_owner){.status = KEY_UNKNOWN};
+    if (strlen(key) >= KEY_TEXT_SIZE)
+        return 0;
+    refresh(cache, svc->db);
+    uint64_t epoch = cache->epoch;
+    int rc = key_resolve(session, &svc->secret, key, ret_owner, err);
+    if (!rc && ret_owner->status != KEY_UNKNOWN && cache->epoch == epoch)
+        remember(cache, header, ret_owner);
+    return rc;
 }

@@ -64,6 +64,9 @@ struct http_config {
     // find by http_request_loop_data.
     int (*loop_open)(struct loop *loop, void *ctx, void **ret_data, struct err *err);
     void (*loop_close)(void *data);
+    // While stopping, before the requests that are under way still are answered with 503 (may be
+    // NULL): no handler may wait any more in its middle, where it uses what belongs to the request.
+    void (*loop_shut)(void *data);
     void *loop_ctx;
 };
 
@@ -83,7 +86,9 @@ void http_server_stats(const struct http_server *server,
 size_t http_server_connections(const struct http_server *server);
 size_t http_server_memory(const struct http_server *server); // of bodies and unsent replies
 
-// ---- A request. What is returned is borrowed and lives as long as the request. ----
+// ---- A request. What is returned is borrowed and lives as long as the request; a header until the
+// handler has returned. One that is answered in its handler's place has no path, headers and query
+// any more. ----
 
 const char *
 http_request_path(const struct http_request *request); // decoded, without base path and query

@@ -218,6 +218,14 @@ static void request_free(struct http_request *r)
     request_give_back(r->loop, r);
 }
 
+// The handler goes on with what is not MHD's.
+static void abandon(struct http_request *r)
+{
+    r->abandoned = true;
+    r->mhd = NULL;
+    r->url = r->method = r->path = "";
+}
+
 void request_completed(void *cls UNUSED, struct MHD_Connection *mhd UNUSED, void **request_context,
                        enum MHD_RequestTerminationCode code UNUSED)
 {
@@ -230,7 +238,7 @@ void request_completed(void *cls UNUSED, struct MHD_Connection *mhd UNUSED, void
     conn_phase_set(r->conn, CONN_HEADER);
     r->conn->deadline_us += r->loop->server->config.idle_timeout_s * UINT64_C(1000000);
     if (r->handed_over && !r->answered)
-        r->abandoned = true; // http_reply frees it
+        abandon(r); // http_reply frees it
     else
         request_free(r);
 }
@@ -481,12 +489,14 @@ const char *http_request_path(const struct http_request *r)
 
 const char *http_request_header(struct http_request *r, const char *name)
 {
-    return MHD_lookup_connection_value(r->mhd, MHD_HEADER_KIND, name);
+    return r->mhd ? MHD_lookup_connection_value(r->mhd, MHD_HEADER_KIND, name) : NULL;
 }
 
 const char *http_request_query(struct http_request *r, const char *name)
 {
-    return MHD_lookup_connection_value(r->mhd, MHD_GET_ARGUMENT_KIND, name);
+    const char *value =
+        r->mhd ? MHD_lookup_connection_value(r->mhd, MHD_GET_ARGUMENT_KIND, name) : NULL;
+    return value ? arena_strdup(&r->arena, value) : NULL;
 }
 
 const char *http_request_body(struct http_request *r, size_t *ret_size)
@@ -503,32 +513,32 @@ static enum MHD_Result add_forwarded(void *cls, enum MHD_ValueKind kind UNUSED, 
     return MHD_YES;
 }
 
+static const struct sockaddr *peer_of(const struct http_request *r)
+{
+    return MHD_get_connection_info(r->mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr;
+}
+
 const char *http_request_client(struct http_request *r)
 {
-    if (!r->client) {
+    if (!r->client && r->mhd) {
         char text[ADDRESS_TEXT_SIZE];
         // A proxy may append to the client's header or add one of its own: lines are one list.
         auto_buf struct buf forwarded = {0};
-        const union MHD_ConnectionInfo *info =
-            MHD_get_connection_info(r->mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
         MHD_get_connection_values(r->mhd, MHD_HEADER_KIND, add_forwarded, &forwarded);
-        address_client(r->loop->server->config.trusted_proxies, info->client_addr,
+        address_client(r->loop->server->config.trusted_proxies, peer_of(r),
                        forwarded.size ? buf_cstr(&forwarded) : NULL, text);
         r->client = arena_strdup(&r->arena, text);
     }
-    return r->client;
+    return r->client ? r->client : "";
 }
 
 const char *http_request_origin(struct http_request *r)
 {
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(r->mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
     const struct http_config *config = &r->loop->server->config;
     const char *host = http_request_header(r, "Host"),
                *scheme = config->tls_cert_pem ? "https" : "http";
     const char *proto = http_request_header(r, "X-Forwarded-Proto");
-    if (proto && !strcmp(proto, "https") &&
-        net_list_contains(config->trusted_proxies, info->client_addr))
+    if (proto && !strcmp(proto, "https") && net_list_contains(config->trusted_proxies, peer_of(r)))
         scheme = "https";
     bool plain =
         host &&

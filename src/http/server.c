@@ -310,6 +310,8 @@ static bool is_drained(struct http_loop *loop)
         return true;
     if ((int64_t)clock_monotonic_us() < loop->stop_deadline_us)
         return false;
+    if (loop->server->config.loop_shut)
+        loop->server->config.loop_shut(loop->data);
     request_abandon_all(loop);
     return true;
 }

@@ -4,18 +4,22 @@
 #ifndef PAGES_PAGE_H
 #define PAGES_PAGE_H
 
+#include "api/lanes.h"
 #include "base/buf.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "svc/svc.h"
 
 struct http_request;
+struct page;
 
 // One request for a page. Everything but `svc` and `session` goes with the request.
 struct page_call {
+    struct lane_call lane_call;
+    const struct page *page;
     struct http_request *request;
     struct svc *svc;
-    struct db_session *session;
+    struct db_session *session; // for `run`, until it returns
     struct loop *loop;
     struct arena *arena;
     const char *client; // network address

@@ -41,6 +41,7 @@ struct hub {
     struct db *db;
     struct svc svc;
     struct net_list trusted;
+    struct api_config api;
     struct metrics metrics;
     struct idle *idle;
     struct expiry *expiry;
@@ -124,6 +125,13 @@ static void handle_home(struct http_request *request, void *ctx UNUSED)
                                               http_request_origin(request)));
 }
 
+// Each loop has one at least.
+static unsigned lanes_per_loop(const struct serve *serve)
+{
+    unsigned connections = (unsigned)config_int(serve->config, CONFIG_DATABASE_CONNECTIONS);
+    return connections > serve->loops ? connections / serve->loops : 1;
+}
+
 static int open_http(struct hub *hub, struct err *err)
 {
     static struct http_route routes[HTTP_ROUTES_MAX]; // outlives the server; filled once
@@ -143,6 +151,7 @@ static int open_http(struct hub *hub, struct err *err)
         routes[count++] = *route;
     }
     const struct config *c = hub->serve->config;
+    hub->api = (struct api_config){.svc = &hub->svc, .lanes = lanes_per_loop(hub->serve)};
     struct http_config config = {
         .listeners = hub->serve->listeners,
         .listeners_count = hub->serve->listeners_count,
@@ -161,7 +170,8 @@ static int open_http(struct hub *hub, struct err *err)
         .idle_timeout_s = (unsigned)config_int(c, CONFIG_HTTP_IDLE_TIMEOUT),
         .loop_open = api_loop_open,
         .loop_close = api_loop_close,
-        .loop_ctx = &hub->svc,
+        .loop_shut = api_loop_shut,
+        .loop_ctx = &hub->api,
     };
     return http_server_start(&config, &hub->metrics.http, err);
 }
@@ -286,6 +296,7 @@ static void close_hub(struct hub *hub)
     disk_close(&hub->svc);
     idle_close(hub->idle);
     expiry_close(hub->expiry);
+    sessions_close(&hub->svc.sessions);
     db_close(hub->db);
     loop_dispose(&hub->loop);
     idle_free(hub->idle);

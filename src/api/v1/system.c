@@ -39,7 +39,7 @@ static void handle_ping(struct api_call *call, const void *params UNUSED)
 const struct api_endpoint v1_ping = {
     .name = "ping",
     .access = API_ANYONE,
-    .run = API_INLINE,
+    .run = API_INSTANT,
     .text = "Tells whether the server can be reached and what time it has. The key may be blank.",
     .params_size = 1,
     .reply_event = "pong",
