@@ -190,10 +190,19 @@
 // for a page.
 #define LIMIT_AVATAR_TINY 65536
 #define LIMIT_AVATAR_FULL (1024 * 1024)
+// Keys of one account for one project, characters: everybody who reads the project's users has
+// them. Its variables, each of which programs have in their memory. Its course and what asks to
+// join it, with the text of one such.
+#define LIMIT_PROJECT_KEYS     ((size_t)16 * 1024)
+#define LIMIT_PROJECT_ENV      ((size_t)64 * 1024)
+#define LIMIT_PROJECT_COURSE   ((size_t)16 * 1024)
+#define LIMIT_PROJECT_REQUESTS ((size_t)256 * 1024)
+#define LIMIT_REQUEST_MESSAGE  2000
+// Name and time of an action that a project is asked for, characters.
+#define LIMIT_ACTION_TEXT 100
 
-// Values that queries store, UTF-16 units: a line (a name, a licence, an address), a text (a
-// description). Names that stand for projects and public paths in addresses, characters.
-#define LIMIT_QUERY_LINE 1000
+// Descriptions of public paths and mentions: some pages, UTF-16 units. Names that stand for
+// projects and public paths in addresses, characters.
 #define LIMIT_QUERY_TEXT 20000
 #define LIMIT_URL_NAME   100
 
@@ -223,6 +232,39 @@
 // Systems in images/, and the length of their names, bytes.
 #define LIMIT_IMAGES     1000
 #define LIMIT_IMAGE_NAME 100
+
+// Of a get (user-query 5): rows of one reply, the contract's cap; conditions, of which each column
+// may have several; bytes of one reply, as it is made in memory.
+#define LIMIT_QUERY_ROWS       100000
+#define LIMIT_QUERY_CONDITIONS 100
+#define LIMIT_QUERY_REPLY_SIZE ((size_t)64 * 1024 * 1024)
+// What conditions that no index knows may look at: rows, bytes of their values and steps of
+// patterns, each a second's worth of a worker at most.
+#define LIMIT_QUERY_ROWS_LOOKED_AT 200000
+#define LIMIT_QUERY_WORK           100000000
+
+// PostgreSQL. Transactions at once of one process: the server's disk takes many together, and more
+// get into each other's way. Connections kept for the next reader. Statements that one of them
+// keeps prepared: all that are in frequent use.
+#define LIMIT_DB_WRITERS  8
+#define LIMIT_DB_IDLE     16
+#define LIMIT_DB_PREPARED 256
+// How often a transaction runs that others get into the way of, milliseconds before it first does
+// so again, and how long the server is asked what became of one whose end was not seen: until it
+// has started again.
+#define LIMIT_DB_ATTEMPTS   30
+#define LIMIT_DB_RETRY_MS   100
+#define LIMIT_DB_OUTCOME_MS 10000
+// Milliseconds: for one statement; for its answer on the network besides; to connect; before the
+// next try to connect after one that failed, and of the thread that listens for notices.
+#define LIMIT_DB_STATEMENT_MS      30000
+#define LIMIT_DB_STATEMENT_MS_TEXT "30000"
+#define LIMIT_DB_ANSWER_MS         5000
+#define LIMIT_DB_CONNECT_MS        5000
+#define LIMIT_DB_CONNECT_PAUSE_MS  1000
+#define LIMIT_DB_LISTEN_PAUSE_MS   500
+// Seconds without a word before a silent server is asked whether it is there, three times.
+#define LIMIT_DB_KEEPALIVE_S_TEXT "10"
 
 // Keys whose accounts a loop remembers.
 #define LIMIT_KEY_CACHE 4096

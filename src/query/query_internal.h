@@ -5,16 +5,23 @@
 
 #include "base/map.h"
 #include "query/query.h"
+#include "query/value.h"
 
 // ---- schema.c ----
 
+// What stands for a null in one dialect.
+struct query_fallback {
+    cJSON *value; // NULL: there is none
+    char *text;   // the same, written
+    size_t size;
+};
 // A block with its names looked up. `fields` gives for a name the index of the field + 1 (as a
 // pointer's number).
 struct query_get_plan {
     const struct query_get_block *block;
     struct map fields;
-    const struct query_column **columns; // by field; NULL: a parameter of a computed table
-    cJSON **fallbacks[QUERY_DIALECTS];   // by field; NULL: none
+    const struct query_column **columns;              // by field; NULL: a parameter
+    struct query_fallback *fallbacks[QUERY_DIALECTS]; // by field
 };
 struct query_set_plan {
     const struct query_set_block *block;
@@ -30,20 +37,26 @@ struct query_entry {
 // NULL: no such table.
 const struct query_entry *query_schema_find(const struct query_schema *schema, const char *name);
 const struct query_column *query_entry_column(const struct query_entry *entry, const char *name);
+// The index of a field of a block by its name; -1: it has none of this name.
+int query_field_index(const struct map *fields, const char *name);
 
 // ---- parse.c ----
 
 struct query_one {
     const struct query_request *request;
     const struct query_entry *entry;
+    const struct query_get_plan *plan; // of a get
     bool is_set;
     bool list;
     bool idle; // a set with nothing to do (8.1, step 3)
     bool deletes;
-    cJSON *pattern;       // own copy, placeholders replaced; freed with the arena
+    cJSON *pattern;       // own copy, placeholders replaced; its memory is the arena's
     struct uuid sudo_id;  // "" without the option account_id
     struct query_set set; // of the run under way, or the last one
 };
+
+// Whether a get can find but one row, by its primary key.
+bool query_one_is_row(const struct query_one *one);
 
 // ---- set.c ----
 
@@ -51,23 +64,6 @@ struct query_one {
 // `deletes` is in `one`, which it sets. `table` is the name as sent; one->entry is NULL when there
 // is no such table.
 int query_set_parse(struct query_one *one, const char *table, struct err *err) MUST_USE;
-
-// ---- value.c: values of queries and of the database (10.1 to 10.3) ----
-
-// The database's value of `value`, which is not null, for a column; text is the arena's or the
-// value's. Fails with the texts of 10.1.
-int query_value_read(const struct query_column *column, const cJSON *value, struct arena *arena,
-                     struct db_value *ret_value, struct err *err) MUST_USE;
-// The same for a condition (10.2).
-int query_operand_read(const struct query_column *column, const cJSON *value, int64_t now_ms,
-                       struct arena *arena, struct db_value *ret_value, struct err *err) MUST_USE;
-// Appends column `index` of the current row as JSON (10.3), `null` for NULL.
-void query_value_write(const struct query_column *column, struct db_rows *rows, int index,
-                       struct buf *out);
-// A UUID in lower case. False: none.
-bool query_uuid_read(const cJSON *value, struct uuid *ret_id);
-// What JavaScript's text of a value is, as error texts show it: [1,2] is "1,2"; cut to a size.
-const char *query_value_text(const cJSON *value, struct arena *arena);
 
 // ---- merge.c: merging maps (9) ----
 

@@ -20,5 +20,7 @@ void query_value_write(const struct query_column *column, struct db_rows *rows, 
 bool query_uuid_read(const cJSON *value, struct uuid *ret_id);
 // What JavaScript's text of a value is, as error texts show it: [1,2] is "1,2"; cut to a size.
 const char *query_value_text(const cJSON *value, struct arena *arena);
+// PostgreSQL's name of a type.
+const char *query_type_name(enum query_type type);
 
 #endif
