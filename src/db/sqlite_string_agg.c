@@ -41,10 +41,9 @@ static void finish(sqlite3_context *context)
     char *text = sqlite3_str_finish(list->text);
     if (rc != SQLITE_OK)
         sqlite3_result_error_code(context, rc);
-    else if (!size)
-        sqlite3_result_text(context, "", 0, SQLITE_STATIC);
     else
-        sqlite3_result_text(context, text, size, sqlite3_free);
+        sqlite3_result_text(context, text ? text : "", size, SQLITE_TRANSIENT);
+    sqlite3_free(text);
 }
 
 int sqlite_add_string_agg(sqlite3 *handle)
