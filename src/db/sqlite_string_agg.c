@@ -41,9 +41,10 @@ static void finish(sqlite3_context *context)
     char *text = sqlite3_str_finish(list->text);
     if (rc != SQLITE_OK)
         sqlite3_result_error_code(context, rc);
+    else if (text)
+        sqlite3_result_text(context, text, size, sqlite3_free);
     else
-        sqlite3_result_text(context, text ? text : "", size, SQLITE_TRANSIENT);
-    sqlite3_free(text);
+        sqlite3_result_text(context, "", 0, SQLITE_STATIC);
 }
 
 int sqlite_add_string_agg(sqlite3 *handle)
