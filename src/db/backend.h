@@ -93,8 +93,9 @@ struct db_migration {
 };
 
 struct db_backend {
-    const char *scheme; // what an URL begins with, before the colon
-    bool remote;        // statements wait for a network
+    const char *scheme;       // what an URL begins with, before the colon
+    const char *scheme_short; // another word for it, or NULL
+    bool remote;              // statements wait for a network
     const struct db_migration *migrations;
     const size_t *migrations_count;
     // Gives a row when the table schema_migrations exists.
@@ -121,8 +122,11 @@ struct db_backend {
     int (*exec)(struct db_session *txn, const struct db_stmt *stmt, const struct db_value *args,
                 size_t args_count, int64_t *ret_changed, struct err *err);
     // Frees what the session keeps of a statement, if anything: its rows are closed, and its
-    // address may come again for another text.
+    // address may come again for another text. NULL when it knows statements by their text.
     void (*forget)(struct db_session *session, const struct db_stmt *stmt);
+    // NULL where statements begin and end a transaction that reads.
+    int (*read_begin)(struct db_session *session, struct err *err);
+    void (*read_end)(struct db_session *session);
     // Runs all statements of a text, for migrations.
     int (*script)(struct db_session *txn, const char *sql, struct err *err);
 
@@ -135,6 +139,7 @@ struct db_backend {
 };
 
 extern const struct db_backend db_backend_sqlite;
+extern const struct db_backend db_backend_postgres;
 
 // Relaxed counting for the figures of db_stats.
 static inline void db_count(_Atomic uint64_t *counter, uint64_t n)

@@ -116,22 +116,30 @@ static int migrate(struct db *db, struct err *err)
 
 // ---- Opening ----
 
-static const struct db_backend *const backends[] = {&db_backend_sqlite};
+static const struct db_backend *const backends[] = {&db_backend_sqlite, &db_backend_postgres};
 
 static void check_backend(const struct db_backend *b)
 {
     assert(b->open && b->close && b->session_open && b->session_close && b->query && b->rows_next &&
            b->rows_null && b->rows_int && b->rows_real && b->rows_text && b->rows_size &&
-           b->rows_close && b->exec && b->forget && b->script && b->write && b->migrations_exist &&
-           *b->migrations_count);
+           b->rows_close && b->exec && b->script && b->write && b->migrations_exist &&
+           *b->migrations_count && !b->read_begin == !b->read_end);
+}
+
+static const char *match_scheme(const char *url, const char *scheme)
+{
+    size_t size = scheme ? strlen(scheme) : 0;
+    return size && !strncmp(url, scheme, size) && url[size] == ':' ? url + size + 1 : NULL;
 }
 
 static const struct db_backend *find_backend(const char *url, const char **ret_location)
 {
     for (size_t i = 0; i < ARRAY_LEN(backends); i++) {
-        size_t size = strlen(backends[i]->scheme);
-        if (!strncmp(url, backends[i]->scheme, size) && url[size] == ':') {
-            *ret_location = url + size + 1;
+        const char *location = match_scheme(url, backends[i]->scheme);
+        if (!location)
+            location = match_scheme(url, backends[i]->scheme_short);
+        if (location) {
+            *ret_location = location;
             return backends[i];
         }
     }
@@ -143,7 +151,9 @@ int db_open(const char *url, struct db **ret_db, struct err *err)
     const char *location;
     const struct db_backend *backend = find_backend(url, &location);
     if (!backend)
-        return err_set(err, ERR_INVALID, "Unknown kind of database; expected sqlite:PATH.");
+        return err_set(err, ERR_INVALID,
+                       "Unknown kind of database; expected sqlite:PATH or "
+                       "postgresql://USER@HOST/NAME.");
     check_backend(backend);
     auto_db struct db *db = NULL;
     int rc = backend->open(location, &db, err);
@@ -311,6 +321,8 @@ static int run_bare(struct db_session *session, const struct db_stmt *stmt, stru
 int db_read_begin(struct db_session *session, struct err *err)
 {
     static const struct db_stmt begin = {"BEGIN"};
+    if (session->db->backend->read_begin)
+        return session->db->backend->read_begin(session, err);
     return run_bare(session, &begin, err);
 }
 
@@ -318,7 +330,9 @@ void db_read_end(struct db_session *session)
 {
     static const struct db_stmt commit = {"COMMIT"};
     struct err err;
-    if (run_bare(session, &commit, &err))
+    if (session->db->backend->read_end)
+        session->db->backend->read_end(session);
+    else if (run_bare(session, &commit, &err))
         log_err(LOG_WARNING, "read_end_failed", &err);
 }
 

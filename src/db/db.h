@@ -143,6 +143,9 @@ struct db_write {
     db_txn_fn *fn;
     void *arg;
     void (*done)(struct db_write *write);
+    // Whether it comes after all those with this set that were given before it. Others may be
+    // carried out at the same time and in any order.
+    bool in_order;
     int rc;
     struct err err;
     struct loop_message message; // the store's

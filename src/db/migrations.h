@@ -7,5 +7,7 @@
 
 extern const struct db_migration db_migrations_sqlite[];
 extern const size_t db_migrations_sqlite_count;
+extern const struct db_migration db_migrations_postgresql[];
+extern const size_t db_migrations_postgresql_count;
 
 #endif

@@ -67,7 +67,8 @@ static struct db_text *make_room(struct db_session *session)
         return &texts->texts[texts->count++];
     struct db_text *oldest = find_oldest(texts);
     if (oldest) {
-        session->db->backend->forget(session, &oldest->stmt);
+        if (session->db->backend->forget)
+            session->db->backend->forget(session, &oldest->stmt);
         drop_sql(oldest);
     }
     return oldest;
