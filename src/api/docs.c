@@ -167,9 +167,11 @@ static void write_origin(struct buf *out)
 
 void docs_api_json(struct buf *out)
 {
-    auto_buf struct buf json = {0};
+    auto_buf struct buf json = {0}, intro = {0};
+    buf_printf(&intro, "%s\n## Tables\n\n", docs_text_intro_md);
+    docs_append_tables(&intro);
     json_begin_object(&json);
-    json_member_str(&json, "intro", docs_text_intro_md);
+    json_member_str(&json, "intro", buf_cstr(&intro));
     json_key(&json, "events");
     json_begin_object(&json);
     for (size_t i = 0; api_v1_endpoints[i]; i++)
@@ -257,6 +259,8 @@ void docs_markdown(struct buf *out)
     buf_printf(out, "# API v1\n\n%s\n\n## Endpoints\n", docs_text_intro_md);
     for (size_t i = 0; api_v1_endpoints[i]; i++)
         append_endpoint(out, api_v1_endpoints[i]);
+    buf_append_str(out, "\n## Tables\n\n");
+    docs_append_tables(out);
 }
 
 // ---- Over HTTP ----

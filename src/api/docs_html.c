@@ -304,7 +304,16 @@ static void append_aside(struct buf *out)
     for (size_t i = 0; api_v1_endpoints[i]; i++)
         buf_printf(out, "<li><a href=\"#%s\">%s</a></li>\n", api_v1_endpoints[i]->name,
                    api_v1_endpoints[i]->name);
-    buf_append_str(out, "</ul></nav></details>\n</aside>\n");
+    buf_append_str(out, "<li><a href=\"#tables\">Tables</a></li>\n"
+                        "</ul></nav></details>\n</aside>\n");
+}
+
+static void append_tables(struct buf *out)
+{
+    auto_buf struct buf text = {0};
+    docs_append_tables(&text);
+    buf_append_str(out, "<h2 id=\"tables\">Tables</h2>\n");
+    docs_append_prose(out, buf_cstr(&text));
 }
 
 static void append_page(struct buf *out)
@@ -320,6 +329,7 @@ static void append_page(struct buf *out)
     buf_append_str(out, "<h2>Endpoints</h2>\n");
     for (size_t i = 0; api_v1_endpoints[i]; i++)
         append_endpoint(out, api_v1_endpoints[i]);
+    append_tables(out);
     buf_append_str(out, "</main>\n</div>\n<script>");
     buf_append_str(out, docs_text_page_js);
     buf_append_str(out, "</script>\n</body>\n</html>\n");

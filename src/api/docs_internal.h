@@ -39,6 +39,9 @@ cJSON *docs_example_params(const struct api_endpoint *endpoint, const struct api
 // "## " becomes a heading of level 2.
 void docs_append_prose(struct buf *out, const char *markdown);
 
+// Appends what there is to say of the tables of the endpoint query, as Markdown.
+void docs_append_tables(struct buf *out);
+
 // Appends one line of such a text.
 void docs_append_span(struct buf *out, const char *text, size_t size);
 

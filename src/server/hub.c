@@ -101,18 +101,12 @@ static int open_projects(struct hub *hub, struct err *err)
     return projects_open(&config, &hub->svc.projects, err);
 }
 
-static int open_idle(struct hub *hub, struct err *err)
+static void open_idle(struct hub *hub)
 {
     const struct config *c = hub->serve->config;
     struct idle_config config = {.check_s = (unsigned)config_int(c, CONFIG_PROJECTS_IDLE_CHECK),
                                  .grace_s = (unsigned)config_int(c, CONFIG_PROJECTS_IDLE_GRACE)};
-    return idle_open(&hub->svc, &config, &hub->idle, err);
-}
-
-static int open_disk(struct hub *hub, struct err *err)
-{
-    int64_t look_s = config_int(hub->serve->config, CONFIG_PROJECTS_IDLE_CHECK);
-    return disk_open(&hub->svc, (unsigned)look_s, err);
+    hub->idle = idle_open(&hub->svc, &config);
 }
 
 // ---- HTTP ----
@@ -218,15 +212,14 @@ static int open_hub(struct hub *hub, struct err *err)
         rc = open_projects(hub, err);
     if (!rc)
         rc = adopt_projects(hub, err);
-    if (!rc)
-        rc = open_disk(hub, err);
-    if (!rc)
-        rc = copies_open(&hub->svc,
-                         (unsigned)config_int(hub->serve->config, CONFIG_PROJECTS_COPIES), err);
-    if (!rc)
-        rc = open_idle(hub, err);
     if (rc)
         return rc;
+    const struct config *c = hub->serve->config;
+    disk_open(&hub->svc, (unsigned)config_int(c, CONFIG_PROJECTS_IDLE_CHECK));
+    rc = copies_open(&hub->svc, (unsigned)config_int(c, CONFIG_PROJECTS_COPIES), err);
+    if (rc)
+        return rc;
+    open_idle(hub);
     hub->expiry = expiry_open(&hub->svc);
     hub->metrics = (struct metrics){.svc = &hub->svc, .started_ms = clock_now_ms()};
     return open_http(hub, err);

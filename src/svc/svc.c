@@ -10,8 +10,10 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "db/query.h"
+#include "query/query.h"
 #include "svc/disk.h"
 #include "svc/exec.h"
+#include "svc/tables/tables.h"
 
 // A secret that was made just now does not belong to keys that are there.
 static int warn_of_void_keys(struct db *db, struct err *err)
@@ -46,9 +48,16 @@ int svc_init(struct svc *svc, struct db *db, const struct site *site, struct err
     work_gate_init(&svc->rendering, cores > 1 ? (unsigned)cores : 1);
     work_gate_init(&svc->publishing, cores > 1 ? (unsigned)cores : 1);
     svc->publishing.owner_max = LIMIT_PUBLIC_WAITING;
+    work_gate_init(&svc->saving, 1);
+    svc->saving.owner_max = LIMIT_SAVES_WAITING;
+    work_gate_init(&svc->querying, cores > 1 ? (unsigned)cores : 1);
+    svc->querying.owner_max = LIMIT_QUERY_WAITING;
+    sessions_init(&svc->sessions, db);
+    svc->schema = query_schema_new(query_tables);
     throttle_init(&svc->edited);
     throttle_init(&svc->touched);
     throttle_init(&svc->active);
+    throttle_init(&svc->read);
     svc->aggregator = aggregator_new();
     svc->disk = disk_new();
     return 0;
@@ -56,11 +65,14 @@ int svc_init(struct svc *svc, struct db *db, const struct site *site, struct err
 
 void svc_dispose(struct svc *svc)
 {
+    query_schema_free(svc->schema);
+    sessions_dispose(&svc->sessions);
     aggregator_free(svc->aggregator);
     disk_free(svc->disk);
     throttle_dispose(&svc->edited);
     throttle_dispose(&svc->touched);
     throttle_dispose(&svc->active);
+    throttle_dispose(&svc->read);
     secret_dispose(&svc->secret);
 }
 
@@ -79,5 +91,6 @@ void svc_write_later(struct svc *svc, db_txn_fn *fn, const void *arg, size_t arg
     write->fn = fn;
     write->arg = write + 1;
     write->done = on_written;
+    write->in_order = true;
     db_write_async(svc->db, write);
 }

@@ -12,6 +12,7 @@
 #include "loop/work.h"
 #include "svc/quota.h"
 #include "svc/secret.h"
+#include "svc/sessions.h"
 #include "svc/throttle.h"
 
 struct projects;
@@ -19,6 +20,7 @@ struct aggregator;
 struct copies;
 struct disk;
 struct mailer;
+struct query_schema;
 
 // What the site's owner has set; strings outlive the services.
 struct site {
@@ -43,9 +45,14 @@ struct svc {
     struct work_gate hashing;    // a password hash takes 64 MB
     struct work_gate rendering;  // of large results, which take three times their size meanwhile
     struct work_gate publishing; // what strangers ask for, who may be many
+    struct work_gate saving;     // of projects to the disk, which is one
+    struct work_gate querying;   // queries that may read much, and batches
+    struct sessions sessions;    // for workers
+    struct query_schema *schema; // what user queries can reach
     struct throttle edited;      // projects marked as edited
     struct throttle touched;     // account and project pairs
     struct throttle active;      // accounts marked as active
+    struct throttle read;        // blobs marked as read
     struct aggregator *aggregator;
     struct disk *disk;
     struct mailer *mailer; // NULL where nothing is sent (commands)

@@ -25,7 +25,8 @@ extern const struct api_endpoint v1_copy_path_between_projects, v1_copy_path_sta
 extern const struct api_endpoint v1_ping, v1_log_client_error;                     // system.c
 extern const struct api_endpoint v1_create_support_ticket, v1_get_support_tickets; // support.c
 extern const struct api_endpoint v1_public_get_directory_listing,
-    v1_public_get_text_file; // public.c
+    v1_public_get_text_file;               // public.c
+extern const struct api_endpoint v1_query; // query.c
 
 // In every example: what the tests and the reference page put the real values for.
 #define EXAMPLE_KEY     "sk_abcdefQWERTY090900000000"

@@ -32,6 +32,7 @@ const struct api_endpoint *const api_v1_endpoints[] = {
     &v1_log_client_error,
     &v1_create_support_ticket,
     &v1_get_support_tickets,
+    &v1_query,
     &v1_user_auth,
     &v1_get_available_upgrades,
     &v1_touch_project,

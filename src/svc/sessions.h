@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Sessions for workers, which stay open between their uses: opening one takes longer than most of
+// what it is for.
+#ifndef SVC_SESSIONS_H
+#define SVC_SESSIONS_H
+
+#include <pthread.h>
+
+#include "db/db.h"
+
+#define SESSIONS_MAX 16 // that are kept
+
+struct sessions {
+    struct db *db;
+    pthread_mutex_t lock;
+    struct db_session *free[SESSIONS_MAX];
+    size_t count;
+};
+
+void sessions_init(struct sessions *sessions, struct db *db);
+// Closes what is kept, before the store is closed.
+void sessions_close(struct sessions *sessions);
+void sessions_dispose(struct sessions *sessions);
+
+// Any thread. What is taken is given back, by whichever thread.
+int sessions_take(struct sessions *sessions, struct db_session **ret_session,
+                  struct err *err) MUST_USE;
+void sessions_give(struct sessions *sessions, struct db_session *session);
+
+#endif

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+#include "svc/user_query.h"
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/limits.h"
+
+// ---- One member ----
+
+static void finish(struct user_query *query)
+{
+    if (query->one)
+        query_one_dispose(query->one);
+    if (query->rc)
+        buf_dispose(&query->result);
+    query->done(query);
+}
+
+static void on_written(struct db_write *write)
+{
+    struct user_query *query = CONTAINER(write, struct user_query, write);
+    query->rc = write->rc;
+    query->err = write->err;
+    if (!query->rc) {
+        query_one_committed(query->one);
+        json_raw(&query->result, "{}", 2);
+    }
+    finish(query);
+}
+
+static void write_single(struct user_query *query)
+{
+    query->write = (struct db_write){
+        .loop = query->loop, .fn = query_one_set, .arg = query->one, .done = on_written};
+    db_write_async(query->svc->db, &query->write);
+}
+
+// ---- On a worker ----
+
+// Where a batch writes to: its result, or that of an array in it.
+static int run_member(struct user_query *query, struct db_session *session, const cJSON *member);
+
+static int run_batch(struct user_query *query, struct db_session *session, const cJSON *batch)
+{
+    const cJSON *member;
+    json_begin_array(&query->result);
+    cJSON_ArrayForEach(member, batch)
+    {
+        int rc = run_member(query, session, member);
+        if (rc)
+            return rc;
+    }
+    json_end_array(&query->result);
+    return 0;
+}
+
+static int run_one(struct user_query *query, struct db_session *session, struct query_one *one)
+{
+    struct buf result = {0};
+    int rc = 0;
+    switch (query_one_cost(one)) {
+    case QUERY_POINT:
+    case QUERY_SCAN:
+        rc = query_one_get(session, one, &result, &query->err);
+        break;
+    case QUERY_WRITE:
+        rc = db_write(query->svc->db, query_one_set, one, &query->err);
+        if (!rc)
+            query_one_committed(one);
+        break;
+    case QUERY_IDLE:
+        break;
+    }
+    if (!rc && result.size)
+        json_raw(&query->result, result.data, result.size);
+    else if (!rc)
+        json_raw(&query->result, "{}", 2);
+    buf_dispose(&result);
+    return rc;
+}
+
+static int run_member(struct user_query *query, struct db_session *session, const cJSON *member)
+{
+    if (cJSON_IsArray(member))
+        return run_batch(query, session, member);
+    if (query->members++ == LIMIT_QUERY_MEMBERS)
+        return err_set(&query->err, ERR_INVALID, "a batch can have %d queries at most",
+                       LIMIT_QUERY_MEMBERS);
+    struct query_one *one = NULL;
+    query->request.now_ms = clock_now_ms();
+    int rc = query_one_parse(&query->request, member, &one, &query->err);
+    if (!rc)
+        rc = run_one(query, session, one);
+    if (one)
+        query_one_dispose(one);
+    if (!rc && query->result.size > LIMIT_QUERY_RESULT)
+        rc = err_set(&query->err, ERR_TOO_LARGE,
+                     "the result is too large: ask for less, or in several requests");
+    return rc;
+}
+
+static void on_run(struct work *work)
+{
+    struct user_query *query = CONTAINER(work, struct user_query, work);
+    struct db_session *session;
+    query->rc = sessions_take(&query->svc->sessions, &session, &query->err);
+    if (query->rc)
+        return;
+    query->rc =
+        query->one ? run_one(query, session, query->one) : run_member(query, session, query->query);
+    sessions_give(&query->svc->sessions, session);
+}
+
+static void on_ran(struct work *work)
+{
+    finish(CONTAINER(work, struct user_query, work));
+}
+
+static void submit(struct user_query *query)
+{
+    const struct query_caller *caller = &query->caller;
+    const char *owner =
+        caller->project_id.text[0] ? caller->project_id.text : caller->account_id.text;
+    if (work_submit_gated(query->loop, &query->svc->querying, &query->work, owner, on_run, on_ran))
+        return;
+    query->rc = err_set(&query->err, ERR_RATE_LIMITED,
+                        "too many of your queries are waiting; try again later");
+    finish(query);
+}
+
+// ---- Where each kind runs ----
+
+static void run_single(struct user_query *query, struct db_session *session)
+{
+    switch (query_one_cost(query->one)) {
+    case QUERY_POINT:
+        query->rc = query_one_get(session, query->one, &query->result, &query->err);
+        finish(query);
+        return;
+    case QUERY_SCAN:
+        submit(query);
+        return;
+    case QUERY_WRITE:
+        write_single(query);
+        return;
+    case QUERY_IDLE:
+        json_raw(&query->result, "{}", 2);
+        finish(query);
+        return;
+    }
+}
+
+void user_query(struct svc *svc, struct db_session *session, struct user_query *query)
+{
+    query->svc = svc;
+    query->rc = 0;
+    query->result = (struct buf){0};
+    query->one = NULL;
+    query->members = 0;
+    query->request = (struct query_request){
+        .schema = svc->schema,
+        .dialect = query->dialect,
+        .caller = query->caller,
+        .now_ms = clock_now_ms(),
+        .options = query->options,
+        .ctx = svc,
+        .arena = query->arena,
+    };
+    if (cJSON_IsArray(query->query)) {
+        submit(query);
+        return;
+    }
+    query->rc = query_one_parse(&query->request, query->query, &query->one, &query->err);
+    if (query->rc)
+        finish(query);
+    else
+        run_single(query, session);
+}
