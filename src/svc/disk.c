@@ -70,7 +70,8 @@ struct disk {
     // On the thread of svc->loop.
     struct svc *svc;
     unsigned walkers; // that measure now
-    struct db_session *session;
+    struct work looker;
+    bool looking;
     uv_timer_t look, wait;
     uint64_t look_us; // from one look to the next
     struct loop_message message;
@@ -522,15 +523,15 @@ static void stop_project(struct disk *disk, const struct entry *entry)
     projects_stop(disk->svc->projects, &stop->call);
 }
 
-static bool is_active(struct disk *disk, const struct uuid *project_id)
+static int read_active(struct db_session *session, const struct uuid *project_id, bool *ret_active,
+                       struct err *err)
 {
     static const struct db_stmt find = {
         "SELECT 1 FROM projects WHERE project_id = $1 AND state <> 'opened'"};
     int64_t active = 0;
-    struct err err;
-    if (db_query_int(disk->session, &find, DB_ARGS(DB_TEXT(project_id->text)), &active, &err))
-        log_err(LOG_WARNING, "disk_look_failed", &err);
-    return active;
+    int rc = db_query_int(session, &find, DB_ARGS(DB_TEXT(project_id->text)), &active, err);
+    *ret_active = active;
+    return rc;
 }
 
 // Under the lock.
@@ -566,25 +567,44 @@ static bool is_record_off(struct entry *entry)
     return is_off;
 }
 
-static void act_on(struct disk *disk, const struct uuid *project_id)
+// What a measurement leads to.
+struct verdict {
+    struct entry entry; // as it is then
+    bool outgrown, record_off;
+};
+
+// On a worker.
+static int judge(struct disk *disk, const struct uuid *project_id, struct verdict *ret_verdict,
+                 struct err *err)
 {
-    struct err err;
-    if (refresh_limits(disk->svc, disk->session, project_id, &err)) {
-        if (err.code != ERR_NOT_FOUND) // a deleted one is nobody's
-            log_err(LOG_WARNING, "disk_look_failed", &err);
-        return;
-    }
+    auto_session struct db_session *session = NULL;
+    bool active = true;
+    int rc = db_session_open(disk->svc->db, &session, err);
+    if (!rc)
+        rc = refresh_limits(disk->svc, session, project_id, err);
+    if (rc)
+        return rc;
     pthread_mutex_lock(&disk->lock);
     struct entry *entry = entry_get(disk, project_id);
-    bool outgrown = has_outgrown(disk, entry);
-    bool off = is_record_off(entry);
-    struct entry now = *entry;
+    struct verdict verdict = {.outgrown = has_outgrown(disk, entry),
+                              .record_off = is_record_off(entry)};
+    verdict.entry = *entry;
     pthread_mutex_unlock(&disk->lock);
-    struct record record = {.project_id = *project_id, .bytes = now.usage.bytes};
-    if (off)
+    if (verdict.outgrown)
+        rc = read_active(session, project_id, &active, err);
+    verdict.outgrown &= active;
+    *ret_verdict = verdict;
+    return rc;
+}
+
+static void act_on(struct disk *disk, const struct verdict *verdict)
+{
+    struct record record = {.project_id = verdict->entry.project_id,
+                            .bytes = verdict->entry.usage.bytes};
+    if (verdict->record_off)
         svc_write_later(disk->svc, write_size, &record, sizeof record);
-    if (outgrown && is_active(disk, project_id))
-        stop_project(disk, &now);
+    if (verdict->outgrown)
+        stop_project(disk, &verdict->entry);
 }
 
 // ---- Measuring in the background, on the thread of svc->loop ----
@@ -593,13 +613,24 @@ struct job {
     struct work work;
     struct disk *disk;
     struct measuring measuring;
+    struct verdict verdict;
+    int rc; // there is no verdict
+    struct err err;
     struct job *next;
 };
 
 static void job_run(struct work *work)
 {
     struct job *job = CONTAINER(work, struct job, work);
-    measuring_run(&job->measuring, 0, &job->disk->closing);
+    struct disk *disk = job->disk;
+    struct measuring *m = &job->measuring;
+    measuring_run(m, 0, &disk->closing);
+    if (atomic_load(&disk->closing))
+        return;
+    pthread_mutex_lock(&disk->lock);
+    learn(entry_get(disk, &m->project_id), m);
+    pthread_mutex_unlock(&disk->lock);
+    job->rc = judge(disk, &m->project_id, &job->verdict, &job->err);
 }
 
 static void work_off_queue(struct disk *disk);
@@ -613,15 +644,16 @@ static void job_done(struct work *work)
     pthread_mutex_lock(&disk->lock);
     struct entry *entry = entry_get(disk, &m->project_id);
     entry->measuring = false;
-    learn(entry, m);
     if (entry->changes != m->changes)
         enqueue(disk, entry);
     pthread_mutex_unlock(&disk->lock);
     if (m->rc)
         log_event(LOG_WARNING, "disk_measuring_failed", LOG_TEXT("project", m->project_id.text),
                   LOG_TEXT("error", strerror(-m->rc)));
+    if (job->rc && job->err.code != ERR_NOT_FOUND) // a deleted one is nobody's
+        log_err(LOG_WARNING, "disk_look_failed", &job->err);
     if (!atomic_load(&disk->closing)) {
-        act_on(disk, &m->project_id);
+        act_on(disk, &job->verdict);
         work_off_queue(disk);
     }
     free(job);
@@ -696,26 +728,39 @@ static void on_queue(struct loop_message *message)
 // ---- Opening and closing, on the thread of svc->loop ----
 
 // What runs may be writing, whether the hub was asked to or not.
-static void on_look(uv_timer_t *timer)
+static void look_run(struct work *work)
 {
-    struct disk *disk = timer->data;
+    struct disk *disk = CONTAINER(work, struct disk, looker);
+    auto_session struct db_session *session = NULL;
     auto_free struct uuid *ids = NULL;
     size_t count = 0;
     struct err err;
-    if (project_active_ids(disk->session, &ids, &count, &err)) {
+    int rc = db_session_open(disk->svc->db, &session, &err);
+    if (!rc)
+        rc = project_active_ids(session, &ids, &count, &err);
+    if (rc)
         log_err(LOG_WARNING, "disk_look_failed", &err);
-        return;
-    }
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count && !rc; i++)
         disk_changed(disk->svc, &ids[i]);
 }
 
-int disk_open(struct svc *svc, unsigned look_s, struct err *err)
+static void look_done(struct work *work)
+{
+    CONTAINER(work, struct disk, looker)->looking = false;
+}
+
+static void on_look(uv_timer_t *timer)
+{
+    struct disk *disk = timer->data;
+    if (disk->looking)
+        return;
+    disk->looking = true;
+    work_submit(disk->svc->loop, &disk->looker, look_run, look_done);
+}
+
+void disk_open(struct svc *svc, unsigned look_s)
 {
     struct disk *disk = svc->disk;
-    int rc = db_session_open(svc->db, &disk->session, err);
-    if (rc)
-        return rc;
     disk->svc = svc;
     disk->look_us = (uint64_t)look_s * 1000000;
     uv_timer_init(&svc->loop->uv, &disk->wait);
@@ -725,7 +770,6 @@ int disk_open(struct svc *svc, unsigned look_s, struct err *err)
     pthread_mutex_lock(&disk->lock);
     disk->open = true;
     pthread_mutex_unlock(&disk->lock);
-    return 0;
 }
 
 void disk_close(struct svc *svc)
@@ -737,5 +781,6 @@ void disk_close(struct svc *svc)
     pthread_mutex_unlock(&disk->lock);
     uv_timer_stop(&disk->wait);
     uv_timer_stop(&disk->look);
-    db_session_close(disk->session);
+    while (disk->walkers || disk->looking)
+        uv_run(&svc->loop->uv, UV_RUN_ONCE);
 }

@@ -12,7 +12,7 @@ void disk_free(struct disk *disk);
 // From now on changed homes are measured in the background, and those of running projects every
 // `look_s` seconds; a project that goes beyond its hard quota is stopped. On the thread of
 // svc->loop.
-int disk_open(struct svc *svc, unsigned look_s, struct err *err) MUST_USE;
+void disk_open(struct svc *svc, unsigned look_s);
 // Ends that. On the same thread, before the store is closed.
 void disk_close(struct svc *svc);
 

@@ -22,8 +22,11 @@ struct seen {
 struct idle {
     struct svc *svc;
     struct idle_config config;
-    struct db_session *session;
     uv_timer_t timer;
+    struct work work;
+    bool looking; // a worker fills what follows
+    int rc;
+    struct err err;
     struct seen *seen;
     size_t count, next;
     unsigned under_way;
@@ -106,7 +109,7 @@ static bool is_idle(const struct idle *idle, struct db_rows *rows, int64_t now_m
            now_ms - db_rows_int(rows, 2) > (int64_t)idle->config.grace_s * 1000;
 }
 
-static int look(struct idle *idle, struct err *err)
+static int look(struct idle *idle, struct db_session *session, struct err *err)
 {
     // The second condition has the index of the active ones used.
     static const struct db_stmt list = {
@@ -115,7 +118,7 @@ static int look(struct idle *idle, struct err *err)
     auto_rows struct db_rows *rows = NULL;
     int64_t now_ms = clock_now_ms();
     size_t room = 0;
-    int rc = db_query(idle->session, &list, DB_NO_ARGS, &rows, err);
+    int rc = db_query(session, &list, DB_NO_ARGS, &rows, err);
     if (rc)
         return rc;
     while ((rc = db_rows_next(rows, err)) == 1) {
@@ -152,42 +155,56 @@ static int release_lost(struct db_session *txn, void *arg UNUSED, struct err *er
     return licenses_release_lost(txn, err);
 }
 
-static void on_timer(uv_timer_t *timer)
+static void look_now(struct work *work)
 {
-    struct idle *idle = CONTAINER(timer, struct idle, timer);
-    struct err err;
-    if (idle->svc->closing || idle->under_way)
-        return;
-    forget(idle);
-    if (look(idle, &err)) {
-        log_err(LOG_WARNING, "idle_look_failed", &err);
+    struct idle *idle = CONTAINER(work, struct idle, work);
+    auto_session struct db_session *session = NULL;
+    idle->rc = db_session_open(idle->svc->db, &session, &idle->err);
+    if (!idle->rc)
+        idle->rc = look(idle, session, &idle->err);
+}
+
+static void on_looked(struct work *work)
+{
+    struct idle *idle = CONTAINER(work, struct idle, work);
+    idle->looking = false;
+    if (idle->rc) {
+        log_err(LOG_WARNING, "idle_look_failed", &idle->err);
         forget(idle);
     }
+    if (idle->svc->closing)
+        return;
     find_lost(idle);
     svc_write_later(idle->svc, release_lost, "", 0);
     go_on(idle);
 }
 
-int idle_open(struct svc *svc, const struct idle_config *config, struct idle **ret_idle,
-              struct err *err)
+static void on_timer(uv_timer_t *timer)
 {
-    auto_free struct idle *idle = mem_zalloc(sizeof *idle);
-    int rc = db_session_open(svc->db, &idle->session, err);
-    if (rc)
-        return rc;
+    struct idle *idle = CONTAINER(timer, struct idle, timer);
+    if (idle->svc->closing || idle->under_way || idle->looking)
+        return;
+    forget(idle);
+    idle->looking = true;
+    work_submit(idle->svc->loop, &idle->work, look_now, on_looked);
+}
+
+struct idle *idle_open(struct svc *svc, const struct idle_config *config)
+{
+    struct idle *idle = mem_zalloc(sizeof *idle);
     uint64_t interval_ms = (uint64_t)config->check_s * 1000;
     idle->svc = svc;
     idle->config = *config;
     uv_timer_init(&svc->loop->uv, &idle->timer);
     uv_timer_start(&idle->timer, on_timer, interval_ms, interval_ms);
-    *ret_idle = TAKE_PTR(idle);
-    return 0;
+    return idle;
 }
 
 void idle_close(struct idle *idle)
 {
     uv_timer_stop(&idle->timer);
-    db_session_close(idle->session);
+    while (idle->looking)
+        uv_run(&idle->svc->loop->uv, UV_RUN_ONCE);
 }
 
 void idle_free(struct idle *idle)

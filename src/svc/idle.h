@@ -15,8 +15,7 @@ struct idle_config {
 };
 
 // On the thread of svc->loop, before and after it runs.
-int idle_open(struct svc *svc, const struct idle_config *config, struct idle **ret_idle,
-              struct err *err) MUST_USE;
+struct idle *idle_open(struct svc *svc, const struct idle_config *config);
 // Before the store is closed, with svc->closing set.
 void idle_close(struct idle *idle);
 // After the loop is disposed of.
