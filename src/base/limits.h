@@ -191,15 +191,18 @@
 #define LIMIT_AVATAR_TINY 65536
 #define LIMIT_AVATAR_FULL (1024 * 1024)
 // Keys of one account for one project, characters: everybody who reads the project's users has
-// them. Its variables, each of which programs have in their memory. Its course and what asks to
-// join it, with the text of one such.
+// them. Its variables, each of which programs have in their memory; its course; who asks to join it,
+// with the text of one such; what it says of itself.
 #define LIMIT_PROJECT_KEYS     ((size_t)16 * 1024)
 #define LIMIT_PROJECT_ENV      ((size_t)64 * 1024)
 #define LIMIT_PROJECT_COURSE   ((size_t)16 * 1024)
 #define LIMIT_PROJECT_REQUESTS ((size_t)256 * 1024)
+#define LIMIT_PROJECT_STATUS   ((size_t)64 * 1024)
 #define LIMIT_REQUEST_MESSAGE  2000
-// Name and time of an action that a project is asked for, characters.
-#define LIMIT_ACTION_TEXT 100
+// Name and time of an action that a project is asked for, characters; and how often one may wait to
+// be saved.
+#define LIMIT_ACTION_TEXT   100
+#define LIMIT_SAVES_WAITING 4
 
 // Descriptions of public paths and mentions: some pages, UTF-16 units. Names that stand for
 // projects and public paths in addresses, characters.

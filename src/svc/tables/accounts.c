@@ -249,7 +249,7 @@ const struct query_table table_collaborators = {
 
 static const struct query_column collaborators_one_project_columns[] = {
     {.name = "account_id", .type = QUERY_UUID},
-    {.name = "project_id", .type = QUERY_UUID},
+    {.name = "project_id", .type = QUERY_UUID, .sql = "NULL"},
     {.name = "first_name", .type = QUERY_TEXT},
     {.name = "last_name", .type = QUERY_TEXT},
     {.name = "last_active", .type = QUERY_TIMESTAMP},
@@ -269,6 +269,10 @@ static const struct query_get_field collaborators_one_project_fields[] = {
 
 static const struct query_filter members_of_project[] = {
     {.kind = QUERY_PROJECT_EXACT, .column = "project_id"},
+    {.kind = QUERY_WHERE,
+     .column = "project_id",
+     .sql = "t.account_id IN (SELECT u.account_id FROM project_users u WHERE u.project_id = $2"
+            " AND u.\"group\" IN ('owner', 'collaborator'))"},
 };
 
 static const struct query_get_block collaborators_one_project_get = {
@@ -281,9 +285,7 @@ static const struct query_get_block collaborators_one_project_get = {
 const struct query_table table_collaborators_one_project = {
     .name = "collaborators_one_project",
     .text = "Everybody who works on one project, which is named by `project_id`.",
-    .base = "(SELECT u.project_id, a.account_id, a.first_name, a.last_name, a.name, a.last_active,"
-            " a.profile FROM project_users u JOIN accounts a ON a.account_id = u.account_id"
-            " WHERE u.\"group\" IN ('owner', 'collaborator'))",
+    .base = "accounts",
     .key = {"account_id"},
     QUERY_COLUMNS(collaborators_one_project_columns),
     .get = &collaborators_one_project_get,

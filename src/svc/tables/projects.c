@@ -18,7 +18,7 @@ static const struct query_column projects_columns[] = {
     {.name = "deleted", .type = QUERY_BOOLEAN},
     {.name = "host", .type = QUERY_JSON, .date_keys = "assigned"},
     {.name = "settings", .type = QUERY_JSON},
-    {.name = "site_license", .type = QUERY_JSON},
+    {.name = "site_license", .type = QUERY_JSON, .write = project_licenses_write},
     {.name = "status", .type = QUERY_JSON},
     {.name = "state", .type = QUERY_JSON, .sql = project_state_sql, .format = project_state_format},
     {.name = "last_edited", .type = QUERY_TIMESTAMP},
@@ -26,7 +26,10 @@ static const struct query_column projects_columns[] = {
      .type = QUERY_JSON,
      .sql = project_last_active_sql,
      .format = project_last_active_format},
-    {.name = "action_request", .type = QUERY_JSON, .date_keys = "started finished"},
+    {.name = "action_request",
+     .type = QUERY_JSON,
+     .date_keys = "started finished",
+     .write = project_action_write},
     {.name = "course", .type = QUERY_JSON, .date_keys = "pay"},
     {.name = "compute_image", .type = QUERY_TEXT},
     {.name = "addons", .type = QUERY_JSON},
@@ -116,12 +119,15 @@ static const struct query_set_field set_fields[] = {
     {.name = "title", .check = project_check_title},
     {.name = "description", .check = project_check_description},
     {.name = "deleted"},
-    {.name = "invite_requests"},
-    {.name = "compute_image"},
+    {.name = "invite_requests", .check = project_check_requests},
+    {.name = "users", .check = project_users_check},
+    {.name = "action_request", .check = project_action_check},
+    {.name = "compute_image", .check = project_check_image},
     {.name = "course"},
-    {.name = "env"},
+    {.name = "site_license", .check = project_check_licenses},
+    {.name = "env", .check = project_check_env},
     {.name = "name"},
-    {.name = "manage_users_owner_only"},
+    {.name = "manage_users_owner_only", .check = project_check_owner_flag},
     {.name = "sandbox"},
     {.name = "avatar_image_tiny", .check = project_check_avatar_tiny},
     {.name = "avatar_image_full", .check = project_check_avatar_full},
@@ -132,7 +138,10 @@ static const struct query_set_block projects_set = {
     .access = QUERY_PROJECT,
     QUERY_FIELDS(set_fields),
     .required = {"project_id"},
+    .check = project_check,
+    .before = project_before,
     .after = project_after,
+    .committed = project_committed,
 };
 
 // ---- What projects read and write of themselves ----
@@ -223,6 +232,18 @@ const struct query_table table_projects_owner = {
 
 // ---- project_invite_requests ----
 
+static const struct query_set_field invite_requests_fields[] = {
+    {.name = "project_id"},
+    {.name = "invite_requests", .check = project_check_requests},
+};
+static const struct query_set_block project_invite_requests_set = {
+    .access = QUERY_ACCOUNT,
+    QUERY_FIELDS(invite_requests_fields),
+    .required = {"project_id"},
+    .check = project_own_request,
+    .after = project_after,
+};
+
 const struct query_table table_project_invite_requests = {
     .name = "project_invite_requests",
     .text = "By this, somebody who does not work on a project asks to: with an entry for the own "
@@ -230,6 +251,7 @@ const struct query_table table_project_invite_requests = {
     .base = "projects",
     .key = {"project_id"},
     QUERY_COLUMNS(projects_columns),
+    .set = &project_invite_requests_set,
 };
 
 // ---- project_avatar_images ----

@@ -4,6 +4,7 @@
 #define SVC_TABLES_PROJECTS_H
 
 #include "query/table.h"
+#include "svc/svc.h"
 
 // ---- project_format.c: what is put together from several columns or rows ----
 
@@ -11,11 +12,35 @@
 extern const char project_users_sql[], project_last_active_sql[], project_state_sql[];
 query_format_fn project_users_format, project_last_active_format, project_state_format;
 
+// What follows from a set once it is durable: set->note of these tables.
+struct project_action;
+struct project_note {
+    struct uuid *changed; // projects whose upgrades may be others now
+    size_t changed_count;
+    struct project_action *action; // to be carried out; NULL: none
+};
+
+// ---- project_users.c: the field `users` ----
+
+query_check_value_fn project_users_check;
+query_write_fn project_users_write;
+
+// ---- project_actions.c: the field `action_request` ----
+
+query_check_value_fn project_action_check;
+query_write_fn project_action_write;
+// Begins to carry it out. Any thread.
+void project_action_run(struct svc *svc, const struct project_action *action);
+
 // ---- project_rules.c ----
 
 query_check_value_fn project_check_title, project_check_description, project_check_avatar_tiny,
-    project_check_avatar_full;
-// Tells who watches the project.
-query_set_fn project_after;
+    project_check_avatar_full, project_check_image, project_check_env, project_check_licenses,
+    project_check_owner_flag, project_check_requests;
+query_write_fn project_licenses_write;
+query_set_fn project_check, project_before, project_after;
+query_committed_fn project_committed;
+// In project_invite_requests.
+query_set_fn project_own_request;
 
 #endif
