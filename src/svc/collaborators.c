@@ -32,6 +32,7 @@ static int add_user(struct db_session *txn, const struct uuid *project_id,
         " SELECT project_id, $2, 'collaborator' FROM projects WHERE project_id = $1"
         " ON CONFLICT (project_id, account_id) DO UPDATE SET \"group\" = 'collaborator'"
         " WHERE project_users.\"group\" <> 'owner'"};
+    db_notify_row(txn, DB_TOPIC_PROJECTS, project_id->text);
     return db_exec(txn, &add, DB_ARGS(DB_TEXT(project_id->text), DB_TEXT(account_id->text)), NULL,
                    err);
 }
@@ -49,6 +50,7 @@ int collaborator_remove(struct db_session *txn, const struct uuid *project_id,
     static const struct db_stmt remove = {
         "DELETE FROM project_users WHERE project_id = $1 AND account_id = $2 AND \"group\" <> "
         "'owner'"};
+    db_notify_row(txn, DB_TOPIC_PROJECTS, project_id->text);
     return db_exec(txn, &remove, DB_ARGS(DB_TEXT(project_id->text), DB_TEXT(account_id->text)),
                    NULL, err);
 }
@@ -146,6 +148,18 @@ int creation_action_add(struct db_session *txn, const struct uuid *project_id,
 
 // ---- Invite tokens ----
 
+static int check_tokens(struct db_session *txn, const struct uuid *project_id, struct err *err)
+{
+    static const struct db_stmt count = {
+        "SELECT count(*) FROM project_invite_tokens WHERE project_id = $1"};
+    int64_t tokens = 0;
+    int rc = db_query_int(txn, &count, DB_ARGS(DB_TEXT(project_id->text)), &tokens, err);
+    return rc || tokens <= LIMIT_INVITE_TOKENS
+               ? rc
+               : err_set(err, ERR_TOO_LARGE, "a project has at most %d invite tokens",
+                         LIMIT_INVITE_TOKENS);
+}
+
 int project_invite_token_set(struct db_session *txn, const struct project_invite_token *token,
                              struct err *err)
 {
@@ -168,6 +182,8 @@ int project_invite_token_set(struct db_session *txn, const struct project_invite
                              token->expires_given ? DB_INT(token->expires) : DB_NULL,
                              token->usage_limit_given ? DB_INT(token->usage_limit) : DB_NULL),
                      &changed, err);
+    if (!rc && changed)
+        rc = check_tokens(txn, &token->project_id, err);
     if (rc || changed)
         return rc;
     rc = db_query_int(txn, &find, DB_ARGS(DB_TEXT(token->token)), &taken, err);

@@ -54,7 +54,8 @@ struct project_invite_token {
     int64_t created, expires, usage_limit;
 };
 // In a transaction: makes a token, or changes it. ERR_INVALID for a text that can be no token,
-// ERR_CONFLICT if it belongs to another project, ERR_NOT_FOUND if there is no such project.
+// ERR_CONFLICT if it belongs to another project, ERR_NOT_FOUND if there is no such project,
+// ERR_TOO_LARGE if it has too many.
 int project_invite_token_set(struct db_session *txn, const struct project_invite_token *token,
                              struct err *err) MUST_USE;
 // Appends it as a JSON object: token, project_id, created, expires, usage_limit, counter.

@@ -41,20 +41,19 @@ static int any_row(struct db_session *session, const struct db_stmt *stmt, const
     return rc < 0 ? rc : 0;
 }
 
-// The project has network access, or the inviter has what one pays for.
-static int links_allowed(struct db_session *session, const struct invite *invite, bool *ret_allowed,
-                         struct err *err)
+int invite_links_allowed(struct db_session *session, const struct uuid *project_id,
+                         const struct uuid *account_id, bool *ret_allowed, struct err *err)
 {
     static const struct db_stmt settings = {"SELECT settings FROM projects WHERE project_id = $1"};
     static const struct db_stmt upgrades = {
         "SELECT upgrades FROM project_users WHERE project_id = $1 AND upgrades IS NOT NULL"};
     static const struct db_stmt bought = {"SELECT upgrades FROM accounts WHERE account_id = $1"};
     *ret_allowed = false;
-    int rc = any_row(session, &settings, &invite->project_id, grants_network, ret_allowed, err);
+    int rc = any_row(session, &settings, project_id, grants_network, ret_allowed, err);
     if (!rc)
-        rc = any_row(session, &upgrades, &invite->project_id, grants_network, ret_allowed, err);
+        rc = any_row(session, &upgrades, project_id, grants_network, ret_allowed, err);
     if (!rc)
-        rc = any_row(session, &bought, &invite->inviter, is_some, ret_allowed, err);
+        rc = any_row(session, &bought, account_id, is_some, ret_allowed, err);
     return rc;
 }
 
@@ -201,7 +200,7 @@ int invite_letter_prepare(struct db_session *session, struct invite *invite, str
         return rc;
     rc = read_title(session, invite, &title, err);
     if (!rc)
-        rc = links_allowed(session, invite, &links, err);
+        rc = invite_links_allowed(session, &invite->project_id, &invite->inviter, &links, err);
     if (!rc)
         write_letter(invite, title, links);
     return rc;

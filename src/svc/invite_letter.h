@@ -15,4 +15,10 @@ int invite_letter_prepare(struct db_session *session, struct invite *invite,
 int invite_letter_send(struct db_session *txn, const struct invite *invite, const char *address,
                        const struct uuid *action, struct err *err) MUST_USE;
 
+// Whether what the account writes may be sent with links: the project has network access, or the
+// account has what one pays for (api-v1 9.3).
+int invite_links_allowed(struct db_session *session, const struct uuid *project_id,
+                         const struct uuid *account_id, bool *ret_allowed,
+                         struct err *err) MUST_USE;
+
 #endif

@@ -16,6 +16,7 @@
 #include "db/query.h"
 #include "svc/accounts.h"
 #include "svc/disk.h"
+#include "svc/images.h"
 #include "svc/licenses.h"
 #include "svc/project_quota.h"
 
@@ -101,20 +102,26 @@ struct touch {
     struct uuid account_id; // "": only the project is marked
 };
 
-static int write_touch(struct db_session *txn, void *arg, struct err *err)
+int project_active_set(struct db_session *txn, const struct uuid *project_id,
+                       const struct uuid *account_id, struct err *err)
 {
     static const struct db_stmt project = {
         "UPDATE projects SET last_edited = $2 WHERE project_id = $1"};
     static const struct db_stmt user = {
         "UPDATE project_users SET last_active = $3 WHERE project_id = $1 AND account_id = $2"};
-    const struct touch *touch = arg;
     struct db_value now = DB_INT(clock_now_ms());
-    int rc = db_exec(txn, &project, DB_ARGS(DB_TEXT(touch->project_id.text), now), NULL, err);
-    if (rc || !touch->account_id.text[0])
+    db_notify_row(txn, DB_TOPIC_PROJECTS, project_id->text);
+    int rc = db_exec(txn, &project, DB_ARGS(DB_TEXT(project_id->text), now), NULL, err);
+    if (rc || !account_id->text[0])
         return rc;
-    return db_exec(txn, &user,
-                   DB_ARGS(DB_TEXT(touch->project_id.text), DB_TEXT(touch->account_id.text), now),
+    return db_exec(txn, &user, DB_ARGS(DB_TEXT(project_id->text), DB_TEXT(account_id->text), now),
                    NULL, err);
+}
+
+static int write_touch(struct db_session *txn, void *arg, struct err *err)
+{
+    const struct touch *touch = arg;
+    return project_active_set(txn, &touch->project_id, &touch->account_id, err);
 }
 
 void project_mark_edited(struct svc *svc, const struct uuid *project_id)
@@ -154,18 +161,6 @@ void project_touch(struct svc *svc, const struct uuid *account_id, const struct 
 
 // ---- Creating ----
 
-// True for an image that projects can be started with: "default", or a folder of images/.
-static bool image_exists(const char *image)
-{
-    struct stat st;
-    if (!strcmp(image, "default"))
-        return true;
-    if (!*image || *image == '.' || strchr(image, '/') || strlen(image) > 100)
-        return false;
-    auto_free char *path = mem_printf("images/%s", image);
-    return !stat(path, &st) && S_ISDIR(st.st_mode);
-}
-
 // "a,b" into {"a":{},"b":{}}.
 static int read_licenses(const char *license, struct buf *out, struct err *err)
 {
@@ -199,6 +194,7 @@ static int insert_project(struct db_session *txn, void *arg, struct err *err)
     static const struct db_stmt owner = {
         "INSERT INTO project_users (project_id, account_id, \"group\") VALUES ($1, $2, 'owner')"};
     const struct project_create *create = arg;
+    db_notify_row(txn, DB_TOPIC_PROJECTS, create->project_id.text);
     int rc = db_exec(txn, &project,
                      DB_ARGS(DB_TEXT(create->project_id.text),
                              DB_TEXT(create->title ? create->title : ""),
@@ -397,6 +393,7 @@ static int write_state(struct db_session *txn, void *arg, struct err *err)
         " last_started = CASE WHEN $2 = 'running' THEN $3 ELSE last_started END,"
         " status = CASE WHEN $2 = 'opened' THEN NULL ELSE status END WHERE project_id = $1"};
     const struct state_change *change = arg;
+    db_notify_row(txn, DB_TOPIC_PROJECTS, change->project_id.text);
     int rc = db_exec(txn, &update,
                      DB_ARGS(DB_TEXT(change->project_id.text),
                              DB_TEXT(project_state_name(change->state)), DB_INT(change->time_ms),

@@ -23,6 +23,9 @@ int project_write_gate(struct db_session *session, const struct caller *caller,
                        struct err *err) MUST_USE;
 // Notes that a project was edited, at most every 30 s (api-v1 2.1).
 void project_mark_edited(struct svc *svc, const struct uuid *project_id);
+// In a transaction: the project was edited now and, unless it is "", the account was active in it.
+int project_active_set(struct db_session *txn, const struct uuid *project_id,
+                       const struct uuid *account_id, struct err *err) MUST_USE;
 
 // ---- Creating (api-v1 3.12) ----
 

@@ -13,8 +13,7 @@
 
 #define SHA1_SIZE 20
 
-// The length of the path without the slashes at its end.
-static size_t trimmed(const char *path)
+size_t public_path_size(const char *path)
 {
     size_t size = strlen(path);
     while (size && path[size - 1] == '/')
@@ -27,7 +26,7 @@ void public_path_id(const struct uuid *project_id, const char *path, char out[PU
     unsigned char hash[SHA1_SIZE];
     auto_buf struct buf text = {0};
     buf_append(&text, project_id->text, UUID_LEN);
-    buf_append(&text, path, trimmed(path));
+    buf_append(&text, path, public_path_size(path));
     int rc = gnutls_hash_fast(GNUTLS_DIG_SHA1, text.data, text.size, hash);
     assert(rc == 0);
     sodium_bin2hex(out, PUBLIC_PATH_ID_SIZE, hash, sizeof hash);
@@ -60,13 +59,13 @@ static bool list_has(const struct public_list *list, const char *path, size_t si
 
 bool public_list_has_below(const struct public_list *list, const char *path)
 {
-    size_t size = trimmed(path);
+    size_t size = public_path_size(path);
     return !leads_up(path, strlen(path)) && list_has(list, path, size);
 }
 
 bool public_list_has(const struct public_list *list, const char *path)
 {
-    size_t size = trimmed(path);
+    size_t size = public_path_size(path);
     if (leads_up(path, strlen(path)))
         return false;
     while (!list_has(list, path, size)) {
@@ -102,7 +101,7 @@ int public_list_load(struct db_session *session, const struct uuid *project_id,
             list.paths = mem_realloc(list.paths, room * sizeof *list.paths);
         }
         const char *path = db_rows_text(rows, 0);
-        list.paths[list.count++] = mem_strndup(path, trimmed(path));
+        list.paths[list.count++] = mem_strndup(path, public_path_size(path));
         rc = 0;
     }
     if (rc)
@@ -126,7 +125,7 @@ int public_path_check(struct db_session *session, const struct uuid *project_id,
 
 // ---- Publishing (6.2) ----
 
-static int check_path(const char *path, struct err *err)
+int public_path_valid(const char *path, struct err *err)
 {
     size_t size = strlen(path);
     if (path[0] == '/' || leads_up(path, size))
@@ -136,18 +135,23 @@ static int check_path(const char *path, struct err *err)
     return 0;
 }
 
-// Each question from outside reads all of a project's, so there is an end to them.
-static int check_room(struct db_session *txn, const struct uuid *project_id, const char *id,
-                      struct err *err)
+// Each question from outside reads all of a project's that are enabled, so there is an end to them.
+int public_path_room(struct db_session *txn, const struct uuid *project_id, struct err *err)
 {
-    static const struct db_stmt count = {
-        "SELECT count(*) FROM public_paths WHERE project_id = $1 AND coalesce(disabled, 0) = 0 AND id <> $2"};
-    int64_t others = 0;
-    int rc =
-        db_query_int(txn, &count, DB_ARGS(DB_TEXT(project_id->text), DB_TEXT(id)), &others, err);
-    if (!rc && others >= LIMIT_PUBLIC_PATHS)
+    static const struct db_stmt count_all = {
+        "SELECT count(*) FROM public_paths WHERE project_id = $1"};
+    static const struct db_stmt count_enabled = {
+        "SELECT count(*) FROM public_paths WHERE project_id = $1 AND coalesce(disabled, 0) = 0"};
+    int64_t all = 0, enabled = 0;
+    int rc = db_query_int(txn, &count_all, DB_ARGS(DB_TEXT(project_id->text)), &all, err);
+    if (!rc)
+        rc = db_query_int(txn, &count_enabled, DB_ARGS(DB_TEXT(project_id->text)), &enabled, err);
+    if (!rc && enabled > LIMIT_PUBLIC_PATHS)
         return err_set(err, ERR_TOO_LARGE, "a project has at most %d public paths",
                        LIMIT_PUBLIC_PATHS);
+    if (!rc && all > LIMIT_PUBLIC_PATHS_KEPT)
+        return err_set(err, ERR_TOO_LARGE, "a project has at most %d public paths, disabled or not",
+                       LIMIT_PUBLIC_PATHS_KEPT);
     return rc;
 }
 
@@ -162,25 +166,24 @@ static int write_record(struct db_session *txn, const struct public_path *path, 
         " license = COALESCE(excluded.license, public_paths.license),"
         " disabled = excluded.disabled, unlisted = excluded.unlisted"};
     int64_t changed = 0;
-    int rc =
-        db_exec(txn, &insert,
-                DB_ARGS(DB_TEXT(id), DB_TEXT(path->project_id.text),
-                        DB_TEXTN(path->path, trimmed(path->path)), DB_TEXT(path->description),
-                        DB_TEXT(path->license), DB_INT(path->disabled), DB_INT(path->unlisted)),
-                &changed, err);
+    int rc = db_exec(txn, &insert,
+                     DB_ARGS(DB_TEXT(id), DB_TEXT(path->project_id.text),
+                             DB_TEXTN(path->path, public_path_size(path->path)),
+                             DB_TEXT(path->description), DB_TEXT(path->license),
+                             DB_INT(path->disabled), DB_INT(path->unlisted)),
+                     &changed, err);
     return rc || changed ? rc : err_set(err, ERR_NOT_FOUND, "no project %s", path->project_id.text);
 }
 
 int public_path_set(struct db_session *txn, const struct public_path *path, struct err *err)
 {
     char id[PUBLIC_PATH_ID_SIZE];
-    int rc = check_path(path->path, err);
+    int rc = public_path_valid(path->path, err);
     if (rc)
         return rc;
     public_path_id(&path->project_id, path->path, id);
-    if (!path->disabled)
-        rc = check_room(txn, &path->project_id, id, err);
-    return rc ? rc : write_record(txn, path, id, err);
+    rc = write_record(txn, path, id, err);
+    return rc ? rc : public_path_room(txn, &path->project_id, err);
 }
 
 static int not_public(const char *path, struct err *err)

@@ -33,12 +33,19 @@ struct public_path {
     bool disabled, unlisted;
 };
 // In a transaction: adds or changes the record. ERR_INVALID for a path that leads out of the home,
-// ERR_NOT_FOUND if there is no such project.
+// ERR_NOT_FOUND if there is no such project, ERR_TOO_LARGE if it has too many.
 int public_path_set(struct db_session *txn, const struct public_path *path,
                     struct err *err) MUST_USE;
 // In a transaction. ERR_NOT_FOUND if it is not public.
 int public_path_disable(struct db_session *txn, const struct uuid *project_id, const char *path,
                         struct err *err) MUST_USE;
+
+// What public_path_set asks of a path, and of how many a project has now, for who writes the record
+// in another way. The bytes of a path that a record has: without slashes at its end.
+int public_path_valid(const char *path, struct err *err) MUST_USE;
+int public_path_room(struct db_session *txn, const struct uuid *project_id,
+                     struct err *err) MUST_USE;
+size_t public_path_size(const char *path);
 
 #define PUBLIC_PATH_ID_SIZE (2 * 20 + 1)
 // The id of the record: SHA-1 of project id and path, hexadecimal.
