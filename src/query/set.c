@@ -480,6 +480,16 @@ static int merge_maps(const struct row *row, struct changes *changes, struct err
 
 // ---- Writing (8.4) ----
 
+// The database's value of what was sent for a field.
+static int read_value(const struct row *row, const struct query_column *column, const cJSON *sent,
+                      struct db_value *ret_value, struct err *err)
+{
+    if (is_map(column) && !cJSON_IsObject(sent))
+        return err_set(err, ERR_INVALID, "FATAL: error setting '%s' -- Error: must be an object",
+                       column->name);
+    return query_value_read(column, sent, row->set->arena, ret_value, err);
+}
+
 // Reads the values that go into the row; those of maps come later.
 static int read_changes(const struct row *row, struct changes *changes, struct err *err)
 {
@@ -491,7 +501,7 @@ static int read_changes(const struct row *row, struct changes *changes, struct e
         const struct query_column *column = query_entry_column(row->one->entry, item->string);
         if (!column || cJSON_IsNull(item) || is_key(set->table, column->name))
             continue;
-        int rc = query_value_read(column, item, set->arena, &changes->values[changes->count], err);
+        int rc = read_value(row, column, item, &changes->values[changes->count], err);
         if (rc)
             return rc;
         if (!column->write)
@@ -562,7 +572,7 @@ static int write_field(const struct row *row, const struct query_column *column,
                        struct err *err)
 {
     struct db_value value;
-    int rc = query_value_read(column, sent, row->set->arena, &value, err);
+    int rc = read_value(row, column, sent, &value, err);
     if (rc)
         return rc;
     auto_json cJSON *formed = in_form(column, &value);
