@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """create_account, get_usernames, user_auth."""
 import concurrent.futures
-import contextlib
 import json
 import re
-import sqlite3
 import time
 import uuid
 
@@ -12,6 +10,7 @@ import pytest
 
 from harness.pending import Pending
 from harness.raw import Raw, request
+from harness.store import execute
 
 TAKEN = {"email_address": "This e-mail address is already taken."}
 BAD_EMAIL = {"email_address": "Email address does not appear to be valid."}
@@ -25,10 +24,7 @@ def address(name="someone"):
 
 
 def rows(hub, sql, *values):
-    with contextlib.closing(sqlite3.connect(hub.data / "hub.sqlite3", timeout=30)) as database:
-        found = database.execute(sql, values).fetchall()
-        database.commit()
-    return found
+    return execute(hub, sql, *values)
 
 
 def row(hub, account_id, columns):

@@ -588,7 +588,7 @@ def test_root_is_given_up(hub_factory):
     assert status_of(pid, "Groups").strip() == ""
     for field in ("CapPrm", "CapEff", "CapInh"):
         assert int(status_of(pid, field), 16) == 0
-    for path in (hub.data / "hub.sqlite3", hub.data / "secret.key"):
+    for path in (*hub.data.glob("hub.sqlite3"), hub.data / "secret.key"):
         assert path.stat().st_uid == owner.st_uid
         assert path.stat().st_mode & 0o077 == 0, path
 

@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """API keys while the hub runs: what the command line changes holds for the very next call."""
-import contextlib
 import re
-import sqlite3
 import stat
 import time
 
 import pytest
 
 from harness.server import CommandFailed
+from harness.store import everything, execute
 
 NO_ACCOUNT = "No account found. Is your API key wrong?"
 
@@ -81,11 +80,9 @@ def test_an_expired_key_is_refused(hub, account, expires):
 def test_a_key_that_expires_while_it_is_remembered(hub, account):
     made = hub.cli("key", "create", account.id, "--expires", "1h")
     assert works(hub, made["api_key"])
-    with contextlib.closing(sqlite3.connect(hub.data / "hub.sqlite3", timeout=30)) as database:
-        [(expire,)] = database.execute("SELECT expire FROM api_keys WHERE id = ?", (made["id"],))
-        assert abs(expire - time.time() * 1000 - 3_600_000) < 600_000
-        database.execute("UPDATE api_keys SET expire = 1000 WHERE id = ?", (made["id"],))
-        database.commit()
+    [(expire,)] = execute(hub, "SELECT expire FROM api_keys WHERE id = ?", made["id"])
+    assert abs(expire - time.time() * 1000 - 3_600_000) < 600_000
+    execute(hub, "UPDATE api_keys SET expire = 1000 WHERE id = ?", made["id"])
     hub.cli("account", "unban", account.id)  # any change of accounts has the hub look again
     assert not works(hub, made["api_key"])
 
@@ -140,7 +137,7 @@ def test_keys_and_the_files(hub_factory):
     hub.stop()
     secret = hub.data / "secret.key"
     assert stat.S_IMODE(secret.stat().st_mode) == 0o600
-    stored = b"".join(file.read_bytes() for file in hub.data.glob("hub.sqlite3*"))
+    stored = everything(hub)
     assert b"api_keys" in stored and account.id.encode() in stored
     for text in (*keys, *(key[3:] for key in keys), "hunter2"):
         assert text.encode() not in stored

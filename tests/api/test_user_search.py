@@ -1,15 +1,13 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """user_search: by names through the index, by addresses, and by administrators."""
-import contextlib
 import random
-import sqlite3
 import time
 import uuid
 
 import pytest
 
 from harness.process import wait_until
-from harness.store import execute
+from harness.store import execute, execute_many
 
 DAY_MS = 24 * 3600 * 1000
 NOW_MS = int(time.time() * 1000)  # never compared with a time of the hub's closer than a day
@@ -293,9 +291,8 @@ def test_what_is_missing_is_put_into_the_index_at_the_start(hub_factory):
     before, rows = hub.account(first_name="Before", last_name="Byron").id, []
     for number in range(1200):  # more than one transaction's worth
         rows.append((str(uuid.uuid4()), f"Extra{number}", "Önan" if number % 2 else None, NOW_MS, number == 7, number == 8))
-    with contextlib.closing(sqlite3.connect(hub.data / "hub.sqlite3", timeout=30)) as database, database:
-        database.executemany("INSERT INTO accounts (account_id, first_name, last_name, created, unlisted, deleted)"
-                             " VALUES (?, ?, ?, ?, ?, ?)", rows)
+    execute_many(hub, "INSERT INTO accounts (account_id, first_name, last_name, created, unlisted, deleted)"
+                 " VALUES (?, ?, ?, ?, ?, ?)", [(*row[:4], int(row[4]), int(row[5])) for row in rows])
     execute(hub, "UPDATE accounts SET first_name = 'Afterwards', searchable = 0 WHERE account_id = ?", before)
     indexed(hub)
     assert names(search(hub, "extra499")) == ["Extra499 Önan"] and len(search(hub, "ön ext", limit=50)) == 50

@@ -10,6 +10,7 @@ import re
 import subprocess
 import time
 
+from harness import database
 from harness.process import LineReader, descendants, parents, wait_until, with_environment
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -41,6 +42,9 @@ class Server:
         self.data = pathlib.Path(data)
         self.args = list(args)
         self.env = {**os.environ, **(env or {})}
+        self.database_url = database.new_url(COHUB)
+        if self.database_url:
+            self.env.setdefault("COHUB_DATABASE_URL", self.database_url)
         self.data.parent.mkdir(parents=True, exist_ok=True)
         self.log = self.data.parent / "hub.log"
         self.log_checked = 0
