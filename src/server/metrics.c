@@ -6,7 +6,9 @@
 #include <unistd.h>
 
 #include "api/api.h"
+#include "api/lanes.h"
 #include "base/clock.h"
+#include "db/query.h"
 #include "runner/projects.h"
 
 // `type` is "counter" or "gauge".
@@ -86,10 +88,53 @@ void metrics_handle(struct http_request *request, void *ctx)
     http_reply(request, 200, "text/plain; version=0.0.4; charset=utf-8", &out);
 }
 
-void healthz_handle(struct http_request *request, void *ctx UNUSED)
+// ---- Health ----
+
+struct health {
+    struct lane_call lane_call;
+    struct http_request *request;
+};
+
+static void reply_health(struct http_request *request, const char *problem)
 {
     struct buf out = {0};
-    buf_append_str(&out, "{\"status\":\"ok\"}\n");
+    json_begin_object(&out);
+    json_member_str(&out, "status", problem ? "unavailable" : "ok");
+    if (problem)
+        json_member_str(&out, "error", problem);
+    json_end_object(&out);
+    buf_append_char(&out, '\n');
+    http_reply(request, problem ? 503 : 200, HTTP_JSON, &out);
+}
+
+static void ask_database(struct lane_call *lane_call, struct db_session *session)
+{
+    static const struct db_stmt ask = {"SELECT 1"};
+    struct http_request *request = CONTAINER(lane_call, struct health, lane_call)->request;
+    int64_t one;
+    struct err err;
+    int rc = db_query_int(session, &ask, DB_NO_ARGS, &one, &err);
+    if (rc)
+        http_request_set_error(request, &err);
+    reply_health(request, rc ? err.message : NULL);
+}
+
+static void refuse_lane(struct lane_call *lane_call)
+{
+    reply_health(CONTAINER(lane_call, struct health, lane_call)->request, API_BUSY_TEXT);
+}
+
+// Of a local database the process would not live without.
+void healthz_handle(struct http_request *request, void *ctx)
+{
+    const struct metrics *m = ctx;
     http_request_set_event(request, "healthz", 0);
-    http_reply(request, 200, HTTP_JSON, &out);
+    if (!db_is_remote(m->svc->db)) {
+        reply_health(request, NULL);
+        return;
+    }
+    struct health *health = arena_zalloc(http_request_arena(request), sizeof *health);
+    *health = (struct health){.lane_call = {.run = ask_database, .refuse = refuse_lane},
+                              .request = request};
+    api_loop_run(http_request_loop_data(request), &health->lane_call);
 }
