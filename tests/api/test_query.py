@@ -400,17 +400,6 @@ def test_maps_are_objects(hub, me, value):
         "FATAL: error setting 'editor_settings' -- Error: must be an object")
 
 
-def test_a_map_has_a_size(hub, me, project):
-    row = {"project_id": project, "id": str(uuid.uuid4())}
-    parts = {str(n): "x" * 16000 for n in range(70)}
-    fitting = 1048576 // (16000 + len('"10":"",'))
-    for key, part in list(parts.items())[:fitting]:
-        assert result(hub, me, {"project_log": {**row, "event": {key: part}}}) == {}
-    assert refusal(hub, me, {"project_log": {**row, "event": {str(fitting): parts[str(fitting)]}}}) == (
-        "FATAL: error setting 'event' -- Error: must have at most 1048576 bytes")
-    assert len(read(hub, me, "project_log_all", **row, event=None)["event"]) == fitting
-
-
 def test_many_keys_are_merged(hub, me):
     keys = {str(n): n for n in range(20000)}
     assert merged(hub, me, keys, {key: 0 for key in keys}) == {key: 0 for key in keys}
