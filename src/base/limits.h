@@ -123,6 +123,8 @@
 // Rows past their time that one transaction deletes from each table: some milliseconds of the
 // writer, which others wait for.
 #define LIMIT_CLEANED_AT_ONCE 500
+// The same of blobs, which may be large.
+#define LIMIT_BLOBS_CLEANED_AT_ONCE 10
 
 // What clients report: text of one error, bytes (a long trace), the rest is cut off; and errors of
 // one account in an hour. All of them are kept 30 days.
@@ -236,11 +238,10 @@
 #define LIMIT_IMAGES     1000
 #define LIMIT_IMAGE_NAME 100
 
-// Of a get (user-query 5): rows of one reply, the contract's cap; conditions, of which each column
-// may have several; bytes of one reply, as it is made in memory.
+// Of a get (user-query 5): rows of one reply, the contract's cap; and conditions, of which each
+// column may have several.
 #define LIMIT_QUERY_ROWS       100000
 #define LIMIT_QUERY_CONDITIONS 100
-#define LIMIT_QUERY_REPLY_SIZE ((size_t)64 * 1024 * 1024)
 // What conditions that no index knows may look at: rows, bytes of their values and steps of
 // patterns, each a second's worth of a worker at most.
 #define LIMIT_QUERY_ROWS_LOOKED_AT 200000

@@ -27,7 +27,8 @@ struct get_run {
     struct query_conditions conditions;
     enum membership membership;
     const struct query_filter *member; // the filter that says so
-    struct uuid project_id;            // of MEMBERSHIP_NAMED
+    struct uuid project_id;            // that the pattern names for a filter, "" if none
+    const char *project_field;         // in which it does
     bool with_group;                   // the statement gives the caller's group in that project
     int columns;                       // of the statement, without the group
     struct query_sql *sql;
@@ -62,6 +63,13 @@ static struct db_value id_value(const struct uuid *id)
 
 // ---- What is asked for ----
 
+// What the pattern has for a field as a condition: not the project that a filter looks after.
+static const cJSON *condition_of(const struct get_run *run, const cJSON *item)
+{
+    static const cJSON none = {.type = cJSON_NULL};
+    return run->project_id.text[0] && !strcmp(item->string, run->project_field) ? &none : item;
+}
+
 // By the pattern, which the table's check may have replaced.
 static int read_asked(struct get_run *run, struct err *err)
 {
@@ -83,7 +91,7 @@ static int read_asked(struct get_run *run, struct err *err)
             (struct query_asked){.column = column,
                                  .fallback = &plan->fallbacks[run->get.dialect][index],
                                  .name = plan->block->fields[index].name,
-                                 .value = item,
+                                 .value = condition_of(run, item),
                                  .index = read ? run->columns : -1};
         run->columns += read;
     }
@@ -131,6 +139,7 @@ static int read_project(struct get_run *run, const struct query_filter *filter, 
 {
     const cJSON *value = json_get(run->get.pattern, filter->column);
     *ret_named = value && !cJSON_IsNull(value);
+    run->project_field = filter->column;
     if (*ret_named && !query_uuid_read(value, &run->project_id))
         return err_set(err, ERR_INVALID, "invalid project_id -- %s",
                        query_value_text(value, run->get.arena));
@@ -353,7 +362,7 @@ static int take_row(struct get_run *run, struct db_rows *rows, struct buf *out, 
     }
     query_row_write(run->asked, run->asked_count, !run->get.list || run->get.block->keeps_nulls,
                     rows, out);
-    if (out->size > LIMIT_QUERY_REPLY_SIZE)
+    if (out->size > LIMIT_QUERY_RESULT)
         return err_set(err, ERR_TOO_LARGE, "the result is too large: ask for less at once");
     return 1;
 }
