@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Gets of user queries on small tables of this test's own: shapes, rights, conditions, values,
-// rendering. Each case is a query and what comes of it. With an URL as its argument it runs on that
-// database.
+// rendering. Each case is a query and what comes of it. Where the environment names a PostgreSQL
+// database it runs on that.
 #include "unit.h"
 
 #include <stdio.h>
@@ -369,11 +369,10 @@ static int insert_rows(struct db_session *txn, void *arg UNUSED, struct err *err
                              DB_ARGS(DB_BYTES("\0\xff", 2)), NULL, err);
 }
 
-static const char *url;
-
 static int setup(void **state UNUSED)
 {
     struct err err = {0};
+    const char *url = getenv("COHUB_TEST_POSTGRES");
     strcpy(folder, "/tmp/cohub-test-XXXXXX");
     if (!mkdtemp(folder) || chdir(folder))
         return -1;
@@ -1084,9 +1083,8 @@ static void test_cost(void **state UNUSED)
     }
 }
 
-int main(int argc, char **argv)
+int main(void)
 {
-    url = argc > 1 ? argv[1] : NULL;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_shape),
         cmocka_unit_test(test_kind),
