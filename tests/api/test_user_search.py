@@ -31,8 +31,8 @@ def refused(hub, key=..., **parameters):
 
 
 def unique():
-    """The beginning of a name that no other test uses, of letters."""
-    return "q" + "".join(random.SystemRandom().choices("abcdefghijklmnopqrstuvwxyz", k=9))
+    """The beginning of a name that no other test uses, of letters; without vowels, so that it holds no part of a word."""
+    return "q" + "".join(random.SystemRandom().choices("bcdfghjklmnpqrstvwxz", k=9))
 
 
 def person(hub, first=None, last=None, key=...):

@@ -41,16 +41,30 @@ def parents():
     return result
 
 
-def with_environment(setting):
-    """The ids of the processes that were started with NAME=value in their environment."""
+def identities(pids):
+    """(process id, start time) of those of `pids` that have not ended: another may soon have the number alone."""
     found = set()
+    for pid in pids:
+        try:
+            fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if fields[0] not in "ZX":
+            found.add((pid, int(fields[19])))
+    return found
+
+
+def environments(name):
+    """{process id: value} of the processes that were started with NAME=value in their environment."""
+    found, start = {}, f"{name}=".encode()
     for pid in parents():
         try:
             with open(f"/proc/{pid}/environ", "rb") as environment:
-                if setting.encode() in environment.read().split(b"\0"):
-                    found.add(pid)
+                values = [line[len(start):] for line in environment.read().split(b"\0") if line.startswith(start)]
         except OSError:
-            pass  # it ended meanwhile, or is not ours to look at
+            continue  # it ended meanwhile, or is not ours to look at
+        if values:
+            found[pid] = values[0].decode()
     return found
 
 

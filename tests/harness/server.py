@@ -1,17 +1,19 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """The process of a hub: its start and end, its data folder, its log and its command line. Only the standard library,
 so that the benchmark uses it too."""
+import contextlib
 import dataclasses
 import itertools
 import json
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import time
 
 from harness import database
-from harness.process import LineReader, descendants, parents, wait_until, with_environment
+from harness.process import LineReader, descendants, environments, identities, parents, wait_until
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILD = pathlib.Path(os.environ.get("COHUB_BUILD") or ROOT / "build").resolve()
@@ -19,6 +21,7 @@ COHUB = BUILD / "src" / "cli" / "cohub"
 
 READY_S = 30  # a sanitized hub on a busy machine
 STOP_S = 30
+STOPPED_WELL = 10  # of the projects that run at the end of a hub: each takes a command, and a hub may have hundreds
 # What the log of a process that did something forbidden holds.
 ALARMS = re.compile(r"ERROR: \w+Sanitizer|runtime error:|Assertion .* failed|SUMMARY: \w+Sanitizer")
 
@@ -127,10 +130,10 @@ class Server:
         """At the end of its use: stops what runs, the sandboxes too; looks at the exit, the log and what is left."""
         try:
             if self.running():
-                started = self.processes()
+                started = identities(self.processes())
                 self.stop_projects()
                 self.stop()
-                wait_until(lambda: not started & parents().keys(), STOP_S, f"the hub's processes are gone: {started}")
+                wait_until(lambda: not identities(pid for pid, _ in started) & started, STOP_S, "the hub's processes are gone")
             elif self.data.exists():
                 self.stop_projects()
         finally:
@@ -145,16 +148,25 @@ class Server:
         except FileNotFoundError:
             return set()
         if not words:  # its runner was killed before it could say which process it had started
-            return with_environment(f"COCALC_PROJECT_ID={project_id}")
+            return {pid for pid, value in environments("COCALC_PROJECT_ID").items() if value == project_id}
         pid = int(words[0])
         return ({pid} | descendants(pid)) & parents().keys()
 
     def stop_projects(self):
         if not (self.data / "run").is_dir():
             return
-        for folder in sorted((self.data / "run").iterdir()):
-            if (folder / "agent.sock").exists():
-                self.cli("project", "stop", folder.name)
+        running = [folder.name for folder in sorted((self.data / "run").iterdir()) if (folder / "agent.sock").exists()]
+        for project_id in running[:STOPPED_WELL]:
+            self.cli("project", "stop", project_id)
+        if len(running) > STOPPED_WELL:
+            self._kill_projects(set(running[STOPPED_WELL:]))
+
+    @staticmethod
+    def _kill_projects(project_ids):
+        for pid, project_id in environments("COCALC_PROJECT_ID").items():
+            if project_id in project_ids:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
 
     # ---- The log ----
 
