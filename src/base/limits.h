@@ -253,12 +253,12 @@
 #define LIMIT_DB_WRITERS  8
 #define LIMIT_DB_IDLE     16
 #define LIMIT_DB_PREPARED 256
-// How often a transaction runs that others get into the way of, milliseconds before it first does
-// so again, and how long the server is asked what became of one whose end was not seen: until it
-// has started again.
-#define LIMIT_DB_ATTEMPTS   30
-#define LIMIT_DB_RETRY_MS   100
-#define LIMIT_DB_OUTCOME_MS 10000
+// How often a transaction runs that others get into the way of. Milliseconds: how long one whose
+// connection was lost waits for another, or to know what became of it, until the server has
+// started again; and between two looks.
+#define LIMIT_DB_ATTEMPTS  30
+#define LIMIT_DB_RETURN_MS 10000
+#define LIMIT_DB_LOOK_MS   100
 // Milliseconds: for one statement; for its answer on the network besides; to connect; before the
 // next try to connect after one that failed, and of the thread that listens for notices.
 #define LIMIT_DB_STATEMENT_MS      30000
@@ -266,7 +266,7 @@
 #define LIMIT_DB_ANSWER_MS         5000
 #define LIMIT_DB_CONNECT_MS        5000
 #define LIMIT_DB_CONNECT_PAUSE_MS  1000
-#define LIMIT_DB_LISTEN_PAUSE_MS   500
+#define LIMIT_DB_LISTEN_PAUSE_MS   200
 // Seconds without a word before a silent server is asked whether it is there, three times.
 #define LIMIT_DB_KEEPALIVE_S_TEXT "10"
 

@@ -17,38 +17,43 @@
 static const struct table {
     int64_t age_ms;
     struct db_stmt drop;
+    int64_t at_once; // 0: LIMIT_CLEANED_AT_ONCE
 } tables[] = {
-    {0,
-     {"DELETE FROM auth_tokens WHERE auth_token IN"
-      " (SELECT auth_token FROM auth_tokens WHERE expire < $1 ORDER BY expire LIMIT $2)"}},
-    {0,
-     {"DELETE FROM account_creation_actions WHERE id IN"
-      " (SELECT id FROM account_creation_actions WHERE expire < $1 ORDER BY expire LIMIT $2)"}},
-    {0,
-     {"DELETE FROM password_reset WHERE id IN"
-      " (SELECT id FROM password_reset WHERE expire < $1 ORDER BY expire LIMIT $2)"}},
-    {0,
-     {"DELETE FROM client_error_log WHERE id IN"
-      " (SELECT id FROM client_error_log WHERE expire < $1 ORDER BY expire LIMIT $2)"}},
-    {0,
-     {"DELETE FROM central_log WHERE id IN"
-      " (SELECT id FROM central_log WHERE expire < $1 ORDER BY expire LIMIT $2)"}},
-    {HOUR_MS,
-     {"DELETE FROM password_reset_attempts WHERE id IN"
-      " (SELECT id FROM password_reset_attempts WHERE time < $1 ORDER BY time LIMIT $2)"}},
-    {HOUR_MS,
-     {"DELETE FROM password_failures WHERE id IN"
-      " (SELECT id FROM password_failures WHERE time < $1 ORDER BY time LIMIT $2)"}},
-    {HOUR_MS,
-     {"DELETE FROM user_auth_failures WHERE (account_id, target_account_id) IN"
-      " (SELECT account_id, target_account_id FROM user_auth_failures WHERE time < $1"
-      " ORDER BY time LIMIT $2)"}},
-    {HOUR_MS,
-     {"DELETE FROM sign_up_attempts WHERE id IN"
-      " (SELECT id FROM sign_up_attempts WHERE time < $1 ORDER BY time LIMIT $2)"}},
-    {24 * HOUR_MS,
-     {"DELETE FROM invitation_mails WHERE id IN"
-      " (SELECT id FROM invitation_mails WHERE time < $1 ORDER BY time LIMIT $2)"}},
+    {.drop = {"DELETE FROM auth_tokens WHERE auth_token IN"
+              " (SELECT auth_token FROM auth_tokens WHERE expire < $1 ORDER BY expire LIMIT $2)"}},
+    {.drop =
+         {"DELETE FROM account_creation_actions WHERE id IN"
+          " (SELECT id FROM account_creation_actions WHERE expire < $1 ORDER BY expire LIMIT $2)"}},
+    {.drop = {"DELETE FROM password_reset WHERE id IN"
+              " (SELECT id FROM password_reset WHERE expire < $1 ORDER BY expire LIMIT $2)"}},
+    {.drop = {"DELETE FROM client_error_log WHERE id IN"
+              " (SELECT id FROM client_error_log WHERE expire < $1 ORDER BY expire LIMIT $2)"}},
+    {.drop = {"DELETE FROM central_log WHERE id IN"
+              " (SELECT id FROM central_log WHERE expire < $1 ORDER BY expire LIMIT $2)"}},
+    {.drop = {"DELETE FROM file_access_log WHERE id IN"
+              " (SELECT id FROM file_access_log WHERE expire < $1 ORDER BY expire LIMIT $2)"}},
+    {.drop = {"DELETE FROM mentions WHERE (project_id, time, path, target) IN"
+              " (SELECT project_id, time, path, target FROM mentions WHERE expire < $1"
+              " ORDER BY expire LIMIT $2)"}},
+    {.drop = {"DELETE FROM blobs WHERE id IN"
+              " (SELECT id FROM blobs WHERE expire < $1 ORDER BY expire LIMIT $2)"},
+     .at_once = LIMIT_BLOBS_CLEANED_AT_ONCE},
+    {.age_ms = HOUR_MS,
+     .drop = {"DELETE FROM password_reset_attempts WHERE id IN"
+              " (SELECT id FROM password_reset_attempts WHERE time < $1 ORDER BY time LIMIT $2)"}},
+    {.age_ms = HOUR_MS,
+     .drop = {"DELETE FROM password_failures WHERE id IN"
+              " (SELECT id FROM password_failures WHERE time < $1 ORDER BY time LIMIT $2)"}},
+    {.age_ms = HOUR_MS,
+     .drop = {"DELETE FROM user_auth_failures WHERE (account_id, target_account_id) IN"
+              " (SELECT account_id, target_account_id FROM user_auth_failures WHERE time < $1"
+              " ORDER BY time LIMIT $2)"}},
+    {.age_ms = HOUR_MS,
+     .drop = {"DELETE FROM sign_up_attempts WHERE id IN"
+              " (SELECT id FROM sign_up_attempts WHERE time < $1 ORDER BY time LIMIT $2)"}},
+    {.age_ms = 24 * HOUR_MS,
+     .drop = {"DELETE FROM invitation_mails WHERE id IN"
+              " (SELECT id FROM invitation_mails WHERE time < $1 ORDER BY time LIMIT $2)"}},
 };
 
 struct expiry {
@@ -59,6 +64,11 @@ struct expiry {
     bool more; // some table had as many as one transaction deletes
 };
 
+static int64_t at_once(const struct table *table)
+{
+    return table->at_once ? table->at_once : LIMIT_CLEANED_AT_ONCE;
+}
+
 static int drop_in_txn(struct db_session *txn, void *arg, struct err *err)
 {
     struct expiry *expiry = arg;
@@ -66,11 +76,11 @@ static int drop_in_txn(struct db_session *txn, void *arg, struct err *err)
     int rc = 0;
     expiry->more = false;
     for (size_t i = 0; i < ARRAY_LEN(tables) && !rc; i++) {
+        const struct table *table = &tables[i];
         int64_t dropped = 0;
-        rc = db_exec(txn, &tables[i].drop,
-                     DB_ARGS(DB_INT(now - tables[i].age_ms), DB_INT(LIMIT_CLEANED_AT_ONCE)),
-                     &dropped, err);
-        expiry->more |= dropped == LIMIT_CLEANED_AT_ONCE;
+        rc = db_exec(txn, &table->drop,
+                     DB_ARGS(DB_INT(now - table->age_ms), DB_INT(at_once(table))), &dropped, err);
+        expiry->more |= dropped == at_once(table);
     }
     return rc;
 }

@@ -19,6 +19,12 @@ EXPIRING = {
     "password_failures": "INSERT INTO password_failures (account_id, time) SELECT ?2, ?3 WHERE ?1 <> ''",
     "user_auth_failures": "INSERT INTO user_auth_failures (account_id, target_account_id, time) VALUES (?1, ?2, ?3)",
     "sign_up_attempts": "INSERT INTO sign_up_attempts (ip_address, time) SELECT ?1, ?3 WHERE ?2 <> ''",
+    "file_access_log": "INSERT INTO file_access_log (id, project_id, account_id, filename, time, expire)"
+                       " SELECT ?1, '', ?2, '', 1, ?3",
+    "mentions": "INSERT INTO mentions (project_id, path, target, source, time, expire)"
+                " SELECT '', ?1, ?2, '', 1, ?3",
+    "blobs": "INSERT INTO blobs (id, account_id, project_id, size, created, blob, expire)"
+             " SELECT ?1, ?2, '', 0, 1, x'', ?3",
     "invitation_mails": "INSERT INTO invitation_mails (account_id, recipient, time) VALUES (?1, ?2, ?3)",
 }
 FUTURE = 1 << 52
