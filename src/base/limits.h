@@ -257,7 +257,7 @@
 // connection was lost waits for another, or to know what became of it, until the server has
 // started again; and between two looks.
 #define LIMIT_DB_ATTEMPTS  30
-#define LIMIT_DB_RETURN_MS 10000
+#define LIMIT_DB_RETURN_MS 5000
 #define LIMIT_DB_LOOK_MS   100
 // Milliseconds: for one statement; for its answer on the network besides; to connect; before the
 // next try to connect after one that failed, and of the thread that listens for notices.

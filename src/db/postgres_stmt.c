@@ -213,9 +213,10 @@ static int settle_conn(struct postgres_session *session, struct err *err)
     }
     if (session->base.in_txn || session->in_block)
         return err_set(err, ERR_UNAVAILABLE, "The database cannot be reached.");
+    bool lost = session->conn;
     postgres_session_drop(session);
     struct postgres_db *db = CONTAINER(session->base.db, struct postgres_db, base);
-    return postgres_reach(db, false, false, wait, &session->conn, err);
+    return postgres_reach(db, false, lost, wait, &session->conn, err);
 }
 
 static int note_failure(struct postgres_session *session, int rc, struct err *err)

@@ -33,10 +33,38 @@ enum outcome { DONE, AGAIN, UNKNOWN };
 struct attempt {
     struct postgres_session *session;
     struct db_write *write;
-    char number[24]; // of the transaction
+    char number[24];  // of the transaction
+    uint64_t lost_us; // when a connection was lost with it, 0: none was
 };
 
+static void pause_ms(unsigned ms)
+{
+    usleep(ms * 1000);
+}
+
+// Whether the server, which was there, is waited for still.
+static bool may_return(const struct attempt *attempt)
+{
+    return attempt->lost_us &&
+           clock_monotonic_us() - attempt->lost_us < LIMIT_DB_RETURN_MS * 1000ull;
+}
+
 // ---- One transaction ----
+
+static int reach(struct attempt *attempt, struct err *err)
+{
+    struct postgres_session *session = attempt->session;
+    struct postgres_db *db = CONTAINER(session->base.db, struct postgres_db, base);
+    struct postgres_wait wait = {0};
+    if (session->conn)
+        return 0;
+    int rc;
+    while ((rc = postgres_reach(db, true, attempt->lost_us, wait, &session->conn, err)) ==
+               -ERR_UNAVAILABLE &&
+           may_return(attempt))
+        pause_ms(LIMIT_DB_LOOK_MS);
+    return rc;
+}
 
 static int begin(struct attempt *attempt)
 {
@@ -44,9 +72,7 @@ static int begin(struct attempt *attempt)
     struct postgres_db *db = CONTAINER(session->base.db, struct postgres_db, base);
     struct err *err = &attempt->write->err;
     auto_result PGresult *result = NULL;
-    int rc = 0;
-    if (!session->conn)
-        rc = postgres_reach(db, true, false, (struct postgres_wait){0}, &session->conn, err);
+    int rc = reach(attempt, err);
     if (rc)
         return rc;
     session->conn->state = POSTGRES_FINE;
@@ -132,10 +158,13 @@ static enum outcome try_once(struct attempt *attempt)
     }
     attempt->write->rc = rc;
     enum outcome outcome = outcome_of(session, rc, committing);
-    if (session->conn->state == POSTGRES_LOST)
-        postgres_session_drop(session);
-    else
+    if (session->conn->state != POSTGRES_LOST) {
         roll_back(session);
+        return outcome;
+    }
+    postgres_session_drop(session);
+    if (!attempt->lost_us)
+        attempt->lost_us = clock_monotonic_us();
     return outcome;
 }
 
@@ -144,11 +173,8 @@ static enum outcome try_once(struct attempt *attempt)
 static int ask(struct attempt *attempt, char *answer, size_t answer_size, struct err *err)
 {
     struct postgres_session *session = attempt->session;
-    struct postgres_db *db = CONTAINER(session->base.db, struct postgres_db, base);
     auto_result PGresult *result = NULL;
-    int rc = 0;
-    if (!session->conn)
-        rc = postgres_reach(db, true, true, (struct postgres_wait){0}, &session->conn, err);
+    int rc = reach(attempt, err);
     if (rc)
         return rc;
     auto_free char *sql = mem_printf("SELECT pg_xact_status('%s')", attempt->number);
@@ -160,17 +186,11 @@ static int ask(struct attempt *attempt, char *answer, size_t answer_size, struct
     return rc;
 }
 
-static void pause_ms(unsigned ms)
-{
-    usleep(ms * 1000);
-}
-
 // It may be under way still, and the server may just be starting again.
 static enum outcome find_out(struct attempt *attempt)
 {
     struct db_write *write = attempt->write;
     struct db *db = attempt->session->base.db;
-    uint64_t end_us = clock_monotonic_us() + LIMIT_DB_OUTCOME_MS * 1000ull;
     do {
         char answer[16] = "";
         int rc = ask(attempt, answer, sizeof answer, NULL);
@@ -185,8 +205,8 @@ static enum outcome find_out(struct attempt *attempt)
         }
         if (!rc && strcmp(answer, "in progress") != 0)
             break;
-        pause_ms(LIMIT_DB_RETRY_MS);
-    } while (clock_monotonic_us() < end_us);
+        pause_ms(LIMIT_DB_LOOK_MS);
+    } while (may_return(attempt));
     write->rc = err_set(&write->err, ERR_UNAVAILABLE,
                         "The database was lost while it stored this: it may be stored or not.");
     return DONE;

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """A PostgreSQL server of the tests' own: a cluster in a temporary folder, reached by a socket in it, gone with its process.
 
-The server runs as an unprivileged user, as it insists on; it is ended by its process id. It does not wait for the disk,
-unless a test is about what survives a power cut: none is."""
+The server runs as an unprivileged user, as it insists on; it is ended by its process id. It does not wait for the disk: what
+it has acknowledged survives its own death, but not the machine's."""
 import getpass
 import os
 import pathlib
@@ -17,7 +17,7 @@ from harness.process import wait_until
 START_S = 60
 STOP_S = 30
 ROLE = "cohub"  # what the hub signs in as: an ordinary role that may make databases
-SETTINGS = {"listen_addresses": "", "fsync": "off", "synchronous_commit": "off", "full_page_writes": "off",
+SETTINGS = {"listen_addresses": "", "fsync": "off", "full_page_writes": "off",
             "shared_buffers": "32MB", "max_connections": "300", "autovacuum_naptime": "20s", "jit": "off",
             "log_min_messages": "fatal", "logging_collector": "off", "max_pred_locks_per_transaction": "256"}
 
