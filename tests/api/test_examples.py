@@ -62,9 +62,26 @@ def _fill_in(hub, command, event, number):
     if event.startswith("public_get_"):
         ids["9a19cca3-c53d-4c7c-8c0f-e166aada7bb6"] = project
         _prepare_public(hub, me, project)
+    if event == "query":
+        _prepare_query(hub, me, project, number, ids)
     for example, real in ids.items():
         command = command.replace(example, real)
     return command
+
+
+def _prepare_query(hub, me, project, number, ids):
+    ids["6c28c5f4-3235-46be-b025-166b4dcaac7e"] = me.id
+    title = {"title": "MY NEW PROJECT 2", "description": "desc 2"}
+    hub.call("query", key=me, query={"projects": {"project_id": project, **title}})
+    hub.project(me, title="SYNTHMON", description="Synthetic Monitoring")
+    execute(hub, "UPDATE accounts SET passports = ? WHERE account_id = ?",
+            '{"facebook-14159265358": {"id": "14159265358"}}', me.id)
+    if number == 3:
+        hub.call("add_collaborator", key=me, project_id=project, account_id=hub.account().id)
+    if number == 4:
+        upgrades = {"cores": 1, "memory": 3000, "mintime": 86400, "network": 1, "cpu_shares": 768, "disk_quota": 27000,
+                    "member_host": 1}
+        hub.call("query", key=me, query={"projects": {"project_id": project, "users": {me.id: {"upgrades": upgrades}}}})
 
 
 def _prepare_public(hub, me, project):

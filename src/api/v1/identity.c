@@ -249,7 +249,9 @@ const struct api_endpoint v1_unlink_passport = {
     .access = API_ACCOUNT,
     .run = API_ASYNC,
     .text = "Takes the identity at another provider from the caller's account. The providers are "
-            "listed at `/auth/strategies`. Success also means that there was no such identity.",
+            "listed at `/auth/strategies`; a `query` for `passports` in the table `accounts` shows "
+            "which "
+            "there are. Success also means that there was no such identity.",
     API_PARAMS(unlink_passport_params, struct unlink_passport_params),
     .reply_event = "success",
     API_EXAMPLES(unlink_passport_examples),

@@ -95,6 +95,10 @@ static const struct api_example query_examples[] = {
            "\"disable_jupyter_windowing\":false,\"show_exec_warning\":true,"
            "\"physical_keyboard\":\"default\",\"keyboard_variant\":\"\","
            "\"ask_jupyter_kernel\":true}}}")},
+    {"The identities at other providers by which the caller can sign in, for `unlink_passport`:",
+     QUERY("{\"accounts\":{\"account_id\":\"" EXAMPLE_ACCOUNT "\",\"passports\":null}}"),
+     REPLY("{\"accounts\":{\"account_id\":\"" EXAMPLE_ACCOUNT
+           "\",\"passports\":{\"facebook-14159265358\":{\"id\":\"14159265358\"}}}}")},
     {"To set the title and the description of a project:",
      QUERY("{\"projects\":{\"project_id\":\"" EXAMPLE_PROJECT
            "\",\"title\":\"REVISED TITLE\",\"description\":\"REVISED DESC\"}}"),
