@@ -27,17 +27,37 @@ class LineReader:
         return line.decode()
 
 
+def _read(pid, name):
+    """The bytes of a file of a process; OSError if it ended meanwhile, or is not ours to look at."""
+    fd = os.open(f"/proc/{pid}/{name}", os.O_RDONLY)
+    try:
+        text = b""
+        while more := os.read(fd, 65536):
+            text += more
+        return text
+    finally:
+        os.close(fd)
+
+
+def _pids():
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def _state(pid):
+    """The fields of a process's stat behind its name: its state, its parent, …"""
+    return _read(pid, "stat").rpartition(b")")[2].split()
+
+
 def parents():
     """{process id: parent's process id} of all processes that have not ended; zombies have."""
     result = {}
-    for folder in pathlib.Path("/proc").iterdir():
-        if folder.name.isdigit():
-            try:
-                state, parent = (folder / "stat").read_text().rpartition(")")[2].split()[:2]
-            except (OSError, ValueError):
-                continue  # it ended meanwhile
-            if state not in "ZX":
-                result[int(folder.name)] = int(parent)
+    for pid in _pids():
+        try:
+            state, parent = _state(pid)[:2]
+        except (OSError, ValueError):
+            continue  # it ended meanwhile
+        if state not in b"ZX":
+            result[pid] = int(parent)
     return result
 
 
@@ -46,10 +66,10 @@ def identities(pids):
     found = set()
     for pid in pids:
         try:
-            fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            fields = _state(pid)
         except OSError:
             continue
-        if fields[0] not in "ZX":
+        if fields[0] not in b"ZX":
             found.add((pid, int(fields[19])))
     return found
 
@@ -57,12 +77,11 @@ def identities(pids):
 def environments(name):
     """{process id: value} of the processes that were started with NAME=value in their environment."""
     found, start = {}, f"{name}=".encode()
-    for pid in parents():
+    for pid in _pids():
         try:
-            with open(f"/proc/{pid}/environ", "rb") as environment:
-                values = [line[len(start):] for line in environment.read().split(b"\0") if line.startswith(start)]
+            values = [line[len(start):] for line in _read(pid, "environ").split(b"\0") if line.startswith(start)]
         except OSError:
-            continue  # it ended meanwhile, or is not ours to look at
+            continue
         if values:
             found[pid] = values[0].decode()
     return found
@@ -93,14 +112,13 @@ def wait_until(condition, timeout_s, what):
 def with_text(text):
     """The ids of all processes on this machine whose command line holds `text`; zombies have none."""
     found = set()
-    for folder in pathlib.Path("/proc").iterdir():
-        if folder.name.isdigit():
-            try:
-                line = (folder / "cmdline").read_bytes()
-            except OSError:
-                continue  # it ended meanwhile
-            if text.encode() in line:
-                found.add(int(folder.name))
+    for pid in _pids():
+        try:
+            line = _read(pid, "cmdline")
+        except OSError:
+            continue
+        if text.encode() in line:
+            found.add(pid)
     return found
 
 
