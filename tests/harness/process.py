@@ -87,9 +87,9 @@ def environments(name):
     return found
 
 
-def descendants(pid):
-    """The ids of all processes below `pid`, itself not included."""
-    tree = parents()
+def descendants(pid, tree=None):
+    """The ids of all processes below `pid`, itself not included, in what parents() gave."""
+    tree = parents() if tree is None else tree
     found, new = set(), {pid}
     while new:
         new = {child for child, parent in tree.items() if parent in new} - found

@@ -149,8 +149,8 @@ class Server:
             return set()
         if not words:  # its runner was killed before it could say which process it had started
             return {pid for pid, value in environments("COCALC_PROJECT_ID").items() if value == project_id}
-        pid = int(words[0])
-        return ({pid} | descendants(pid)) & parents().keys()
+        pid, tree = int(words[0]), parents()
+        return ({pid} | descendants(pid, tree)) & tree.keys()
 
     def stop_projects(self):
         if not (self.data / "run").is_dir():
