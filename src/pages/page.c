@@ -123,7 +123,7 @@ static void run_in_lane(struct lane_call *lane_call, struct db_session *session)
 {
     struct page_call *call = CONTAINER(lane_call, struct page_call, lane_call);
     call->session = session;
-    call->page->run(call);
+    call->run(call);
 }
 
 static void refuse_lane(struct lane_call *lane_call)
@@ -132,19 +132,25 @@ static void refuse_lane(struct lane_call *lane_call)
     http_reply_error(call->request, 503, call->svc->closing ? API_CLOSING_TEXT : API_BUSY_TEXT);
 }
 
+void page_go_on(struct page_call *call, void (*run)(struct page_call *call))
+{
+    call->run = run;
+    api_loop_run(http_request_loop_data(call->request), &call->lane_call);
+}
+
 void page_handle(struct http_request *request, void *page)
 {
     struct api_loop *l = http_request_loop_data(request);
     struct arena *arena = http_request_arena(request);
+    const struct page *described = page;
     struct page_call *call = arena_zalloc(arena, sizeof *call);
     call->lane_call = (struct lane_call){.run = run_in_lane, .refuse = refuse_lane};
-    call->page = page;
     call->request = request;
     call->svc = api_loop_svc(l);
     call->loop = api_loop_loop(l);
     call->arena = arena;
     call->client = http_request_client(request);
-    http_request_set_event(request, call->page->name, 0);
+    http_request_set_event(request, described->name, 0);
     if (read_form(call))
-        api_loop_run(l, &call->lane_call);
+        page_go_on(call, described->run);
 }

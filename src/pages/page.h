@@ -11,12 +11,12 @@
 #include "svc/svc.h"
 
 struct http_request;
-struct page;
 
 // One request for a page. Everything but `svc` and `session` goes with the request.
 struct page_call {
     struct lane_call lane_call;
-    const struct page *page;
+    void (*run)(struct page_call *call); // what is next
+    void *op;                            // of the page
     struct http_request *request;
     struct svc *svc;
     struct db_session *session; // for `run`, until it returns
@@ -34,6 +34,8 @@ struct page {
     void (*run)(struct page_call *call);
 };
 void page_handle(struct http_request *request, void *page);
+// Has `run` called with a session again, from where `page.run` has returned already.
+void page_go_on(struct page_call *call, void (*run)(struct page_call *call));
 
 // A text of the query string or the form; "" if it is not there or no text.
 const char *page_query(const struct page_call *call, const char *name);

@@ -96,6 +96,13 @@ struct answer_post {
     struct db_write write;
 };
 
+static void show_refused(struct page_call *call)
+{
+    const struct answer_post *post = call->op;
+    const struct err *err = &post->write.err;
+    show(call, &post->view, err_http_status(err->code), err->message);
+}
+
 // Leads back to the page, so that loading it anew sends nothing again.
 static void on_answered(struct db_write *write)
 {
@@ -103,7 +110,7 @@ static void on_answered(struct db_write *write)
     struct page_call *call = post->call;
     if (write->rc) {
         http_request_set_error(call->request, &write->err);
-        show(call, &post->view, err_http_status(write->err.code), write->err.message);
+        page_go_on(call, show_refused);
         return;
     }
     mail_wake(call->svc);
@@ -118,6 +125,7 @@ static void run_answer(struct page_call *call)
     if (!find(call, &post->view))
         return;
     post->call = call;
+    call->op = post;
     post->answer = (struct ticket_answer){
         .svc = call->svc, .id = post->view.id, .body = page_form(call, "answer")};
     post->write = (struct db_write){
