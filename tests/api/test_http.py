@@ -376,7 +376,7 @@ def test_the_memory_of_bodies_has_a_limit(hub_factory):
 
 
 def test_more_connections_than_allowed_wait_for_their_turn(hub_factory):
-    hub = hub_factory(env={"COHUB_HTTP_CONNECTIONS_MAX": "16", "COHUB_HTTP_LOOPS": "1"})
+    hub = hub_factory(env={"COHUB_HTTP_CONNECTIONS_MAX": "16", "COHUB_HTTP_LOOPS": "1", "COHUB_DATABASE_CONNECTIONS": "1"})
     with contextlib.ExitStack() as stack:
         raws = [stack.enter_context(Raw(hub.url)) for _ in range(60)]
         for raw in raws:
