@@ -37,19 +37,30 @@ static void on_turn(struct loop_message *message)
     start(CONTAINER(message, struct work, message));
 }
 
-// Hands the place of a finished work to the one that waits longest, on the thread of that one's
-// loop.
-static void gate_leave(struct work_gate *gate)
+// Takes out the work that waits longest, but another owner's before one of `owner`: owners take
+// turns. NULL: none waits.
+static struct work *take_next(struct work_gate *gate, const char *owner)
+{
+    struct work **link = &gate->first;
+    while (owner && *link && (*link)->owner && !strcmp((*link)->owner, owner))
+        link = &(*link)->next;
+    if (!*link)
+        link = &gate->first;
+    struct work *next = *link;
+    if (!next)
+        return NULL;
+    *link = next->next;
+    if (!*link)
+        gate->last = link;
+    return next;
+}
+
+// Hands the place of a finished work on, on the thread of the next one's loop.
+static void gate_leave(struct work_gate *gate, const char *owner)
 {
     pthread_mutex_lock(&gate->lock);
-    struct work *next = gate->first;
-    if (!next) {
-        gate->running--;
-    } else {
-        gate->first = next->next;
-        if (!gate->first)
-            gate->last = &gate->first;
-    }
+    struct work *next = take_next(gate, owner);
+    gate->running -= !next;
     pthread_mutex_unlock(&gate->lock);
     if (next)
         loop_post(next->loop, &next->message, on_turn);
@@ -59,7 +70,7 @@ static void on_done(uv_work_t *uv, int status UNUSED)
 {
     struct work *work = CONTAINER(uv, struct work, uv);
     if (work->gate)
-        gate_leave(work->gate);
+        gate_leave(work->gate, work->owner);
     work->done(work);
 }
 

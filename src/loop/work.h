@@ -25,8 +25,8 @@ void work_threads_set(unsigned count);
 // On the thread of `loop`.
 void work_submit(struct loop *loop, struct work *work, work_fn *run, work_fn *done);
 
-// At most `limit` works of a gate run at once, over all loops; the others wait in their order. A
-// gate lives as long as the process.
+// At most `limit` works of a gate run at once, over all loops; the others wait in their order, but
+// that owners take turns. A gate lives as long as the process.
 struct work_gate {
     pthread_mutex_t lock;
     unsigned limit, running;
