@@ -179,7 +179,7 @@
 #define LIMIT_QUERY_MAP     ((size_t)1024 * 1024)
 #define LIMIT_QUERY_MEMBERS 1000
 #define LIMIT_QUERY_RESULT  ((size_t)64 * 1024 * 1024)
-#define LIMIT_QUERY_WAITING 16
+#define LIMIT_QUERY_WAITING 256
 
 // Of what accounts and projects write of themselves. A line, such as a colour, in characters, and
 // how many of them in a list. A user name (user-query 12.1). A map of settings, characters: a
