@@ -4,13 +4,14 @@
 import datetime
 import hashlib
 import json
+import time
 import uuid
 
 import pytest
 
 from harness.process import wait_until
 from harness.queries import refusal, result, send
-from harness.store import add_user, execute
+from harness.store import add_user, execute, execute_many
 
 MISSING = "12345678-1234-4234-8234-123456789012"
 TIME = "2001-02-03T04:05:06.789Z"
@@ -26,9 +27,14 @@ def rows(hub, account, table, options=..., **fields):
     return result(hub, account, {table: [fields]}, options)[table]
 
 
-def ago(hub, seconds):
-    """The time that long ago by the clock of the database."""
-    return execute(hub, "SELECT strftime('%Y-%m-%dT%H:%M:%fZ', 'now', ?)", f"-{seconds} seconds")[0][0]
+def now_ms():
+    return round(time.time() * 1000)
+
+
+def ago(seconds):
+    """The time that long ago."""
+    moment = datetime.datetime.fromtimestamp(time.time() - seconds, datetime.timezone.utc)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def ms(iso):
@@ -41,12 +47,16 @@ def colleague(hub, project, group="collaborator"):
     return account
 
 
-def fill(hub, table, project, count, **values):
-    """Puts rows into a table that count up from 1: {n} in a value is the number."""
-    names = ", ".join(values)
-    sql = ", ".join(values.values()).replace("{n}", "n")
-    execute(hub, f"WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < {count})"
-                 f" INSERT INTO {table} (project_id, {names}) SELECT '{project}', {sql} FROM c")
+def numbered(project, n):
+    """A UUID that no other project's rows have."""
+    return f"{project[:-12]}{n:012d}"
+
+
+def fill(hub, table, project, count, values):
+    """Puts rows into a table: values(n) gives the columns of the n-th, from 1."""
+    columns = ("project_id", *values(1))
+    execute_many(hub, f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})",
+                 [(project, *values(n).values()) for n in range(1, count + 1)])
 
 
 # ---- project_log (12.3) ----
@@ -76,10 +86,10 @@ def test_the_author_of_an_entry_is_the_caller(hub, account, project):
 
 
 def test_an_entry_without_a_time_has_the_present(hub, account, project):
-    before = ago(hub, 0)
+    before = ago(1)
     set_(hub, account, "project_log", project_id=project, event={"event": "x"})
     [entry] = log(hub, account, project, "project_log")
-    assert before <= entry["time"] <= ago(hub, 0)
+    assert before <= entry["time"] <= ago(-1)
 
 
 def test_a_time_that_is_null_is_filled_in_too(hub, account, project):
@@ -98,21 +108,21 @@ def test_writing_an_entry_again_merges_its_event_and_keeps_its_time(hub, account
 
 def test_a_log_shows_the_newest_entries_first(hub, account, project):
     for day in (2, 1, 3):
-        set_(hub, account, "project_log", project_id=project, time=ago(hub, day * DAY_S), event={"day": day})
+        set_(hub, account, "project_log", project_id=project, time=ago(day * DAY_S), event={"day": day})
     assert [entry["event"]["day"] for entry in log(hub, account, project, "project_log")] == [1, 2, 3]
 
 
 @pytest.mark.parametrize("days, found", [(60, 1), (62, 0)])
 def test_project_log_has_a_window_of_61_days(hub, account, project, days, found):
-    set_(hub, account, "project_log", project_id=project, time=ago(hub, days * DAY_S), event={})
+    set_(hub, account, "project_log", project_id=project, time=ago(days * DAY_S), event={})
     assert len(log(hub, account, project, "project_log")) == found
     assert len(log(hub, account, project)) == 1
 
 
 @pytest.mark.parametrize("table, limit", [("project_log", 750), ("project_log_all", 7500)])
 def test_a_log_is_cut_at_its_limit(hub, account, project, table, limit):
-    fill(hub, "project_log", project, limit + 1, id=f"'{project[:-12]}' || printf('%012d', {{n}})",
-         time=f"{ms(ago(hub, 0))} - {{n}}")
+    now = now_ms()
+    fill(hub, "project_log", project, limit + 1, lambda n: {"id": numbered(project, n), "time": now - n})
     assert len(log(hub, account, project, table)) == limit
 
 
@@ -126,21 +136,18 @@ def test_an_event_is_bounded(hub, account, project):
     assert set(log(hub, account, project)[0]["event"]) == {"a"}
 
 
-@pytest.mark.parametrize("table, sql", [
-    ("project_log", {"id": "'{p}' || printf('%012d', {n})", "time": "{n}"}),
-    ("file_use", {"id": "'{p}' || printf('%012d', {n})", "last_edited": "{n}"}),
-    ("mentions", {"time": "{n}", "path": "'p'", "target": "'t'", "source": "'s'"}),
-])
-def test_a_project_keeps_its_newest_rows(hub, account, project, table, sql):
-    kept = {"project_log": 20000, "file_use": 5000, "mentions": 5000}[table]
-    fill(hub, table, project, kept + 50, **{name: text.replace("{p}", project[:-12]) for name, text in sql.items()})
-    column = "last_edited" if table == "file_use" else "time"
+@pytest.mark.parametrize("table, kept", [("project_log", 20000), ("file_use", 5000), ("mentions", 5000)])
+def test_a_project_keeps_its_newest_rows(hub, account, project, table, kept):
+    time_column = "last_edited" if table == "file_use" else "time"
+    own = {"mentions": lambda n: {"path": "p", "target": "t", "source": "s"}}.get(
+        table, lambda n: {"id": numbered(project, n)})
+    fill(hub, table, project, kept + 50, lambda n: {time_column: n, **own(n)})
 
     def add_rows():
         key = {"mentions": {"source": account.id, "target": account.id, "path": "new"},
                "file_use": {"path": str(uuid.uuid4()), "last_edited": "{now}"}, "project_log": {"event": {}}}[table]
         assert result(hub, account, [{table: {"project_id": project, **key}}] * 100) == [{}] * 100
-        return execute(hub, f"SELECT count(*) FROM {table} WHERE project_id = ? AND {column} <= 50", project)[0][0] == 0
+        return execute(hub, f"SELECT count(*) FROM {table} WHERE project_id = ? AND {time_column} <= 50", project) == [(0,)]
 
     wait_until(add_rows, 60, "the oldest rows are gone")
     assert execute(hub, f"SELECT count(*) FROM {table} WHERE project_id = ?", project)[0][0] <= kept + 1000
@@ -200,13 +207,13 @@ def test_the_id_of_a_use_is_computed_whatever_is_sent(hub, account, project):
 
 @pytest.mark.parametrize("days, found", [(20, 1), (22, 0)])
 def test_file_use_has_a_window_of_21_days(hub, account, project, days, found):
-    set_(hub, account, "file_use", project_id=project, path="a", last_edited=ago(hub, days * DAY_S))
+    set_(hub, account, "file_use", project_id=project, path="a", last_edited=ago(days * DAY_S))
     assert len(rows(hub, account, "file_use", project_id=project, path=None)) == found
 
 
 def test_file_use_shows_the_200_last_edited(hub, account, project):
-    fill(hub, "file_use", project, 201, id=f"'{project[:-12]}' || printf('%012d', {{n}})", path="{n}",
-         last_edited=f"{ms(ago(hub, 0))} - {{n}}")
+    now = now_ms()
+    fill(hub, "file_use", project, 201, lambda n: {"id": numbered(project, n), "path": str(n), "last_edited": now - n})
     paths = [row["path"] for row in rows(hub, account, "file_use", project_id=project, path=None)]
     assert paths == [str(n) for n in range(1, 201)]
 
@@ -234,12 +241,12 @@ def test_the_users_of_a_file_are_bounded(hub, account, project):
 def test_work_on_a_file_marks_project_and_account_and_is_noted(hub, project, action):
     worker = colleague(hub, project)
     execute(hub, "UPDATE projects SET last_edited = 1 WHERE project_id = ?", project)
-    before = ms(ago(hub, 0))
-    use(hub, worker, project, **{action: ago(hub, 170)})
-    [(who, path, time, edited)] = notes(hub, project)
+    before = now_ms()
+    use(hub, worker, project, **{action: ago(170)})
+    [(who, path, noted, edited)] = notes(hub, project)
     assert (who, path, edited) == (worker.id, "a.txt", action == "edit")
-    after = ms(ago(hub, 0))
-    assert before <= time <= after
+    after = now_ms()
+    assert before <= noted <= after
     [[last_edited]] = execute(hub, "SELECT last_edited FROM projects WHERE project_id = ?", project)
     [[last_active]] = execute(hub, "SELECT last_active FROM project_users WHERE account_id = ?", worker.id)
     assert before <= last_edited <= after and before <= last_active <= after
@@ -248,44 +255,44 @@ def test_work_on_a_file_marks_project_and_account_and_is_noted(hub, project, act
 
 
 def test_work_on_a_file_may_be_told_in_milliseconds(hub, account, project):
-    use(hub, account, project, open=ms(ago(hub, 0)))
+    use(hub, account, project, open=now_ms())
     assert len(notes(hub, project)) == 1
 
 
 @pytest.mark.parametrize("action, seconds", [("edit", 190), ("read", 0)])
 def test_what_is_no_work_right_now_is_not_noted(hub, account, project, action, seconds):
     execute(hub, "UPDATE projects SET last_edited = 1 WHERE project_id = ?", project)
-    use(hub, account, project, **{action: ago(hub, seconds)})
+    use(hub, account, project, **{action: ago(seconds)})
     assert notes(hub, project) == []
     assert execute(hub, "SELECT last_edited FROM projects WHERE project_id = ?", project) == [(1,)]
 
 
 def test_what_a_client_says_of_others_is_not_noted(hub, account, project):
     other = colleague(hub, project)
-    set_(hub, account, "file_use", project_id=project, path="a", users={other.id: {"edit": ago(hub, 0)}})
+    set_(hub, account, "file_use", project_id=project, path="a", users={other.id: {"edit": ago(0)}})
     assert notes(hub, project) == []
 
 
 def test_work_on_a_file_is_noted_once_a_minute(hub, account, project):
-    use(hub, account, project, open=ago(hub, 0))
+    use(hub, account, project, open=ago(0))
     execute(hub, "UPDATE projects SET last_edited = 1 WHERE project_id = ?", project)
-    use(hub, account, project, open=ago(hub, 0))
+    use(hub, account, project, open=ago(0))
     assert len(notes(hub, project)) == 1
     assert execute(hub, "SELECT last_edited FROM projects WHERE project_id = ?", project) == [(1,)]
     execute(hub, "UPDATE file_access_log SET time = time - 61000 WHERE project_id = ?", project)
-    use(hub, account, project, open=ago(hub, 0))
+    use(hub, account, project, open=ago(0))
     assert len(notes(hub, project)) == 2
 
 
 def test_each_file_and_each_account_is_noted_for_itself(hub, account, project):
-    use(hub, account, project, open=ago(hub, 0))
-    use(hub, account, project, "b.txt", open=ago(hub, 0))
-    use(hub, colleague(hub, project), project, open=ago(hub, 0))
+    use(hub, account, project, open=ago(0))
+    use(hub, account, project, "b.txt", open=ago(0))
+    use(hub, colleague(hub, project), project, open=ago(0))
     assert len(notes(hub, project)) == 3
 
 
 def test_notes_are_kept_a_year(hub, account, project):
-    use(hub, account, project, open=ago(hub, 0))
+    use(hub, account, project, open=ago(0))
     assert execute(hub, "SELECT expire - time FROM file_access_log WHERE project_id = ?", project) == \
         [(365 * DAY_S * 1000,)]
 
@@ -299,9 +306,9 @@ def times(hub, caller, project, account, path="a.txt", options=..., **asked):
 
 
 def test_times_of_a_file_are_when_it_was_opened_and_when_edited(hub, account, project):
-    use(hub, account, project, open=ago(hub, 0))
+    use(hub, account, project, open=ago(0))
     execute(hub, "UPDATE file_access_log SET time = time - 61000 WHERE project_id = ?", project)
-    use(hub, account, project, edit=ago(hub, 0))
+    use(hub, account, project, edit=ago(0))
     first, second = [note[2] for note in notes(hub, project)]
     assert times(hub, account, project, account, access_times=None, edit_times=None) == {
         "project_id": project, "account_id": account.id, "path": "a.txt", "access_times": [second, first],
@@ -309,15 +316,15 @@ def test_times_of_a_file_are_when_it_was_opened_and_when_edited(hub, account, pr
 
 
 def test_an_edit_within_the_minute_of_an_opening_counts(hub, account, project):
-    use(hub, account, project, open=ago(hub, 0))
+    use(hub, account, project, open=ago(0))
     assert times(hub, account, project, account, edit_times=None)["edit_times"] == []
-    use(hub, account, project, edit=ago(hub, 0))
+    use(hub, account, project, edit=ago(0))
     assert times(hub, account, project, account, edit_times=None)["edit_times"] == [notes(hub, project)[0][2]]
 
 
 def test_times_are_those_of_one_account_and_one_file(hub, account, project):
     other = colleague(hub, project)
-    use(hub, account, project, open=ago(hub, 0))
+    use(hub, account, project, open=ago(0))
     assert times(hub, account, project, other, access_times=None)["access_times"] == []
     assert times(hub, account, project, account, "b.txt", access_times=None)["access_times"] == []
     assert len(times(hub, other, project, account, access_times=None)["access_times"]) == 1
@@ -335,8 +342,8 @@ def test_asking_for_no_times_gives_the_pattern(hub, account, project):
 
 @pytest.mark.parametrize("options, count", [(..., 1000), ([{"limit": 2}], 2), ([{"limit": 1001}], 1001)])
 def test_times_are_cut_at_a_limit(hub, account, project, options, count):
-    fill(hub, "file_access_log", project, 1001, id=f"'{project[:-12]}' || printf('%012d', {{n}})",
-         account_id=f"'{account.id}'", filename="'a.txt'", time="{n}")
+    fill(hub, "file_access_log", project, 1001, lambda n: {"id": numbered(project, n), "account_id": account.id,
+                                                           "filename": "a.txt", "time": n})
     found = times(hub, account, project, account, options=options, access_times=None)["access_times"]
     assert found == list(range(1001, 1001 - count, -1))
 
@@ -371,7 +378,7 @@ def test_times_are_for_those_who_are_listed_in_the_project(hub, account, project
 
 
 def test_the_log_of_accesses_is_for_administrators(hub, account, project):
-    use(hub, account, project, open=ago(hub, 0))
+    use(hub, account, project, open=ago(0))
     assert refusal(hub, account, {"file_access_log": [{"filename": None}]}) == NOT_ADMIN
     [row] = rows(hub, hub.account(admin=True), "file_access_log", project_id=project, id=None, account_id=None,
                  filename=None, time=None)
@@ -457,7 +464,7 @@ def test_a_token_of_another_project_cannot_be_taken_over(hub, account, project):
 
 
 def test_a_project_has_so_many_tokens(hub, account, project):
-    fill(hub, "project_invite_tokens", project, 1000, token=f"'{project}' || {{n}}")
+    fill(hub, "project_invite_tokens", project, 1000, lambda n: {"token": f"{project}{n}"})
     assert refusal(hub, account, {"project_invite_tokens": {"project_id": project, "token": project}}) == \
         "a project has at most 1000 invite tokens"
     set_(hub, account, "project_invite_tokens", project_id=project, token=f"{project}7", usage_limit=1)
@@ -478,7 +485,7 @@ def test_listings_that_projects_wrote_are_read_by_their_people(hub, account, pro
 
 
 def test_listings_are_the_50_that_interested_somebody_last(hub, account, project):
-    fill(hub, "listings", project, 51, path="{n}", interest="{n}")
+    fill(hub, "listings", project, 51, lambda n: {"path": str(n), "interest": n})
     assert [row["path"] for row in rows(hub, account, "listings", project_id=project, path=None)] == \
         [str(n) for n in range(51, 1, -1)]
 

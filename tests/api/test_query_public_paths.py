@@ -5,7 +5,7 @@ import hashlib
 import pytest
 
 from harness.queries import refusal, result
-from harness.store import add_user, execute
+from harness.store import add_user, execute, execute_many
 
 MISSING = "12345678-1234-4234-8234-123456789012"
 FIELDS = ("description", "disabled", "unlisted", "license", "last_edited", "created", "last_saved", "counter", "name",
@@ -197,14 +197,17 @@ def test_what_is_not_the_publisher_s_to_write(hub, account, project, field):
         f"FATAL: changing public_paths.{field} not allowed"
 
 
+def add_records(hub, project, numbers, disabled=None):
+    execute_many(hub, "INSERT INTO public_paths (id, project_id, path, disabled) VALUES (?, ?, ?, ?)",
+                 [(f"{project}{n}", project, str(n), disabled) for n in numbers])
+
+
 def test_a_project_has_so_many_public_paths(hub, account, project):
-    execute(hub, "WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 1000)"
-                 " INSERT INTO public_paths (id, project_id, path) SELECT ?1 || n, ?1, n FROM c", project)
+    add_records(hub, project, range(1000))
     assert refusal(hub, account, {"public_paths": {"project_id": project, "path": "a"}}) == \
         "a project has at most 1000 public paths"
     publish(hub, account, project, "a", disabled=True)
-    execute(hub, "WITH RECURSIVE c (n) AS (SELECT 1001 UNION ALL SELECT n + 1 FROM c WHERE n < 1999)"
-                 " INSERT INTO public_paths (id, project_id, path, disabled) SELECT ?1 || n, ?1, n, 1 FROM c", project)
+    add_records(hub, project, range(1000, 1999), 1)
     assert refusal(hub, account, {"public_paths": {"project_id": project, "path": "b", "disabled": True}}) == \
         "a project has at most 2000 public paths, disabled or not"
     publish(hub, account, project, "a", description="x")
