@@ -262,6 +262,27 @@ static int use_token(struct db_session *txn, const char *text, const struct vali
 
 // ---- Many at once ----
 
+int collaborators_manage_check(struct db_session *session, const struct caller *caller,
+                               const struct uuid *project_id, struct err *err)
+{
+    static const struct db_stmt find = {
+        "SELECT 1 FROM projects p WHERE p.project_id = $1 AND p.manage_users_owner_only = 1"
+        " AND NOT EXISTS (SELECT 1 FROM project_users u WHERE u.project_id = p.project_id"
+        " AND u.account_id = $2 AND u.\"group\" = 'owner')"};
+    int64_t owners_only = 0;
+    int rc =
+        caller->admin
+            ? 0
+            : db_query_int(session, &find,
+                           DB_ARGS(DB_TEXT(project_id->text), DB_TEXT(caller->account_id.text)),
+                           &owners_only, err);
+    if (rc || !owners_only)
+        return rc;
+    return err_set(err, ERR_FORBIDDEN,
+                   "OwnershipError: Only owners can manage collaborators when this setting is "
+                   "enabled");
+}
+
 static int check_rights(struct db_session *session, const struct collaborators_add *add,
                         struct err *err)
 {
@@ -277,6 +298,9 @@ static int check_rights(struct db_session *session, const struct collaborators_a
             return err_set(err, ERR_FORBIDDEN,
                            "Error: user %s does not have write access to project %s",
                            add->caller.account_id.text, id.text);
+        rc = collaborators_manage_check(session, &add->caller, &id, err);
+        if (rc)
+            return rc;
     }
     return 0;
 }

@@ -13,6 +13,12 @@ int collaborator_add(struct db_session *txn, const struct uuid *project_id,
 int collaborator_remove(struct db_session *txn, const struct uuid *project_id,
                         const struct uuid *account_id, struct err *err) MUST_USE;
 
+// Who writes to a project and wants to add or remove others: where its owners alone may
+// (projects.manage_users_owner_only), they and administrators. ERR_FORBIDDEN with the contract's
+// text.
+int collaborators_manage_check(struct db_session *session, const struct caller *caller,
+                               const struct uuid *project_id, struct err *err) MUST_USE;
+
 // In a transaction: carries out what waits for somebody to have this address (api-v1 3.2, 3.7): the
 // invitations that have not expired. Marks the account's creation_actions_done.
 int creation_actions_run(struct db_session *txn, const struct uuid *account_id,

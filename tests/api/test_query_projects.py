@@ -321,6 +321,23 @@ def test_owners_say_who_manages_people(hub, me, project, other):
     write(hub, make_admin(hub), project, manage_users_owner_only=False)
 
 
+def test_owners_alone_manage_people_where_they_say_so(hub, me, project, other):
+    wanted = "OwnershipError: Only owners can manage collaborators when this setting is enabled"
+    third, fourth = hub.account(), hub.account()
+    add = {"project_id": project, "account_id": third.id}
+    write(hub, me, project, manage_users_owner_only=True)
+    for event in ("add_collaborator", "invite_collaborator"):
+        assert wanted in hub.call(event, key=other, **add)["error"]
+    assert wanted in hub.call("remove_collaborator", key=other, project_id=project, account_id=me.id)["error"]
+    token = {"project_invite_tokens": {"project_id": project, "token": "t" + project}}
+    assert refusal(hub, other, token) == wanted
+    assert hub.call("add_collaborator", key=me, **add)["event"] == "success"
+    assert result(hub, make_admin(hub), token) == {}
+    assert hub.call("remove_collaborator", key=other, project_id=project, account_id=other.id)["event"] == "success"
+    write(hub, me, project, manage_users_owner_only=False)
+    assert hub.call("add_collaborator", key=third, project_id=project, account_id=fourth.id)["event"] == "success"
+
+
 def test_a_set_writes_nothing_to_the_log(hub, me, project):
     write(hub, me, project, title="x")
     assert result(hub, me, {"project_log_all": [{"project_id": project, "id": None}]}) == {"project_log_all": []}

@@ -239,6 +239,11 @@ static void handle_remove_collaborator(struct api_call *call, const void *params
         api_error(call, "invalid account_id -- %s", p->account_id);
         return;
     }
+    if (!uuid_equal(&op->account_id, &call->caller.account_id) &&
+        collaborators_manage_check(call->session, &call->caller, &op->project_id, &err)) {
+        api_fail(call, &err);
+        return;
+    }
     project_mark_edited(call->svc, &op->project_id);
     account_mark_active(call->svc, &call->caller.account_id);
     op->write =

@@ -5,6 +5,7 @@
 #include "api/v1/endpoints.h"
 #include "http/http.h"
 #include "svc/accounts.h"
+#include "svc/collaborators.h"
 #include "svc/invitations.h"
 #include "svc/project.h"
 
@@ -25,7 +26,8 @@ static struct invitation_call *begin(struct api_call *call, const char *project_
     op->invite.arena = call->arena;
     op->invite.loop = call->loop;
     if (project_gate(call->session, &call->caller, project_id, ACCESS_WRITE, &op->invite.project_id,
-                     &err)) {
+                     &err) ||
+        collaborators_manage_check(call->session, &call->caller, &op->invite.project_id, &err)) {
         api_fail(call, &err);
         return NULL;
     }

@@ -71,7 +71,9 @@ static int write_token(struct db_session *txn, struct query_set *set, struct err
     if (rc)
         return rc;
     token.token = arena_strndup(set->arena, text.text, text.size);
-    return project_invite_token_set(txn, &token, err);
+    const struct caller caller = {.account_id = set->caller.account_id, .admin = set->caller.admin};
+    rc = collaborators_manage_check(txn, &caller, &token.project_id, err);
+    return rc ? rc : project_invite_token_set(txn, &token, err);
 }
 
 static const struct query_set_block set = {
