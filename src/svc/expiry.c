@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "db/query.h"
+#include "svc/tables/projects.h"
 
 #define INTERVAL_MS UINT64_C(60000)
 #define HOUR_MS     (INT64_C(3600) * 1000)
@@ -82,7 +83,7 @@ static int drop_in_txn(struct db_session *txn, void *arg, struct err *err)
                      DB_ARGS(DB_INT(now - table->age_ms), DB_INT(at_once(table))), &dropped, err);
         expiry->more |= dropped == at_once(table);
     }
-    return rc;
+    return rc ? rc : project_actions_end_lost(txn, err);
 }
 
 static void on_dropped(struct db_write *write);

@@ -624,6 +624,31 @@ def test_requests_that_are_none(hub, me, project, request_, wanted):
         f"FATAL: error setting 'action_request' -- Error: {wanted}")
 
 
+def test_an_action_whose_hub_was_gone_ends(hub_factory):
+    hub = hub_factory()
+    me = hub.account()
+    old, young, other = (hub.project(me) for _ in range(3))
+    begun = '{"action":"start","time":"t1","started":"2020-01-01T00:00:00.000Z"}'
+    hub.stop()
+    for project, since in ((old, 1), (young, 1 << 52), (other, None)):
+        execute(hub, "UPDATE projects SET action_request = ?, acting_since = ? WHERE project_id = ?", begun, since,
+                project)
+    hub.start()
+    request = finished(hub, me, old)
+    assert request.pop("finished") and request == {"action": "start", "time": "t1",
+                                                   "started": "2020-01-01T00:00:00.000Z",
+                                                   "err": "the server ended meanwhile"}
+    assert "finished" not in read(hub, me, young, "action_request") | read(hub, me, other, "action_request")
+
+
+def test_what_has_ended_is_not_taken_for_lost(hub, me, project):
+    for action in ("start", "fly", "save"):
+        act(hub, me, project, action)
+        assert execute(hub, "SELECT acting_since FROM projects WHERE project_id = ?", project) == [(None,)]
+    write(hub, me, project, action_request={"action": "test"})
+    assert execute(hub, "SELECT acting_since FROM projects WHERE project_id = ?", project) == [(None,)]
+
+
 # ---- projects_owner ----
 
 def test_owners_write_the_course(hub, me, project, other):

@@ -2,7 +2,8 @@
 // What a project is asked to do by `action_request` (user-query 12.2).
 //
 // The set stores the request as begun and is answered; the action goes on behind it. When it has
-// ended, the request is stored once more, unless another has taken its place meanwhile.
+// ended, the request is stored once more, unless another has taken its place meanwhile. One whose
+// hub ended first is ended by any hub, once it is too old to be under way.
 #include "svc/tables/projects.h"
 
 #include <errno.h>
@@ -115,19 +116,26 @@ static void action_read(struct query_set *set, const cJSON *value, const cJSON *
     *ret_action = action;
 }
 
+// Whether there is something to do.
+static bool is_run(const struct project_action *action)
+{
+    return action->kind != KIND_UNKNOWN && action->kind != KIND_TEST;
+}
+
 static int action_store(struct db_session *txn, const struct project_action *action,
                         struct err *err)
 {
     static const struct db_stmt update = {
-        "UPDATE projects SET action_request = $2 WHERE project_id = $1"};
+        "UPDATE projects SET action_request = $2, acting_since = $3 WHERE project_id = $1"};
     auto_buf struct buf text = {0};
     bool unknown = action->kind == KIND_UNKNOWN;
     auto_free char *error =
         unknown ? mem_printf("FATAL: action '%s' not implemented", action->action) : NULL;
     action_write(action, unknown ? action->started_ms : 0, error, &text);
     return db_exec(txn, &update,
-                   DB_ARGS(DB_TEXT(action->project_id.text), DB_TEXTN(text.data, text.size)), NULL,
-                   err);
+                   DB_ARGS(DB_TEXT(action->project_id.text), DB_TEXTN(text.data, text.size),
+                           is_run(action) ? DB_INT(action->started_ms) : DB_NULL),
+                   NULL, err);
 }
 
 int project_action_write(struct db_session *txn, struct query_set *set, const cJSON *value,
@@ -143,7 +151,7 @@ int project_action_write(struct db_session *txn, struct query_set *set, const cJ
     int rc = is_known(txn, &action->project_id, time, &known, err);
     if (rc || known)
         return rc;
-    if (action->kind != KIND_UNKNOWN && action->kind != KIND_TEST)
+    if (is_run(action))
         note->action = action;
     return action_store(txn, action, err);
 }
@@ -170,8 +178,9 @@ static void run_free(struct run *run)
 
 static int write_finished(struct db_session *txn, void *arg, struct err *err)
 {
-    static const struct db_stmt update = {"UPDATE projects SET action_request = $3"
-                                          " WHERE project_id = $1 AND action_request = $2"};
+    static const struct db_stmt update = {
+        "UPDATE projects SET action_request = $3, acting_since = NULL"
+        " WHERE project_id = $1 AND action_request = $2"};
     const struct run *run = arg;
     auto_buf struct buf begun = {0}, finished = {0};
     const char *id = run->action.project_id.text;
@@ -282,4 +291,53 @@ void project_action_run(struct svc *svc, const struct project_action *action)
     run->action.action = mem_strdup(action->action);
     run->action.time = action->time ? mem_strdup(action->time) : NULL;
     loop_post(svc->loop, &run->message, on_begin);
+}
+
+// ---- Those that were lost ----
+
+static int end_lost(struct db_session *txn, const char *project_id, const char *text,
+                    struct err *err)
+{
+    static const struct db_stmt update = {
+        "UPDATE projects SET action_request = $2, acting_since = NULL WHERE project_id = $1"};
+    auto_json cJSON *request = text ? cJSON_Parse(text) : NULL;
+    auto_buf struct buf ended = {0};
+    char now[CLOCK_ISO_SIZE];
+    clock_iso(clock_now_ms(), now);
+    if (!cJSON_IsObject(request)) {
+        cJSON_Delete(request);
+        request = cJSON_CreateObject();
+    }
+    cJSON_AddStringToObject(request, "finished", now);
+    cJSON_AddStringToObject(request, "err", "the server ended meanwhile");
+    json_value(&ended, request);
+    db_notify_row(txn, DB_TOPIC_PROJECTS, project_id);
+    return db_exec(txn, &update, DB_ARGS(DB_TEXT(project_id), DB_TEXTN(ended.data, ended.size)),
+                   NULL, err);
+}
+
+int project_actions_end_lost(struct db_session *txn, struct err *err)
+{
+    static const struct db_stmt find = {
+        "SELECT project_id, action_request FROM projects WHERE acting_since < $1"
+        " ORDER BY acting_since LIMIT $2"};
+    struct {
+        char *id, *text;
+    } lost[LIMIT_ACTIONS_ENDED];
+    size_t count = 0;
+    struct arena arena = {0};
+    auto_rows struct db_rows *rows = NULL;
+    int rc = db_query(
+        txn, &find, DB_ARGS(DB_INT(clock_now_ms() - LIMIT_ACTION_MS), DB_INT(LIMIT_ACTIONS_ENDED)),
+        &rows, err);
+    while (!rc && (rc = db_rows_next(rows, err)) == 1) {
+        rc = 0;
+        lost[count].id = arena_strdup(&arena, db_rows_text(rows, 0));
+        lost[count++].text =
+            db_rows_null(rows, 1) ? NULL : arena_strdup(&arena, db_rows_text(rows, 1));
+    }
+    for (size_t i = 0; i < count && !rc; i++)
+        rc = end_lost(txn, lost[i].id, lost[i].text, err);
+    arena_dispose(&arena);
+    return rc;
 }

@@ -31,6 +31,8 @@ query_check_value_fn project_action_check;
 query_write_fn project_action_write;
 // Begins to carry it out. Any thread.
 void project_action_run(struct svc *svc, const struct project_action *action);
+// In a transaction: ends some of those whose hub was gone before they had ended.
+int project_actions_end_lost(struct db_session *txn, struct err *err) MUST_USE;
 
 // ---- project_rules.c ----
 

@@ -33,6 +33,10 @@ ALTER TABLE public_paths ADD COLUMN redirect TEXT;
 CREATE UNIQUE INDEX public_paths_name ON public_paths (project_id, lower(name))
     WHERE name IS NOT NULL;
 
+-- When the action of action_request began that has not ended.
+ALTER TABLE projects ADD COLUMN acting_since INTEGER;
+CREATE INDEX projects_acting ON projects (acting_since) WHERE acting_since IS NOT NULL;
+
 ALTER TABLE accounts ADD COLUMN email_daily_statements INTEGER;
 ALTER TABLE accounts ADD COLUMN auto_balance TEXT;  -- JSON
 CREATE UNIQUE INDEX accounts_name ON accounts (lower(name)) WHERE name IS NOT NULL;
