@@ -82,9 +82,11 @@ static int check_name_text(const char *name, struct err *err)
 static int check_name_free(struct db_session *txn, const char *name, const struct uuid *account_id,
                            struct err *err)
 {
+    // IS NOT NULL has the indexes used.
     static const struct db_stmt find = {
-        "SELECT 1 FROM accounts WHERE lower(name) = lower($1) AND account_id <> $2"
-        " UNION ALL SELECT 1 FROM organizations WHERE lower(name) = lower($1)"};
+        "SELECT 1 FROM accounts WHERE lower(name) = lower($1) AND name IS NOT NULL"
+        " AND account_id <> $2 UNION ALL"
+        " SELECT 1 FROM organizations WHERE lower(name) = lower($1) AND name IS NOT NULL"};
     auto_rows struct db_rows *rows = NULL;
     int rc =
         db_query_row(txn, &find, DB_ARGS(DB_TEXT(name), DB_TEXT(account_id->text)), &rows, err);
