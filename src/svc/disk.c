@@ -574,14 +574,11 @@ struct verdict {
 };
 
 // On a worker.
-static int judge(struct disk *disk, const struct uuid *project_id, struct verdict *ret_verdict,
-                 struct err *err)
+static int judge(struct disk *disk, struct db_session *session, const struct uuid *project_id,
+                 struct verdict *ret_verdict, struct err *err)
 {
-    auto_session struct db_session *session = NULL;
     bool active = true;
-    int rc = db_session_open(disk->svc->db, &session, err);
-    if (!rc)
-        rc = refresh_limits(disk->svc, session, project_id, err);
+    int rc = refresh_limits(disk->svc, session, project_id, err);
     if (rc)
         return rc;
     pthread_mutex_lock(&disk->lock);
@@ -630,7 +627,12 @@ static void job_run(struct work *work)
     pthread_mutex_lock(&disk->lock);
     learn(entry_get(disk, &m->project_id), m);
     pthread_mutex_unlock(&disk->lock);
-    job->rc = judge(disk, &m->project_id, &job->verdict, &job->err);
+    struct db_session *session;
+    job->rc = sessions_take(&disk->svc->sessions, &session, &job->err);
+    if (job->rc)
+        return;
+    job->rc = judge(disk, session, &m->project_id, &job->verdict, &job->err);
+    sessions_give(&disk->svc->sessions, session);
 }
 
 static void work_off_queue(struct disk *disk);
@@ -731,13 +733,15 @@ static void on_queue(struct loop_message *message)
 static void look_run(struct work *work)
 {
     struct disk *disk = CONTAINER(work, struct disk, looker);
-    auto_session struct db_session *session = NULL;
+    struct db_session *session;
     auto_free struct uuid *ids = NULL;
     size_t count = 0;
     struct err err;
-    int rc = db_session_open(disk->svc->db, &session, &err);
-    if (!rc)
+    int rc = sessions_take(&disk->svc->sessions, &session, &err);
+    if (!rc) {
         rc = project_active_ids(session, &ids, &count, &err);
+        sessions_give(&disk->svc->sessions, session);
+    }
     if (rc)
         log_err(LOG_WARNING, "disk_look_failed", &err);
     for (size_t i = 0; i < count && !rc; i++)

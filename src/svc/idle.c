@@ -158,10 +158,12 @@ static int release_lost(struct db_session *txn, void *arg UNUSED, struct err *er
 static void look_now(struct work *work)
 {
     struct idle *idle = CONTAINER(work, struct idle, work);
-    auto_session struct db_session *session = NULL;
-    idle->rc = db_session_open(idle->svc->db, &session, &idle->err);
-    if (!idle->rc)
-        idle->rc = look(idle, session, &idle->err);
+    struct db_session *session;
+    idle->rc = sessions_take(&idle->svc->sessions, &session, &idle->err);
+    if (idle->rc)
+        return;
+    idle->rc = look(idle, session, &idle->err);
+    sessions_give(&idle->svc->sessions, session);
 }
 
 static void on_looked(struct work *work)
