@@ -522,18 +522,18 @@ void query_value_write(const struct query_column *column, struct db_rows *rows, 
                        struct buf *out)
 {
     const size_t start = out->size;
+    const bool is_json = column->array || column->type == QUERY_JSON;
     if (db_rows_null(rows, index)) {
         json_null(out);
-        return;
-    }
-    const bool is_json = column->array || column->type == QUERY_JSON;
-    if (column->format || is_json) {
+    } else if (column->format || is_json) {
         const char *text = db_rows_text(rows, index);
         size_t size = db_rows_size(rows, index);
         if (column->format)
             column->format(text, size, out);
-        else
+        else if (size)
             json_raw(out, text, size);
+        else
+            json_null(out);
     } else {
         write_plain(column, rows, index, out);
     }

@@ -390,7 +390,8 @@ static int teardown(void **state UNUSED)
     db_session_close(session);
     db_close(db);
     query_schema_free(schema);
-    return chdir("/") || system(mem_printf("rm -r %s", folder));
+    auto_free char *command = mem_printf("rm -r %s", folder);
+    return chdir("/") || system(command);
 }
 
 // ---- Running ----
