@@ -317,12 +317,30 @@ static const struct query_table echo_table = {
     .text = "An echo.",
     .get = &echo_get,
 };
+static const struct query_column many_columns[] = {
+    {.name = "id", .type = QUERY_INTEGER},
+    {.name = "text", .type = QUERY_TEXT},
+};
+static const struct query_get_field many_fields[] = {{.name = "id"}, {.name = "text"}};
+static const struct query_get_block many_get = {.access = QUERY_ACCOUNT, QUERY_FIELDS(many_fields)};
+static const struct query_table many_table = {
+    .name = "many",
+    .text = "More than one looks at.",
+    .base = "many",
+    .key = {"id"},
+    QUERY_COLUMNS(many_columns),
+    .get = &many_get,
+};
+
 static const struct query_table closed_table = {.name = "closed", .text = "Closed."};
 
-static const struct query_table *const tables[] = {
-    &things,    &open_things,     &own_things,     &admin_things,  &projects,   &public_projects,
-    &log_table, &log_exact_table, &log_open_table, &members_table, &echo_table, &closed_table,
-    NULL};
+static const struct query_table *const tables[] = {&things,         &open_things,
+                                                   &own_things,     &admin_things,
+                                                   &projects,       &public_projects,
+                                                   &log_table,      &log_exact_table,
+                                                   &log_open_table, &members_table,
+                                                   &echo_table,     &many_table,
+                                                   &closed_table,   NULL};
 
 // ---- The rows ----
 
@@ -335,6 +353,9 @@ static const char *const rows[] = {
     "CREATE TABLE things (id TEXT PRIMARY KEY, account_id TEXT, text TEXT, time BIGINT, json TEXT, "
     "flag BIGINT, small BIGINT, whole BIGINT, \"real\" DOUBLE PRECISION, bytes BYTEA, bits TEXT, "
     "tags TEXT, ids TEXT)",
+    "CREATE TABLE many (id BIGINT PRIMARY KEY, text TEXT)",
+    "INSERT INTO many (id, text) WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c "
+    "WHERE n < 200001) SELECT n, 'x' FROM c",
     "INSERT INTO accounts (account_id, first_name, created) VALUES ('" ADA "', 'Ada', 1), ('" BOB
     "', 'Bob', 1)",
     "INSERT INTO accounts (account_id, first_name, created, \"groups\") VALUES ('" ROOT
@@ -984,6 +1005,23 @@ static void test_limit_of_conditions(void **state UNUSED)
     CHECK(cases);
 }
 
+static void test_many_rows(void **state UNUSED)
+{
+    static const struct query_case cases[] = {
+        {0, "{\"many\":[{\"id\":null,\"text\":{\"LIKE\":\"y\"}}]}",
+         "the query has to look at too many rows"},
+        {0, "{\"many\":[{\"id\":null,\"text\":\"y\"}]}", "{\"many\":[]}"},
+        {0, "{\"many\":[{\"id\":null,\"text\":{\"LIKE\":\"x\"}}]}",
+         "{\"many\":[{\"id\":1,\"text\":\"x\"}]}", "[{\"limit\":1},{\"order_by\":\"id\"}]"},
+    };
+    CHECK(cases);
+    auto_free char *result = run(&ada, "{\"many\":[{\"id\":null}]}", "[{\"limit\":150000}]");
+    size_t count = 0;
+    for (const char *p = result; (p = strchr(p, '}')); p++)
+        count++;
+    assert_int_equal(count - 1, LIMIT_QUERY_ROWS);
+}
+
 static void test_too_many_conditions(void **state UNUSED)
 {
     auto_json cJSON *query = cJSON_Parse("{\"things\":[{\"id\":null,\"text\":{}}]}");
@@ -1087,17 +1125,12 @@ static void test_cost(void **state UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_shape),
-        cmocka_unit_test(test_kind),
-        cmocka_unit_test(test_placeholders),
-        cmocka_unit_test(test_options),
-        cmocka_unit_test(test_rights),
-        cmocka_unit_test(test_computed),
-        cmocka_unit_test(test_conditions),
-        cmocka_unit_test(test_limit_of_conditions),
-        cmocka_unit_test(test_too_many_conditions),
-        cmocka_unit_test(test_rendering),
-        cmocka_unit_test(test_cost),
+        cmocka_unit_test(test_shape),        cmocka_unit_test(test_kind),
+        cmocka_unit_test(test_placeholders), cmocka_unit_test(test_options),
+        cmocka_unit_test(test_rights),       cmocka_unit_test(test_computed),
+        cmocka_unit_test(test_conditions),   cmocka_unit_test(test_limit_of_conditions),
+        cmocka_unit_test(test_many_rows),    cmocka_unit_test(test_too_many_conditions),
+        cmocka_unit_test(test_rendering),    cmocka_unit_test(test_cost),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
