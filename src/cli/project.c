@@ -74,12 +74,6 @@ static int stop(struct cli_run *run, const struct uuid *project_id, struct err *
     return cli_run_wait(run, &call, err);
 }
 
-// Writes run in their order: when this one is done, those of the state are.
-static int wait_for_writes(struct db_session *txn UNUSED, void *arg UNUSED, struct err *err UNUSED)
-{
-    return 0;
-}
-
 // Does something to one project, then shows it.
 static int change_and_show(struct cli *cli,
                            int (*change)(struct cli_run *run, const struct uuid *project_id,
@@ -95,7 +89,7 @@ static int change_and_show(struct cli *cli,
     if (!rc)
         rc = change(&run, &project_id, &err);
     if (!rc)
-        rc = db_write(run.store.db, wait_for_writes, NULL, &err);
+        rc = db_write_settle(run.store.db, &err);
     if (!rc)
         rc = project_show(run.store.session, &project_id, &out, &err);
     cli_run_close(&run);

@@ -370,11 +370,12 @@ static void wake_waiter(struct db_write *write)
     pthread_mutex_unlock(&waiter->lock);
 }
 
-int db_write(struct db *db, db_txn_fn *fn, void *arg, struct err *err)
+static int write_and_wait(struct db *db, db_txn_fn *fn, void *arg, bool in_order, struct err *err)
 {
-    struct waiter waiter = {.write = {.fn = fn, .arg = arg, .done = wake_waiter},
-                            .lock = PTHREAD_MUTEX_INITIALIZER,
-                            .woken = PTHREAD_COND_INITIALIZER};
+    struct waiter waiter = {
+        .write = {.fn = fn, .arg = arg, .done = wake_waiter, .in_order = in_order},
+        .lock = PTHREAD_MUTEX_INITIALIZER,
+        .woken = PTHREAD_COND_INITIALIZER};
     db->backend->write(db, &waiter.write);
     pthread_mutex_lock(&waiter.lock);
     while (!waiter.finished)
@@ -385,6 +386,21 @@ int db_write(struct db *db, db_txn_fn *fn, void *arg, struct err *err)
     if (waiter.write.rc && err)
         *err = waiter.write.err;
     return waiter.write.rc;
+}
+
+int db_write(struct db *db, db_txn_fn *fn, void *arg, struct err *err)
+{
+    return write_and_wait(db, fn, arg, false, err);
+}
+
+static int write_nothing(struct db_session *txn UNUSED, void *arg UNUSED, struct err *err UNUSED)
+{
+    return 0;
+}
+
+int db_write_settle(struct db *db, struct err *err)
+{
+    return write_and_wait(db, write_nothing, NULL, true, err);
 }
 
 void db_write_async(struct db *db, struct db_write *write)

@@ -152,6 +152,9 @@ struct db_write {
     struct db_write *next;       // the store's
 };
 void db_write_async(struct db *db, struct db_write *write);
+// Waits until all writes with `in_order` that were given before are carried out. Not from an event
+// loop.
+int db_write_settle(struct db *db, struct err *err) MUST_USE;
 
 // ---- Change notices ----
 

@@ -52,7 +52,10 @@ void project_quota_changed(struct svc *svc, const struct uuid *project_id)
     struct change *change = mem_zalloc(sizeof *change);
     change->svc = svc;
     change->project_id = *project_id;
-    change->write = (struct db_write){
-        .loop = svc->loop, .fn = write_change, .arg = change, .done = on_change_written};
+    change->write = (struct db_write){.loop = svc->loop,
+                                      .fn = write_change,
+                                      .arg = change,
+                                      .done = on_change_written,
+                                      .in_order = true};
     db_write_async(svc->db, &change->write);
 }

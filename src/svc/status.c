@@ -193,8 +193,11 @@ static void on_usage(struct project_call *call)
         refresh->done(refresh);
         return;
     }
-    refresh->write = (struct db_write){
-        .loop = svc->loop, .fn = write_status, .arg = refresh, .done = on_written};
+    refresh->write = (struct db_write){.loop = svc->loop,
+                                       .fn = write_status,
+                                       .arg = refresh,
+                                       .done = on_written,
+                                       .in_order = true};
     db_write_async(svc->db, &refresh->write);
 }
 

@@ -6,6 +6,7 @@ import os
 import pathlib
 import signal
 import subprocess
+import uuid
 
 import pytest
 
@@ -13,7 +14,7 @@ from harness import parts
 from harness.pending import Pending
 from harness.process import parents, wait_until, with_text
 from harness.server import BUILD
-from harness.store import add_user, execute
+from harness.store import add_user, execute, execute_many
 
 MISSING = "00000000-0000-4000-8000-000000000000"
 EVENT = "copy_path_between_projects"
@@ -988,10 +989,9 @@ def test_a_copy_has_a_control_group(hub_factory):
 
 
 def test_too_many_waiting(hub, account, pair):
-    execute(hub, "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 998) INSERT INTO copy_paths (id,"
-                 " time, account_id, source_project_id, source_path, target_project_id, target_path, scheduled)"
-                 " SELECT printf('%08x-0000-4000-8000-', i) || substr(?1, -12), 0, ?1, ?2, 'x', ?3, 'x', 32503680000000"
-                 " FROM n", account.id, pair.source_id, pair.target_id)
+    execute_many(hub, "INSERT INTO copy_paths (id, time, account_id, source_project_id, source_path, target_project_id,"
+                 " target_path, scheduled) VALUES (?, 0, ?, ?, 'x', ?, 'x', 32503680000000)",
+                 [(str(uuid.uuid4()), account.id, pair.source_id, pair.target_id) for _ in range(999)])
     pair.noted("x", scheduled=FAR)
     assert pair.refused("x") == "1000 copies that you have asked for have not finished; please wait until some have"
     Pair(hub, hub.account()).noted("x", scheduled=FAR)  # others may

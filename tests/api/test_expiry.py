@@ -5,42 +5,43 @@ import uuid
 import pytest
 
 from harness.process import wait_until
-from harness.store import execute
+from harness.store import execute, execute_many
 
+ID, ACCOUNT, PROJECT, TIME = object(), object(), object(), object()  # what differs between rows
 EXPIRING = {
-    "auth_tokens": "INSERT INTO auth_tokens (auth_token, account_id, created, expire) VALUES (?1, ?2, 1, ?3)",
-    "account_creation_actions":
-        "INSERT INTO account_creation_actions (id, email_address, action, expire) VALUES (?1, ?2, '{}', ?3)",
-    "password_reset": "INSERT INTO password_reset (id, email_address, expire) VALUES (?1, ?2, ?3)",
-    "client_error_log": "INSERT INTO client_error_log (id, account_id, event, time, expire) VALUES (?1, ?2, 'error', 1, ?3)",
-    "central_log": "INSERT INTO central_log (id, event, time, expire) VALUES (?1, ?2, 1, ?3)",
-    "password_reset_attempts":
-        "INSERT INTO password_reset_attempts (ip_address, email_address, time) VALUES (?1, ?2, ?3)",
-    "password_failures": "INSERT INTO password_failures (account_id, time) SELECT ?2, ?3 WHERE ?1 <> ''",
-    "user_auth_failures": "INSERT INTO user_auth_failures (account_id, target_account_id, time) VALUES (?1, ?2, ?3)",
-    "sign_up_attempts": "INSERT INTO sign_up_attempts (ip_address, time) SELECT ?1, ?3 WHERE ?2 <> ''",
-    "file_access_log": "INSERT INTO file_access_log (id, project_id, account_id, filename, time, expire)"
-                       " SELECT ?1, '', ?2, '', 1, ?3",
-    "mentions": "INSERT INTO mentions (project_id, path, target, source, time, expire)"
-                " SELECT '', ?1, ?2, '', 1, ?3",
-    "blobs": "INSERT INTO blobs (id, account_id, project_id, size, created, blob, expire)"
-             " SELECT ?1, ?2, '', 0, 1, x'', ?3",
-    "invitation_mails": "INSERT INTO invitation_mails (account_id, recipient, time) VALUES (?1, ?2, ?3)",
+    "auth_tokens": {"auth_token": ID, "account_id": ACCOUNT, "created": 1, "expire": TIME},
+    "account_creation_actions": {"id": ID, "email_address": ACCOUNT, "action": "{}", "expire": TIME},
+    "password_reset": {"id": ID, "email_address": ACCOUNT, "expire": TIME},
+    "client_error_log": {"id": ID, "account_id": ACCOUNT, "event": "error", "time": 1, "expire": TIME},
+    "central_log": {"id": ID, "event": ACCOUNT, "time": 1, "expire": TIME},
+    "password_reset_attempts": {"ip_address": ID, "email_address": ACCOUNT, "time": TIME},
+    "password_failures": {"account_id": ACCOUNT, "time": TIME},
+    "user_auth_failures": {"account_id": ID, "target_account_id": ACCOUNT, "time": TIME},
+    "sign_up_attempts": {"ip_address": ID, "time": TIME},
+    "file_access_log": {"id": ID, "project_id": PROJECT, "account_id": ACCOUNT, "filename": "x", "time": 1, "expire": TIME},
+    "mentions": {"project_id": PROJECT, "path": ID, "target": ACCOUNT, "source": ACCOUNT, "time": 1, "expire": TIME},
+    "blobs": {"id": ID, "account_id": ACCOUNT, "project_id": PROJECT, "size": 0, "created": 1, "blob": b"", "expire": TIME},
+    "invitation_mails": {"account_id": ID, "recipient": ACCOUNT, "time": TIME},
 }
 FUTURE = 1 << 52
+
+
+def add(hub, table, columns, count, values):
+    marks = ", ".join("?" * len(columns))
+    execute_many(hub, f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})",
+                 [[{**values, ID: str(uuid.uuid4())}.get(value, value) for value in columns.values()] for _ in range(count)])
 
 
 @pytest.mark.parametrize("many", [1, 1200], ids=["one", "more than go at once"])
 def test_what_is_past_its_time_is_deleted(hub_factory, many):
     hub = hub_factory()
     account = hub.account()
+    project = hub.project(account)
     kept = {table: len(execute(hub, f"SELECT * FROM {table}")) + 1 for table in EXPIRING}
     hub.stop()
-    for statement in EXPIRING.values():
-        execute(hub, f"WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {many})"
-                     + statement.replace("VALUES (?1, ?2, ?3)", "SELECT ?1 || i, ?2, ?3 FROM n")
-                     if "VALUES (?1, ?2, ?3)" in statement else statement, str(uuid.uuid4()), account.id, 5)
-        execute(hub, statement, str(uuid.uuid4()), account.id, FUTURE)
+    for table, columns in EXPIRING.items():
+        for time, count in ((5, many), (FUTURE, 1)):
+            add(hub, table, columns, count, {ACCOUNT: account.id, PROJECT: project, TIME: time})
     hub.start()
     for table, count in kept.items():
         wait_until(lambda: len(execute(hub, f"SELECT * FROM {table}")) == count, 20, f"{table} is cleared")

@@ -63,8 +63,8 @@ def noted(hub, project):
 
 def note(hub, project, to, age_ms, problem=None):
     """Makes it as if the mail had been sent, or had failed, that long ago."""
-    iso = execute(hub, "SELECT strftime('%Y-%m-%dT%H:%M:%fZ', 'now', ?)", f"-{age_ms / 1000:f} seconds")[0][0]
-    entry = {"time": iso, **({"error": problem} if problem else {})}
+    sent = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(milliseconds=age_ms)
+    entry = {"time": sent.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z", **({"error": problem} if problem else {})}
     execute(hub, "UPDATE projects SET invite = ? WHERE project_id = ?", json.dumps({to: entry}), project)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from harness.pending import Pending
 from harness.server import CommandFailed
-from harness.store import execute
+from harness.store import execute, execute_many
 
 BLANK = ""
 
@@ -151,9 +151,8 @@ def test_a_path_that_is_too_long_is_not_published(publish):
 
 
 def test_1000_public_paths_and_not_one_more(hub, project, publish):
-    execute(hub, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 999)"
-                 " INSERT INTO public_paths (id, project_id, path, disabled, unlisted) SELECT ?1 || i, ?1, i, 0, 0 FROM n",
-            project)
+    execute_many(hub, "INSERT INTO public_paths (id, project_id, path, disabled, unlisted) VALUES (?, ?, ?, 0, 0)",
+                 [(f"{project}{number}", project, str(number)) for number in range(999)])
     publish("last")
     with pytest.raises(CommandFailed, match="a project has at most 1000 public paths"):
         publish("more")

@@ -220,7 +220,7 @@ def test_list_of_all(hub, account):
 def test_what_was_closed_long_ago_is_left_out(hub, account):
     url = create(hub, account, account_id=account.id)
     hub.cli("ticket", "close", str(number(url)))
-    execute(hub, "UPDATE support_tickets SET updated = updated - 91 * 86400000 WHERE id = ?", number(url))
+    execute(hub, "UPDATE support_tickets SET updated = updated - 7862400000 WHERE id = ?", number(url))
     assert tickets(hub, account) == []
 
 

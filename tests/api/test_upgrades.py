@@ -6,7 +6,7 @@ import pytest
 
 from harness.process import wait_until
 from harness.server import CommandFailed
-from harness.store import add_user, execute
+from harness.store import add_user, execute, execute_many
 
 TWO_PROFESSIONAL = {"cores": 10, "cpu_shares": 2048, "disk_quota": 200000, "member_host": 80, "memory": 120000,
                     "memory_request": 8000, "mintime": 3456000, "network": 400}
@@ -205,9 +205,10 @@ def test_the_project_that_loses_upgrades_gets_new_limits_too(hub, account):
 
 def test_an_account_gives_to_10000_projects_at_most(hub, account, project):
     give_total(hub, account, memory=5000)
-    execute(hub, """INSERT INTO project_users (project_id, account_id, "group", upgrades)
-        WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 10000)
-        SELECT printf('ffffffff-0000-4000-8000-%012d', n), ?, 'owner', '{"memory":0}' FROM n""", account.id)
+    ids = [f"ffffffff-0000-4000-8000-{number:012}" for number in range(1, 10001)]
+    execute_many(hub, "INSERT INTO projects (project_id, created) VALUES (?, 0)", [(project_id,) for project_id in ids])
+    execute_many(hub, "INSERT INTO project_users (project_id, account_id, \"group\", upgrades)"
+                 " VALUES (?, ?, 'owner', '{\"memory\":0}')", [(project_id, account.id) for project_id in ids])
     done = hub.cli_run("upgrades", "apply", account.email, project, "memory=1")
     assert done.returncode == 1 and "an account can give upgrades to 10000 projects at most" in done.stderr
     assert stored(hub, account, project) is None

@@ -206,7 +206,7 @@ def created(hub, account_id, days_ago):
 def indexed(hub):
     """Started anew, a hub puts into its index what is not there."""
     hub.restart()
-    wait_until(lambda: not execute(hub, "SELECT 1 FROM accounts WHERE searchable = 0 AND deleted = 0"), 20, "all is in the index")
+    wait_until(lambda: not execute(hub, "SELECT 1 FROM accounts WHERE searchable = 0 AND deleted = 0"), 60, "all is in the index")
     return hub
 
 
