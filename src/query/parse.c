@@ -86,7 +86,7 @@ static cJSON *copy(const struct copying *copying, const cJSON *value)
 
 // ---- Options ----
 
-static bool truthy(const cJSON *value)
+bool query_truth(const cJSON *value)
 {
     if (cJSON_IsNumber(value))
         return value->valuedouble != 0;
@@ -119,7 +119,7 @@ static int read_options(const cJSON *options, struct early_options *ret_options,
         {
             if (!strcmp(item->string, "set")) {
                 ret_options->has_kind = true;
-                ret_options->is_set = truthy(item);
+                ret_options->is_set = query_truth(item);
             } else if (!strcmp(item->string, "account_id") && !cJSON_IsNull(item)) {
                 ret_options->account_id = item;
             }

@@ -58,6 +58,9 @@ struct query_one {
 // Whether a get can find but one row, by its primary key.
 bool query_one_is_row(const struct query_one *one);
 
+// What JavaScript takes for true.
+bool query_truth(const cJSON *value);
+
 // ---- set.c ----
 
 // What query_one_parse has to check for a set (8.1, steps 1 to 6), once everything but `idle` and

@@ -73,15 +73,6 @@ static bool is_idle(const struct query_set_plan *plan, const cJSON *pattern)
     return true;
 }
 
-static bool truthy(const cJSON *value)
-{
-    if (cJSON_IsNumber(value))
-        return value->valuedouble != 0;
-    if (cJSON_IsString(value))
-        return value->valuestring[0];
-    return value && !cJSON_IsFalse(value) && !cJSON_IsNull(value);
-}
-
 static bool wants_delete(const cJSON *options)
 {
     bool deletes = false;
@@ -89,7 +80,7 @@ static bool wants_delete(const cJSON *options)
     cJSON_ArrayForEach(option, options)
     {
         const cJSON *value = json_get(option, "delete");
-        deletes = value ? truthy(value) : deletes;
+        deletes = value ? query_truth(value) : deletes;
     }
     return deletes;
 }

@@ -5,9 +5,9 @@ import json
 import threading
 import uuid
 
-import httpx
 import pytest
 
+from harness.pending import Pending
 from harness.queries import refusal, result, send
 from harness.store import add_user, execute
 
@@ -446,6 +446,16 @@ def test_nul_characters(hub, me):
 
 
 # ---- Bounds ----
+
+def test_one_account_s_batches_wait_so_many_and_no_more(hub, me):
+    other = hub.account(first_name="Bob")
+    pending = Pending(hub, me)
+    for _ in range(600):
+        pending.send("query", query=[{"collaborators": [{"account_id": None}]}] * 400)
+    assert result(hub, other, [{"accounts": {"first_name": None}}]) == [{"accounts": {"first_name": "Bob"}}]
+    outcomes = {reply.get("error", reply["event"]) for reply in pending.replies().values()}
+    assert outcomes == {"query", "too many of your queries are waiting; try again later"}
+
 
 def test_deep_nesting_is_refused_or_survived(hub, me):
     body = '{"query":{"accounts":{"ssh_keys":' + '{"a":' * 90 + "1" + "}" * 90 + "}}}"
