@@ -64,6 +64,11 @@ log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 apt() { "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq "$@" </dev/null >"$log" 2>&1 ||
   { tail -n 20 "$log" >&2; echo "apt-get $1 failed" >&2; exit 1; }; }
+# The tests start a database server of their own; the package shall not start one.
+if [[ " ${missing[*]} " == *" postgresql"* && ! -e /etc/postgresql-common/createcluster.conf ]]; then
+  "${as_root[@]}" mkdir -p /etc/postgresql-common/createcluster.d
+  echo "create_main_cluster = off" | "${as_root[@]}" tee /etc/postgresql-common/createcluster.d/cohub-tests.conf >/dev/null
+fi
 apt update
 mapfile -t packages < <(chosen_packages "${missing[@]}")
 # Another package manager at work holds the lock for a while; wait for it.
