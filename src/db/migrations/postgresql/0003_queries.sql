@@ -120,6 +120,9 @@ CREATE INDEX user_tracking_event ON user_tracking (event);
 CREATE INDEX user_tracking_time ON user_tracking (time);
 CREATE INDEX user_tracking_expire ON user_tracking (expire) WHERE expire IS NOT NULL;
 
+ALTER TABLE central_log ADD COLUMN account_id TEXT COLLATE "C";  -- who wrote it by a query
+CREATE INDEX central_log_account ON central_log (account_id, expire) WHERE account_id IS NOT NULL;
+
 -- ---- Blobs ----
 
 CREATE TABLE blobs (
@@ -145,15 +148,16 @@ CREATE TABLE messages (
     sent BIGINT,                            -- NULL: a draft
     from_id TEXT COLLATE "C" NOT NULL REFERENCES accounts (account_id) ON DELETE CASCADE,
     to_ids TEXT COLLATE "C" NOT NULL,       -- JSON array of accounts
-    subject TEXT COLLATE "C" NOT NULL,
-    body TEXT COLLATE "C" NOT NULL,
+    created BIGINT NOT NULL,                -- by the server's clock
     thread_id BIGINT,
     read TEXT COLLATE "C",
     saved TEXT COLLATE "C",
     starred TEXT COLLATE "C",
     liked TEXT COLLATE "C",
     deleted TEXT COLLATE "C",
-    expire TEXT COLLATE "C"
+    expire TEXT COLLATE "C",
+    subject TEXT COLLATE "C" NOT NULL,
+    body TEXT COLLATE "C" NOT NULL
 );
 CREATE INDEX messages_from_id ON messages (from_id, id);
 CREATE INDEX messages_thread ON messages (thread_id) WHERE thread_id IS NOT NULL;
@@ -181,3 +185,4 @@ CREATE TABLE organizations (
     admin_account_ids TEXT COLLATE "C"      -- JSON array
 );
 CREATE UNIQUE INDEX organizations_name ON organizations (lower(name)) WHERE name IS NOT NULL;
+CREATE INDEX accounts_org ON accounts (org) WHERE org IS NOT NULL;

@@ -131,6 +131,9 @@ CREATE INDEX user_tracking_event ON user_tracking (event);
 CREATE INDEX user_tracking_time ON user_tracking (time);
 CREATE INDEX user_tracking_expire ON user_tracking (expire) WHERE expire IS NOT NULL;
 
+ALTER TABLE central_log ADD COLUMN account_id TEXT;  -- who wrote it by a query
+CREATE INDEX central_log_account ON central_log (account_id, expire) WHERE account_id IS NOT NULL;
+
 -- ---- Blobs ----
 
 CREATE TABLE blobs (
@@ -156,15 +159,16 @@ CREATE TABLE messages (
     sent INTEGER,                        -- NULL: a draft
     from_id TEXT NOT NULL REFERENCES accounts (account_id) ON DELETE CASCADE,
     to_ids TEXT NOT NULL,                -- JSON array of accounts
-    subject TEXT NOT NULL,
-    body TEXT NOT NULL,
+    created INTEGER NOT NULL,            -- by the server's clock
     thread_id INTEGER,
     read TEXT,
     saved TEXT,
     starred TEXT,
     liked TEXT,
     deleted TEXT,
-    expire TEXT
+    expire TEXT,
+    subject TEXT NOT NULL,
+    body TEXT NOT NULL                   -- last, as of blobs
 ) STRICT;
 CREATE INDEX messages_from_id ON messages (from_id, id);
 CREATE INDEX messages_thread ON messages (thread_id) WHERE thread_id IS NOT NULL;
@@ -192,3 +196,4 @@ CREATE TABLE organizations (
     admin_account_ids TEXT               -- JSON array
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX organizations_name ON organizations (lower(name)) WHERE name IS NOT NULL;
+CREATE INDEX accounts_org ON accounts (org) WHERE org IS NOT NULL;
