@@ -765,6 +765,8 @@ static void test_computed(void **state UNUSED)
          "[{\"limit\":3},{\"account_id\":\"" BOB "\"},{\"heads\":1}]"},
         {0, "{\"echo\":{\"say\":\"nothing\"}}", "{}", "[{\"set\":false}]"},
         {0, "{\"echo\":{\"say\":\"fail\"}}", "Error: failed", "[{\"set\":false}]"},
+        {0, "{\"echo\":{\"say\":null}}", "ERROR -- opts.limit = 'x' is not an integer",
+         "[{\"limit\":\"x\"}]"},
         {0, "{\"echo\":{\"foo\":null}}", FIELD("echo", "foo")},
         {&nobody, "{\"echo\":{\"say\":null}}",
          "FATAL: anonymous get queries not allowed for table 'echo'"},
