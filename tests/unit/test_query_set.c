@@ -282,7 +282,7 @@ static char *run(const struct caller *caller, const char *query, const char *opt
 static char *row_of(const char *sql)
 {
     struct err err = {0};
-    struct buf out = {0};
+    auto_buf struct buf out = {0};
     auto_rows struct db_rows *found = NULL;
     assert_int_equal(db_query_text(session, sql, DB_NO_ARGS, &found, &err), 0);
     while (db_rows_next(found, &err) == 1) {
