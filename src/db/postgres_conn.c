@@ -142,6 +142,8 @@ int postgres_flush(struct postgres_conn *conn, uint64_t deadline_us, struct err 
 int postgres_result(struct postgres_conn *conn, uint64_t deadline_us, PGresult **ret_result,
                     struct err *err)
 {
+    if (conn->state == POSTGRES_LOST)
+        return set_lost(conn, err);
     while (PQisBusy(conn->pg)) {
         int rc = wait_for(conn, POLLIN, deadline_us, err);
         if (rc)
