@@ -100,7 +100,8 @@ def test_a_full_disk(small_hub):
         homes = set(os.listdir(hub.data / "projects"))
         replies = [hub.call("create_project", key=account, title="T", description="D" * 5000) for _ in range(40)]
         failed = [reply["error"] for reply in replies if reply["event"] == "error"]
-        assert set(failed) == {"Failed to create new project 'T' -- \"The disk of the database is full.\""}
+        if hub.database_url is None:  # which is on that disk
+            assert set(failed) == {"Failed to create new project 'T' -- \"The disk of the database is full.\""}
         assert len(os.listdir(hub.data / "projects")) == len(homes) + 40 - len(failed)
         assert hub.call("ping", key=account)["event"] == "pong"
         assert hub.call("get_usernames", key=account, account_ids=[other.id])["usernames"][other.id]["first_name"] == "Ada"
