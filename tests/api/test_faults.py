@@ -275,7 +275,8 @@ def test_nothing_acknowledged_is_lost_when_the_hub_is_killed(hub_factory):
     owners = execute(hub, "SELECT count(*) FROM projects p WHERE NOT EXISTS "
                           "(SELECT 1 FROM project_users u WHERE u.project_id = p.project_id)")
     assert owners == [(0,)]  # all of a write or nothing
-    assert execute(hub, "PRAGMA integrity_check") == [("ok",)]
+    if hub.database_url is None:
+        assert execute(hub, "PRAGMA integrity_check") == [("ok",)]
     works(hub, account, project)
 
 

@@ -203,6 +203,83 @@ static void other_encodings_are_refused(void **state)
     assert_non_null(strstr(err.message, "LATIN1"));
 }
 
+// ---- Tables ----
+
+// A line for each column, index and reference, in one order.
+static const char sqlite_schema[] =
+    "SELECT string_agg(line, '\n') FROM (SELECT m.name || '.' || c.name ||"
+    " CASE c.type WHEN 'INTEGER' THEN ' bigint' WHEN 'TEXT' THEN ' text C' WHEN 'BLOB' THEN ' "
+    "bytea'"
+    "  WHEN 'REAL' THEN ' double precision' ELSE c.type END ||"
+    " CASE WHEN c.\"notnull\" = 1 OR c.pk > 0 THEN ' NO' ELSE ' YES' END AS line"
+    " FROM sqlite_schema m, pragma_table_info(m.name) c WHERE m.type = 'table'"
+    " UNION ALL SELECT m.name || ' ' || i.name || ' ' || i.\"unique\" || ' ' || i.partial"
+    " FROM sqlite_schema m, pragma_index_list(m.name) i WHERE m.type = 'table' AND i.origin = 'c'"
+    " UNION ALL SELECT m.name || '.' || f.\"from\" || ' -> ' || f.\"table\" || '.' || f.\"to\" || "
+    "' ' ||"
+    "  CASE f.on_delete WHEN 'CASCADE' THEN 'c' ELSE f.on_delete END"
+    " FROM sqlite_schema m, pragma_foreign_key_list(m.name) f WHERE m.type = 'table'"
+    " ORDER BY 1) AS lines"
+    " WHERE line NOT LIKE 'schema_migrations%' AND line NOT LIKE 'sqlite_%'";
+static const char postgres_schema[] =
+    "SELECT string_agg(line, chr(10) ORDER BY line COLLATE \"C\") FROM ("
+    "SELECT table_name || '.' || column_name || ' ' || data_type ||"
+    " coalesce(' ' || collation_name, '') || ' ' || is_nullable AS line"
+    " FROM information_schema.columns WHERE table_schema = current_schema()"
+    " UNION ALL SELECT t.relname || ' ' || i.relname || ' ' || x.indisunique::int || ' ' ||"
+    " (x.indpred IS NOT NULL)::int FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid"
+    " JOIN pg_class t ON t.oid = x.indrelid WHERE t.relnamespace = current_schema()::regnamespace"
+    " AND NOT EXISTS (SELECT 1 FROM pg_constraint c WHERE c.conindid = i.oid)"
+    " UNION ALL SELECT t.relname || '.' || a.attname || ' -> ' || r.relname || '.' || b.attname"
+    " || ' ' || c.confdeltype::text FROM pg_constraint c JOIN pg_class t ON t.oid = c.conrelid"
+    " JOIN pg_class r ON r.oid = c.confrelid"
+    " JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = c.conkey[1]"
+    " JOIN pg_attribute b ON b.attrelid = r.oid AND b.attnum = c.confkey[1]"
+    " WHERE c.contype = 'f' AND t.relnamespace = current_schema()::regnamespace) AS lines"
+    " WHERE line NOT LIKE 'schema_migrations%'";
+
+static char *query_all(struct db_session *session, const char *sql)
+{
+    struct err err;
+    auto_rows struct db_rows *rows = NULL;
+    if (db_query_text(session, sql, DB_NO_ARGS, &rows, &err) || db_rows_next(rows, &err) != 1)
+        fail_msg("%s (%s)", err.message, err.detail);
+    return mem_strdup(db_rows_text(rows, 0));
+}
+
+static void assert_same_lines(const char *one, const char *other)
+{
+    while (*one || *other) {
+        size_t size = strcspn(one, "\n"), other_size = strcspn(other, "\n");
+        if (size != other_size || strncmp(one, other, size) != 0)
+            fail_msg("SQLite has: %.*s; PostgreSQL has: %.*s", (int)size, one, (int)other_size,
+                     other);
+        one += size + (one[size] == '\n');
+        other += size + (other[size] == '\n');
+    }
+}
+
+static void tables_are_those_of_sqlite(void **state)
+{
+    struct fixture *f = *state;
+    struct err err;
+    char folder[] = "/tmp/cohub-test-XXXXXX";
+    assert_non_null(mkdtemp(folder));
+    auto_free char *url = mem_printf("sqlite:%s/hub.sqlite3", folder);
+    struct db *db;
+    struct db_session *session;
+    assert_int_equal(db_open(url, &db, &err), 0);
+    assert_int_equal(db_session_open(db, &session, &err), 0);
+    auto_free char *one = query_all(session, sqlite_schema);
+    auto_free char *other = query_all(f->session, postgres_schema);
+    db_session_close(session);
+    db_close(db);
+    auto_free char *command = mem_printf("rm -r %s", folder);
+    assert_int_equal(system(command), 0);
+    assert_non_null(strstr(one, "accounts.email_address text C YES"));
+    assert_same_lines(one, other);
+}
+
 // ---- Statements ----
 
 static void more_statements_than_are_kept_prepared(void **state)
@@ -780,6 +857,7 @@ int main(void)
         TEST(short_scheme_is_the_same),
         TEST(database_of_another_program_is_refused),
         TEST(other_encodings_are_refused),
+        TEST(tables_are_those_of_sqlite),
         TEST(more_statements_than_are_kept_prepared),
         TEST(rows_go_on_after_another_statement),
         TEST(error_behind_rows_is_an_error),
