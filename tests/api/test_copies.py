@@ -1094,8 +1094,8 @@ def test_old_ones_are_forgotten(hub_factory):
     for copy_id in (old, kept):
         ended(hub, pair.account, copy_id)
     hub.stop()
-    execute(hub, "UPDATE copy_paths SET finished = finished - 91 * 86400000 WHERE id = ?", old)
-    execute(hub, "UPDATE copy_paths SET finished = finished - 89 * 86400000 WHERE id = ?", kept)
+    execute(hub, "UPDATE copy_paths SET finished = finished - 7862400000 WHERE id = ?", old)
+    execute(hub, "UPDATE copy_paths SET finished = finished - 7689600000 WHERE id = ?", kept)
     hub.start()
     wait_until(lambda: execute(hub, "SELECT id FROM copy_paths") == [(kept,)], 10, "the old one is gone")
 
