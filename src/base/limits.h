@@ -238,6 +238,30 @@
 #define LIMIT_BLOBS_SIZE (INT64_C(200) * 1000 * 1000)
 #define LIMIT_BLOB_TTL   (INT64_C(36525) * 24 * 3600)
 
+// Managers of a license. What programs tell the central log: one event's value, characters, and
+// events of one account in an hour.
+#define LIMIT_LICENSE_MANAGERS    100
+#define LIMIT_CENTRAL_VALUE       ((size_t)32 * 1024)
+#define LIMIT_CENTRAL_EVENTS_HOUR 1000
+// A setting, characters: one may be a picture. One that takes effect here, bytes: it stays in
+// memory.
+#define LIMIT_SETTING      ((size_t)1024 * 1024)
+#define LIMIT_SETTING_USED ((size_t)1000)
+// Messages: subject, characters, body, characters (a long letter), and recipients, whose unread
+// messages are counted anew, each in a millisecond. What one account may write in a second, a
+// minute and an hour is the contract's (user-query 12.14), what it keeps is not. And messages among
+// which the unread ones are counted.
+#define LIMIT_MESSAGE_SUBJECT    1000
+#define LIMIT_MESSAGE_BODY       ((size_t)100 * 1000)
+#define LIMIT_MESSAGE_RECIPIENTS 100
+#define LIMIT_MESSAGES_SECOND    3
+#define LIMIT_MESSAGES_MINUTE    15
+#define LIMIT_MESSAGES_HOUR      200
+#define LIMIT_MESSAGES_WRITTEN   20000
+#define LIMIT_MESSAGES_COUNTED   1000
+// Texts of an organization (user-query 12.15), its name aside; its profile, characters.
+#define LIMIT_ORGANIZATION_TEXT 254
+
 // Systems in images/, and the length of their names, bytes.
 #define LIMIT_IMAGES     1000
 #define LIMIT_IMAGE_NAME 100

@@ -113,6 +113,8 @@ int cli_project_invite_token(struct cli *cli);
 int cli_registration_token_create(struct cli *cli);
 int cli_registration_token_list(struct cli *cli);
 int cli_registration_token_delete(struct cli *cli);
+int cli_setting_get(struct cli *cli);
+int cli_setting_set(struct cli *cli);
 int cli_ticket_list(struct cli *cli);
 int cli_ticket_reply(struct cli *cli);
 int cli_ticket_close(struct cli *cli);

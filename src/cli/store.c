@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "cli/cli.h"
 #include "server/site.h"
+#include "svc/settings.h"
 
 int cli_fail(const struct err *err)
 {
@@ -78,7 +79,9 @@ int cli_store_begin(struct cli *cli, struct cli_store *store, struct err *err)
         rc = db_open(config_text(c, CONFIG_DATABASE_URL), &store->db, err);
     if (!rc)
         rc = db_session_open(store->db, &store->session, err);
-    return rc ? rc : svc_init(&store->svc, store->db, &site, err);
+    if (!rc)
+        rc = svc_init(&store->svc, store->db, &site, err);
+    return rc ? rc : settings_load(&store->svc, store->session, err);
 }
 
 int cli_store_open(struct cli *cli, bool create, struct cli_store *ret_store, struct err *err)

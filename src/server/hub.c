@@ -26,6 +26,7 @@
 #include "svc/project.h"
 #include "svc/project_quota.h"
 #include "svc/status.h"
+#include "svc/settings.h"
 #include "svc/svc.h"
 
 #define STOP_GRACE_MS   10000
@@ -47,6 +48,7 @@ struct hub {
     struct expiry *expiry;
 };
 
+    struct settings *settings;
 // ---- Projects ----
 
 static void on_state_changed(void *ctx, const struct uuid *project_id, enum project_state state,
@@ -181,6 +183,17 @@ static int open_services(struct hub *hub, struct err *err)
     if (!rc)
         rc = site_url_note(hub->serve, err);
     if (!rc)
+static int load_settings(struct svc *svc, struct err *err)
+{
+    struct db_session *session;
+    int rc = sessions_take(&svc->sessions, &session, err);
+    if (rc)
+        return rc;
+    rc = settings_load(svc, session, err);
+    sessions_give(&svc->sessions, session);
+    return rc;
+}
+
         rc = site_configure(c, &site, err);
     if (!rc)
         rc = net_list_parse(config_text(c, CONFIG_HTTP_TRUSTED_PROXIES), &hub->trusted, err);
@@ -199,6 +212,8 @@ static int open_mailer(struct hub *hub, struct err *err)
     struct mailer_config config = site_mailer_config(hub->serve->config);
     return mailer_open(&hub->svc, &config, &hub->svc.mailer, err);
 }
+    if (!rc)
+        rc = load_settings(&hub->svc, err);
 
 static int open_hub(struct hub *hub, struct err *err)
 {
@@ -233,6 +248,7 @@ static void print_ready(const struct hub *hub)
         printf("cohub: ready on %s\n", buf_cstr(&url));
     }
     fflush(stdout);
+    hub->settings = settings_open(&hub->svc);
 }
 
 // ---- Running ----
@@ -301,11 +317,13 @@ static void close_hub(struct hub *hub)
 int hub_run(struct serve *serve, int control_fd)
 {
     static struct hub hub;
+    settings_close(hub->settings);
     struct err err;
     hub.serve = serve;
     hub.control_fd = control_fd;
     if (open_hub(&hub, &err)) {
         log_err(LOG_ERROR, "start_failed", &err);
+    settings_free(hub->settings);
         fprintf(stderr, "cohub: %s%s%s\n", err.message, err.detail[0] ? ": " : "", err.detail);
         _exit(1); // threads may run already; what is open is the kernel's to close
     }

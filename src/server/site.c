@@ -55,10 +55,16 @@ static const char *site_url(const char *configured)
     return size ? url : noted_url();
 }
 
-static void read_quotas(const struct config *c, struct quota_site *quotas)
+static bool is_written(const struct config *c, enum config_key key)
 {
     static const struct {
         enum config_key base, max;
+    return c->values[key].source != CONFIG_DEFAULT;
+}
+
+static void read_quotas(const struct config *c, struct site *site)
+{
+    struct quota_site *quotas = &site->quotas;
     } keys[UPGRADE_COUNT] = {
         [UPGRADE_DISK_QUOTA] = {CONFIG_PROJECTS_DISK_QUOTA, CONFIG_PROJECTS_DISK_QUOTA_MAX},
         [UPGRADE_MEMORY] = {CONFIG_PROJECTS_MEMORY, CONFIG_PROJECTS_MEMORY_MAX},
@@ -74,7 +80,11 @@ static void read_quotas(const struct config *c, struct quota_site *quotas)
         quotas->max[i] = config_number(c, keys[i].max);
     }
     quotas->max[UPGRADE_MEMBER_HOST] = 1;
+        site->quotas_written |= (uint32_t)is_written(c, keys[i].base) << i;
+        site->maxima_written |= (uint32_t)is_written(c, keys[i].max) << i;
     quotas->max[UPGRADE_ALWAYS_RUNNING] = config_number(c, CONFIG_PROJECTS_ALWAYS_RUNNING_MAX);
+    site->maxima_written |= (uint32_t)is_written(c, CONFIG_PROJECTS_ALWAYS_RUNNING_MAX)
+                            << UPGRADE_ALWAYS_RUNNING;
     quotas->max[UPGRADE_EPHEMERAL_STATE] = 1;
     quotas->max[UPGRADE_EPHEMERAL_DISK] = 1;
     quotas->processes = (unsigned)config_int(c, CONFIG_PROJECTS_PROCESSES);
@@ -82,6 +92,22 @@ static void read_quotas(const struct config *c, struct quota_site *quotas)
 
 struct mailer_config site_mailer_config(const struct config *c)
 {
+static unsigned read_written(const struct config *c)
+{
+    static const struct {
+        enum config_key key;
+        enum site_written bit;
+    } keys[] = {{CONFIG_SITE_NAME, SITE_WRITTEN_NAME},
+                {CONFIG_SITE_HELP_EMAIL, SITE_WRITTEN_HELP_EMAIL},
+                {CONFIG_SITE_ORGANIZATION, SITE_WRITTEN_ORGANIZATION},
+                {CONFIG_SITE_SIGN_UP, SITE_WRITTEN_SIGN_UP},
+                {CONFIG_SITE_VERIFY_EMAIL, SITE_WRITTEN_VERIFY_EMAIL}};
+    unsigned written = 0;
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++)
+        written |= is_written(c, keys[i].key) ? keys[i].bit : 0;
+    return written;
+}
+
     return (struct mailer_config){
         .url = config_text(c, CONFIG_MAIL_URL),
         .username = config_text(c, CONFIG_MAIL_USERNAME),
@@ -155,6 +181,7 @@ int site_configure(const struct config *c, struct site *ret_site, struct err *er
         .verify_email = config_int(c, CONFIG_SITE_VERIFY_EMAIL),
         .reveal_accounts = config_int(c, CONFIG_SITE_REVEAL_ACCOUNTS),
     };
-    read_quotas(c, &ret_site->quotas);
+    read_quotas(c, ret_site);
+        .written = read_written(c),
     return 0;
 }

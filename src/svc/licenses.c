@@ -225,7 +225,7 @@ static int grant_one(struct db_session *txn, const char *license_id, const struc
                      int64_t now_ms, cJSON **ret_entry, struct err *err)
 {
     static const struct db_stmt find = {
-        "SELECT run_limit, upgrades, quota FROM site_licenses"
+        "SELECT nullif(run_limit, 0), upgrades, quota FROM site_licenses"
         " WHERE id = $1 AND activates <= $2 AND (expires IS NULL OR expires > $2)"};
     auto_rows struct db_rows *rows = NULL;
     int64_t running = 0;

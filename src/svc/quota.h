@@ -31,10 +31,11 @@ bool upgrade_find(const char *name, enum upgrade *ret_upgrade);
 // processors and their shares; 0 for what is no number or negative. `value` may be NULL.
 double upgrade_amount(enum upgrade upgrade, const cJSON *value);
 
-// What every project has, and what upgrades can make of it at most.
+// What every project has, and what upgrades can make of it at most. Settings change each amount by
+// itself (svc/settings.h).
 struct quota_site {
-    double base[UPGRADE_COUNT];
-    double max[UPGRADE_COUNT];
+    _Atomic double base[UPGRADE_COUNT];
+    _Atomic double max[UPGRADE_COUNT];
     unsigned processes; // of a project
 };
 

@@ -10,17 +10,20 @@ int registration_token_set(struct db_session *txn, const struct registration_tok
                            struct err *err)
 {
     static const struct db_stmt set = {
-        "INSERT INTO registration_tokens (token, descr, \"limit\", expires, disabled)"
-        " VALUES ($1, $2, $3, $4, $5) ON CONFLICT (token) DO UPDATE SET descr = excluded.descr,"
-        " \"limit\" = excluded.\"limit\", expires = excluded.expires, disabled = "
-        "excluded.disabled"};
+        "INSERT INTO registration_tokens (token, descr, \"limit\", expires, disabled, ephemeral,"
+        " customize) VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (token) DO UPDATE SET"
+        " descr = excluded.descr, \"limit\" = excluded.\"limit\", expires = excluded.expires,"
+        " disabled = excluded.disabled, ephemeral = excluded.ephemeral,"
+        " customize = excluded.customize"};
     if (!token->token[0])
         return err_set(err, ERR_INVALID, "a registration token must not be empty");
     return db_exec(txn, &set,
                    DB_ARGS(DB_TEXT(token->token), DB_TEXT(token->descr),
                            token->limit < 0 ? DB_NULL : DB_INT(token->limit),
                            token->expires_ms ? DB_INT(token->expires_ms) : DB_NULL,
-                           DB_INT(token->disabled)),
+                           DB_INT(token->disabled),
+                           token->ephemeral_ms > 0 ? DB_INT(token->ephemeral_ms) : DB_NULL,
+                           DB_TEXT(token->customize)),
                    NULL, err);
 }
 

@@ -35,7 +35,7 @@ int svc_init(struct svc *svc, struct db *db, const struct site *site, struct err
 {
     if (sodium_init() < 0)
         return err_internal(err, "libsodium cannot be used");
-    *svc = (struct svc){.db = db, .site = *site};
+    *svc = (struct svc){.db = db, .site = *site, .configured = *site};
     bool made;
     int rc = secret_load(&svc->secret, &made, err);
     if (!rc && made)
@@ -74,6 +74,11 @@ void svc_dispose(struct svc *svc)
     throttle_dispose(&svc->active);
     throttle_dispose(&svc->read);
     secret_dispose(&svc->secret);
+    while (svc->site_texts) {
+        struct site_text *text = svc->site_texts;
+        svc->site_texts = text->next;
+        free(text);
+    }
 }
 
 static void on_written(struct db_write *write)

@@ -22,18 +22,36 @@ struct disk;
 struct mailer;
 struct query_schema;
 
-// What the site's owner has set; strings outlive the services.
+// What the configuration says, so that no setting does.
+enum site_written {
+    SITE_WRITTEN_NAME = 1,
+    SITE_WRITTEN_HELP_EMAIL = 2,
+    SITE_WRITTEN_ORGANIZATION = 4,
+    SITE_WRITTEN_SIGN_UP = 8,
+    SITE_WRITTEN_VERIFY_EMAIL = 16,
+};
+
+// What the site's owner has set; strings outlive the services. What is atomic may change while the
+// server runs (svc/settings.h): who needs it twice the same copies it.
 struct site {
-    const char *name;
+    const char *_Atomic name;
     const char *url; // without a slash at its end; links in mail begin with it
-    const char *help_email;
-    const char *organization;       // "" if not set
-    const char *mail_from;          // address
-    const char *sign_up;            // "open", "token" or "closed"
-    int64_t sign_ups_per_half_hour; // from one address
-    bool verify_email;
+    const char *_Atomic help_email;
+    const char *_Atomic organization; // "" if not set
+    const char *_Atomic mail_from;    // address
+    const char *_Atomic sign_up;      // "open", "token" or "closed"
+    int64_t sign_ups_per_half_hour;   // from one address
+    _Atomic bool verify_email;
     bool reveal_accounts; // forgot_password tells that there is no such account
     struct quota_site quotas;
+    unsigned written;                        // bits of enum site_written
+    uint32_t quotas_written, maxima_written; // bits of enum upgrade, of quotas.base and .max
+};
+
+// A text that a setting has given, kept to the end.
+struct site_text {
+    struct site_text *next;
+    char text[];
 };
 
 struct svc {
@@ -41,6 +59,8 @@ struct svc {
     struct projects *projects; // NULL where nothing can be run (most commands)
     struct loop *loop; // for what nobody waits for; outlives the store. NULL where there is none
     struct site site;
+    struct site configured;       // without settings
+    struct site_text *site_texts; // of those who load settings, one at a time
     struct secret secret;
     struct work_gate hashing;    // a password hash takes 64 MB
     struct work_gate rendering;  // of large results, which take three times their size meanwhile
