@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 #include "loop/work.h"
 
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,10 +28,23 @@ void work_gate_init(struct work_gate *gate, unsigned limit)
     pthread_mutex_init(&gate->lock, NULL);
 }
 
+// The first submission starts the threads, which take over its signal mask: signals are the main
+// thread's, also while it closes.
 static void start(struct work *work)
 {
+    static atomic_bool started;
+    sigset_t all, old;
+    bool first = !atomic_load(&started);
+    if (first) {
+        sigfillset(&all);
+        pthread_sigmask(SIG_SETMASK, &all, &old);
+    }
     int rc = uv_queue_work(&work->loop->uv, &work->uv, on_run, on_done);
     assert(rc == 0);
+    if (first) {
+        pthread_sigmask(SIG_SETMASK, &old, NULL);
+        atomic_store(&started, true);
+    }
 }
 
 static void on_turn(struct loop_message *message)
