@@ -310,4 +310,7 @@
 #define LIMIT_LANE_CALLS   4096
 #define LIMIT_LANE_WAIT_MS 10000
 
+// Hubs on one data folder: each looks at the others' locks when it starts.
+#define LIMIT_HUBS 16
+
 #endif

@@ -12,6 +12,7 @@
 
 #include "base/fd.h"
 #include "base/mem.h"
+#include "runner/use.h"
 
 #define INPUT_SIZE ((size_t)256 * 1024)
 // A FRAME_EXIT may have to be gathered; what was executed is told shortened.
@@ -39,8 +40,10 @@ struct queued_fd {
 struct agent_conn {
     struct agent_io *io;
     void *owner;
+    struct uuid project_id;
     uv_poll_t poll;
     int fd;
+    int use_fd; // while there are streams (runner/use.h)
     bool greeted, broken, writable_wanted;
 
     struct slot *slots;
@@ -108,7 +111,8 @@ static void stream_add(struct agent_conn *conn, struct agent_stream *stream)
     slot->stream = stream;
     slot->taken = true;
     stream->number = slot->number;
-    conn->slots_count++;
+    if (conn->slots_count++ == 0)
+        conn->use_fd = project_use_begin(&conn->project_id);
 }
 
 static struct slot *slot_find(const struct agent_conn *conn, uint32_t number)
@@ -125,7 +129,10 @@ static void slot_release(struct agent_conn *conn, struct slot *slot)
     uint32_t index = (uint32_t)(slot - conn->slots);
     *slot = (struct slot){.next_free = conn->free_slot};
     conn->free_slot = index;
-    if (--conn->slots_count == 0 && conn->slots_capacity > SLOTS_KEEP_MAX) {
+    if (--conn->slots_count)
+        return;
+    fd_close(&conn->use_fd);
+    if (conn->slots_capacity > SLOTS_KEEP_MAX) {
         free(conn->slots);
         conn->slots = NULL;
         conn->slots_capacity = 0;
@@ -525,6 +532,8 @@ int agent_conn_open(struct agent_io *io, const struct uuid *project_id, void *ow
     }
     conn->io = io;
     conn->owner = owner;
+    conn->project_id = *project_id;
+    conn->use_fd = -1;
     conn->fd = TAKE_FD(fd);
     conn->free_slot = NO_SLOT;
     uv_poll_start(&conn->poll, UV_READABLE, on_poll);
@@ -547,8 +556,10 @@ void agent_conn_close(struct agent_conn *conn)
         conn->io->ops->lost(stream);
     }
     free(conn->slots);
+    fd_close(&conn->use_fd);
     queue_drop(conn);
     buf_dispose(&conn->gathered);
     uv_close((uv_handle_t *)&conn->poll, on_closed);
+    fd_close(&conn->use_fd);
     fd_close(&conn->fd);
 }

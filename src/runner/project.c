@@ -74,7 +74,7 @@ static void tell(struct project *project, enum project_state state, const char *
     if (project->told == state)
         return;
     project->told = state;
-    config->changed(config->ctx, &project->id, state, error);
+    config->changed(config->ctx, &project->id, state, project->seen, error);
 }
 
 static void enter(struct project *project, enum project_phase phase, uint32_t timeout_ms)
@@ -385,6 +385,7 @@ static void project_up(struct project *project)
     project->wanted = false;
     project->launches = 0;
     count(project, true);
+    project->seen = true;
     adoption_done(project);
     tell(project, PROJECT_RUNNING, NULL);
     project_serve(project);
@@ -435,6 +436,7 @@ static void project_settle(struct project *project)
     adoption_done(project);
     enter(project, PHASE_NEW, 0);
     tell(project, PROJECT_OPENED, NULL);
+    project->seen = false;
     for (struct job *job; (job = TAILQ_FIRST(&project->stops));)
         job_finish(job);
     struct job *job;

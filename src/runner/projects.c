@@ -14,6 +14,7 @@
 #include "base/fd.h"
 #include "base/mem.h"
 #include "runner/project.h"
+#include "runner/use.h"
 
 // Probes of projects_adopt at once, and looked at in one turn of the loop.
 #define ADOPT_PROBES_MAX 64u
@@ -84,7 +85,8 @@ static void on_stop_unused(struct loop_message *message)
     struct project_call *call = CONTAINER(message, struct project_call, message);
     struct idle_call *idle = CONTAINER(call, struct idle_call, call);
     const struct project *project = project_of(call);
-    idle->in_use = project && project_in_use(project);
+    idle->in_use =
+        (project && project_in_use(project)) || project_used_elsewhere(&call->project_id);
     if (idle->in_use)
         project_call_answer(call);
     else
@@ -257,6 +259,13 @@ void projects_adopt(struct projects *projects, const struct uuid *project_ids, s
 size_t projects_running(const struct projects *projects)
 {
     return atomic_load(&projects->running);
+}
+
+bool project_is_listening(const struct uuid *project_id)
+{
+    auto_fd int fd = -1;
+    int rc = agent_socket_connect(project_id, &fd);
+    return !rc || rc == -EAGAIN;
 }
 
 bool project_is_running(const struct uuid *project_id)

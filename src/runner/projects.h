@@ -48,9 +48,9 @@ struct projects_config {
     // started.
     int (*load)(void *ctx, const struct uuid *project_id, struct project_spec *ret_spec,
                 struct err *err);
-    // On the projects' thread, must not block: the state changed; `error` is why a start failed, or
-    // NULL.
-    void (*changed)(void *ctx, const struct uuid *project_id, enum project_state state,
+    // On the projects' thread, must not block: the state changed; `seen`: it was seen running,
+    // whoever had started it; `error` is why a start failed, or NULL.
+    void (*changed)(void *ctx, const struct uuid *project_id, enum project_state state, bool seen,
                     const char *error);
 };
 
@@ -94,7 +94,8 @@ struct project_call {
 void projects_start(struct projects *projects, struct project_call *call, uint32_t wait_ms);
 // SIGTERM, 5 s later SIGKILL, then the sandbox is gone. Nothing happens if it does not run.
 void projects_stop(struct projects *projects, struct project_call *call);
-// Stops it only if nobody uses it: no call waits for it or is under way in it.
+// Stops it only if nobody uses it: no call waits for it, and none is under way in it, of this
+// process or another.
 struct idle_call {
     struct project_call call;
     bool in_use; // out: then nothing was done
@@ -203,5 +204,7 @@ size_t projects_running(const struct projects *projects);
 
 // The processes outside: whether one runs is asked of its socket. Blocking; for the command line.
 bool project_is_running(const struct uuid *project_id);
+// Whether its socket is there, without waiting for who listens.
+bool project_is_listening(const struct uuid *project_id);
 
 #endif

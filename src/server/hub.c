@@ -15,6 +15,7 @@
 #include "pages/pages.h"
 #include "runner/projects.h"
 #include "server/metrics.h"
+#include "server/seat.h"
 #include "server/serve.h"
 #include "server/site.h"
 #include "svc/account_index.h"
@@ -25,8 +26,8 @@
 #include "svc/mail.h"
 #include "svc/project.h"
 #include "svc/project_quota.h"
-#include "svc/status.h"
 #include "svc/settings.h"
+#include "svc/status.h"
 #include "svc/svc.h"
 
 #define STOP_GRACE_MS   10000
@@ -41,24 +42,25 @@ struct hub {
     int control_fd;
     struct db *db;
     struct svc svc;
+    struct seat seat;
     struct net_list trusted;
     struct api_config api;
     struct metrics metrics;
     struct idle *idle;
     struct expiry *expiry;
+    struct settings *settings;
 };
 
-    struct settings *settings;
 // ---- Projects ----
 
 static void on_state_changed(void *ctx, const struct uuid *project_id, enum project_state state,
-                             const char *error)
+                             bool seen, const char *error)
 {
     struct hub *hub = ctx;
     log_event(LOG_INFO, "project", LOG_TEXT("project", project_id->text),
               LOG_TEXT("state", project_state_name(state)),
               error ? LOG_TEXT("error", error) : (struct log_field){0});
-    project_state_set(&hub->svc, project_id, state, error);
+    project_state_set(&hub->svc, project_id, state, seen, error);
     if (state != PROJECT_RUNNING)
         return;
     // What was given to it while it started; and what this host cannot enforce, from the beginning.
@@ -73,6 +75,13 @@ static int load_spec(void *ctx, const struct uuid *project_id, struct project_sp
     return project_spec_load(&hub->svc, project_id, ret_spec, err);
 }
 
+// Starts that began earlier are nobody's any more.
+static int64_t started_before(const struct hub *hub)
+{
+    const int64_t timeout_s = config_int(hub->serve->config, CONFIG_PROJECTS_START_TIMEOUT);
+    return hub->seat.alone ? INT64_MAX : clock_now_ms() - 2 * timeout_s * 1000;
+}
+
 // Projects that ran when an earlier hub ended may run still.
 static int adopt_projects(struct hub *hub, struct err *err)
 {
@@ -81,7 +90,7 @@ static int adopt_projects(struct hub *hub, struct err *err)
     size_t count = 0;
     int rc = db_session_open(hub->db, &session, err);
     if (!rc)
-        rc = project_active_ids(session, &ids, &count, err);
+        rc = project_active_ids(session, started_before(hub), &ids, &count, err);
     if (!rc && count)
         projects_adopt(hub->svc.projects, ids, count);
     return rc;
@@ -174,15 +183,6 @@ static int open_http(struct hub *hub, struct err *err)
 
 // ---- Start ----
 
-static int open_services(struct hub *hub, struct err *err)
-{
-    const struct config *c = hub->serve->config;
-    const char *url = config_text(c, CONFIG_DATABASE_URL);
-    struct site site;
-    int rc = data_make_folders(err);
-    if (!rc)
-        rc = site_url_note(hub->serve, err);
-    if (!rc)
 static int load_settings(struct svc *svc, struct err *err)
 {
     struct db_session *session;
@@ -194,15 +194,29 @@ static int load_settings(struct svc *svc, struct err *err)
     return rc;
 }
 
-        rc = site_configure(c, &site, err);
+static int open_services(struct hub *hub, struct err *err)
+{
+    const struct config *c = hub->serve->config;
+    const char *url = config_text(c, CONFIG_DATABASE_URL);
+    struct site site;
+    int rc = data_make_folders(err);
     if (!rc)
         rc = net_list_parse(config_text(c, CONFIG_HTTP_TRUSTED_PROXIES), &hub->trusted, err);
     if (!rc)
         rc = db_open(url, &hub->db, err);
     if (!rc)
+        rc = seat_take(db_is_remote(hub->db), &hub->seat, err);
+    if (!rc)
+        rc = site_url_note(hub->serve, err);
+    if (!rc)
+        rc = site_configure(c, &site, err);
+    if (!rc)
         rc = svc_init(&hub->svc, hub->db, &site, err);
+    if (!rc)
+        rc = load_settings(&hub->svc, err);
     if (rc)
         return rc;
+    hub->svc.seat = hub->seat.number;
     hub->svc.loop = &hub->loop;
     return 0;
 }
@@ -212,8 +226,6 @@ static int open_mailer(struct hub *hub, struct err *err)
     struct mailer_config config = site_mailer_config(hub->serve->config);
     return mailer_open(&hub->svc, &config, &hub->svc.mailer, err);
 }
-    if (!rc)
-        rc = load_settings(&hub->svc, err);
 
 static int open_hub(struct hub *hub, struct err *err)
 {
@@ -236,6 +248,7 @@ static int open_hub(struct hub *hub, struct err *err)
         return rc;
     open_idle(hub);
     hub->expiry = expiry_open(&hub->svc);
+    hub->settings = settings_open(&hub->svc);
     hub->metrics = (struct metrics){.svc = &hub->svc, .started_ms = clock_now_ms()};
     return open_http(hub, err);
 }
@@ -248,7 +261,6 @@ static void print_ready(const struct hub *hub)
         printf("cohub: ready on %s\n", buf_cstr(&url));
     }
     fflush(stdout);
-    hub->settings = settings_open(&hub->svc);
 }
 
 // ---- Running ----
@@ -305,11 +317,13 @@ static void close_hub(struct hub *hub)
     disk_close(&hub->svc);
     idle_close(hub->idle);
     expiry_close(hub->expiry);
+    settings_close(hub->settings);
     sessions_close(&hub->svc.sessions);
     db_close(hub->db);
     loop_dispose(&hub->loop);
     idle_free(hub->idle);
     expiry_free(hub->expiry);
+    settings_free(hub->settings);
     svc_dispose(&hub->svc);
     net_list_dispose(&hub->trusted);
 }
@@ -317,13 +331,11 @@ static void close_hub(struct hub *hub)
 int hub_run(struct serve *serve, int control_fd)
 {
     static struct hub hub;
-    settings_close(hub->settings);
     struct err err;
     hub.serve = serve;
     hub.control_fd = control_fd;
     if (open_hub(&hub, &err)) {
         log_err(LOG_ERROR, "start_failed", &err);
-    settings_free(hub->settings);
         fprintf(stderr, "cohub: %s%s%s\n", err.message, err.detail[0] ? ": " : "", err.detail);
         _exit(1); // threads may run already; what is open is the kernel's to close
     }

@@ -9,7 +9,7 @@
 #include "base/fd.h"
 
 #define URL_FILE     "run/url"
-#define URL_FILE_NEW "run/url.new"
+#define URL_FILE_NEW URL_FILE ".new"
 #define URL_MAX      512
 
 void site_listener_url(const struct serve *serve, size_t listener, struct buf *out)
@@ -24,9 +24,11 @@ int site_url_note(const struct serve *serve, struct err *err)
 {
     auto_buf struct buf url = {0};
     site_listener_url(serve, 0, &url);
-    auto_fd int fd = open(URL_FILE_NEW, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    char name[sizeof URL_FILE_NEW + 24]; // of this process's own
+    snprintf(name, sizeof name, URL_FILE_NEW ".%ld", (long)getpid());
+    auto_fd int fd = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     int rc = fd < 0 ? -errno : fd_write_all(fd, url.data, url.size);
-    if (!rc && rename(URL_FILE_NEW, URL_FILE))
+    if (!rc && rename(name, URL_FILE))
         rc = -errno;
     return rc ? err_set_errno(err, ERR_INTERNAL, -rc, "cannot write to the data folder: %s",
                               strerror(-rc))
@@ -57,14 +59,14 @@ static const char *site_url(const char *configured)
 
 static bool is_written(const struct config *c, enum config_key key)
 {
-    static const struct {
-        enum config_key base, max;
     return c->values[key].source != CONFIG_DEFAULT;
 }
 
 static void read_quotas(const struct config *c, struct site *site)
 {
     struct quota_site *quotas = &site->quotas;
+    static const struct {
+        enum config_key base, max;
     } keys[UPGRADE_COUNT] = {
         [UPGRADE_DISK_QUOTA] = {CONFIG_PROJECTS_DISK_QUOTA, CONFIG_PROJECTS_DISK_QUOTA_MAX},
         [UPGRADE_MEMORY] = {CONFIG_PROJECTS_MEMORY, CONFIG_PROJECTS_MEMORY_MAX},
@@ -78,20 +80,18 @@ static void read_quotas(const struct config *c, struct site *site)
     for (int i = 0; i <= UPGRADE_NETWORK; i++) {
         quotas->base[i] = config_number(c, keys[i].base);
         quotas->max[i] = config_number(c, keys[i].max);
-    }
-    quotas->max[UPGRADE_MEMBER_HOST] = 1;
         site->quotas_written |= (uint32_t)is_written(c, keys[i].base) << i;
         site->maxima_written |= (uint32_t)is_written(c, keys[i].max) << i;
-    quotas->max[UPGRADE_ALWAYS_RUNNING] = config_number(c, CONFIG_PROJECTS_ALWAYS_RUNNING_MAX);
+    }
     site->maxima_written |= (uint32_t)is_written(c, CONFIG_PROJECTS_ALWAYS_RUNNING_MAX)
                             << UPGRADE_ALWAYS_RUNNING;
+    quotas->max[UPGRADE_MEMBER_HOST] = 1;
+    quotas->max[UPGRADE_ALWAYS_RUNNING] = config_number(c, CONFIG_PROJECTS_ALWAYS_RUNNING_MAX);
     quotas->max[UPGRADE_EPHEMERAL_STATE] = 1;
     quotas->max[UPGRADE_EPHEMERAL_DISK] = 1;
     quotas->processes = (unsigned)config_int(c, CONFIG_PROJECTS_PROCESSES);
 }
 
-struct mailer_config site_mailer_config(const struct config *c)
-{
 static unsigned read_written(const struct config *c)
 {
     static const struct {
@@ -108,6 +108,8 @@ static unsigned read_written(const struct config *c)
     return written;
 }
 
+struct mailer_config site_mailer_config(const struct config *c)
+{
     return (struct mailer_config){
         .url = config_text(c, CONFIG_MAIL_URL),
         .username = config_text(c, CONFIG_MAIL_USERNAME),
@@ -180,8 +182,8 @@ int site_configure(const struct config *c, struct site *ret_site, struct err *er
         .sign_ups_per_half_hour = config_int(c, CONFIG_LIMITS_SIGN_UPS_PER_HALF_HOUR),
         .verify_email = config_int(c, CONFIG_SITE_VERIFY_EMAIL),
         .reveal_accounts = config_int(c, CONFIG_SITE_REVEAL_ACCOUNTS),
+        .written = read_written(c),
     };
     read_quotas(c, ret_site);
-        .written = read_written(c),
     return 0;
 }

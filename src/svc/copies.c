@@ -27,7 +27,7 @@ static void stop_if_done(struct copies *copies)
         loop_stop(&copies->loop);
 }
 
-static void not_busy(struct copies *copies)
+void copies_not_busy(struct copies *copies)
 {
     copies->busy--;
     stop_if_done(copies);
@@ -97,12 +97,28 @@ static bool forget_account(struct copies *copies, const struct uuid *account_id)
     return was_full;
 }
 
+void copy_ended(struct copies *copies, const struct uuid *id, const struct err *err)
+{
+    struct copy_request *request = take_waiting(copies, id);
+    if (request)
+        answer(request, err);
+}
+
+// Which hub runs what somebody waits for here.
+static void note_place(struct copies *copies, const struct uuid *id, bool here)
+{
+    struct copy_request *request = map_get(&copies->waiting, id->text, UUID_LEN);
+    if (request)
+        request->here = here;
+}
+
 void copy_run_ended(struct copies *copies, const struct copy_row *row, bool released,
                     const struct err *err)
 {
-    struct copy_request *request = released ? NULL : take_waiting(copies, &row->id);
-    if (request)
-        answer(request, err);
+    if (released)
+        note_place(copies, &row->id, false);
+    else
+        copy_ended(copies, &row->id, err);
     const bool was_full = forget_account(copies, &row->account_id);
     if (released || was_full) {
         copies->backlog = true;
@@ -122,9 +138,7 @@ static int write_claim(struct db_session *txn, void *arg, struct err *err)
 
 static void claim_refused(struct copies *copies)
 {
-    struct copy_request *request = take_waiting(copies, &copies->claim.row.id);
-    if (request)
-        answer(request, &copies->claim.refusal);
+    copy_ended(copies, &copies->claim.row.id, &copies->claim.refusal);
     copy_row_dispose(&copies->claim.row);
     copies->running--;
 }
@@ -142,12 +156,13 @@ static void on_claimed(struct db_write *write)
         copies->running--;
         copies->tend_at_ms = clock_now_ms() + CLAIM_AGAIN_MS;
         uv_timer_start(&copies->timer, on_timer, CLAIM_AGAIN_MS, 0);
-        not_busy(copies);
+        copies_not_busy(copies);
         return;
     }
     claim->after = claim->row.account_id;
     if (claim->result == CLAIM_TAKEN) {
         note_account(copies, &claim->row.account_id);
+        note_place(copies, &claim->row.id, true);
         copy_run_start(copies, &claim->row);
     } else if (claim->result == CLAIM_REFUSED) {
         claim_refused(copies);
@@ -157,7 +172,7 @@ static void on_claimed(struct db_write *write)
         copies->backlog = copies->inserted != copies->claimed_at;
     }
     pump(copies);
-    not_busy(copies);
+    copies_not_busy(copies);
 }
 
 // Claims one row after the other as long as there are slots.
@@ -206,8 +221,9 @@ static void on_tended(struct db_write *write)
     copies->backlog = true;
     copies->inserted++;
     set_timer(copies, next);
+    copies_look_at_all(copies);
     pump(copies);
-    not_busy(copies);
+    copies_not_busy(copies);
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -248,6 +264,8 @@ static void start_direct(struct copies *copies, const struct copy_request *reque
 
 static void take_in(struct copies *copies, struct copy_request *request)
 {
+    request->here = request->direct;
+    request->changed = false;
     if (request->direct) {
         start_direct(copies, request);
     } else if (!request->scheduled) {
@@ -281,7 +299,7 @@ static void on_inserted(struct db_write *write)
         answer(request, &write->err);
         pump(copies);
     }
-    not_busy(copies);
+    copies_not_busy(copies);
 }
 
 static int write_request(struct db_session *txn, void *arg, struct err *err)
@@ -341,21 +359,22 @@ static void *run_thread(void *data)
 {
     struct copies *copies = data;
     pthread_setname_np(pthread_self(), "copies");
+    copies_watch(copies);
     on_timer(&copies->timer);
     loop_run(&copies->loop);
     loop_dispose(&copies->loop);
     return NULL;
 }
 
-// The same for every hub on this data folder, of which there is one at a time.
-static void name_hub(char out[COPY_HUB_SIZE])
+// Of the hub that had this seat before, and is gone, the same.
+static void name_hub(unsigned seat, char out[COPY_HUB_SIZE])
 {
     char host[65] = "";
     struct stat folder = {0};
     (void)gethostname(host, sizeof host - 1);
     (void)stat(".", &folder);
-    snprintf(out, COPY_HUB_SIZE, "%s:%llx:%llx", host, (unsigned long long)folder.st_dev,
-             (unsigned long long)folder.st_ino);
+    snprintf(out, COPY_HUB_SIZE, "%s:%llx:%llx:%u", host, (unsigned long long)folder.st_dev,
+             (unsigned long long)folder.st_ino, seat);
 }
 
 int copies_open(struct svc *svc, unsigned at_once, struct err *err)
@@ -365,7 +384,7 @@ int copies_open(struct svc *svc, unsigned at_once, struct err *err)
     copies->at_once = at_once;
     auto_free struct uuid *accounts = copies->accounts = mem_zalloc(at_once * sizeof *accounts);
     copies->tend.first = true;
-    name_hub(copies->hub);
+    name_hub(svc->seat, copies->hub);
     int rc = loop_init(&copies->loop, err);
     if (rc)
         return rc;
@@ -402,6 +421,7 @@ static void on_close(struct loop_message *message)
 {
     struct copies *copies = CONTAINER(message, struct copies, close_message);
     copies->ended = true;
+    copies_unwatch(copies);
     stop_if_done(copies);
 }
 

@@ -40,7 +40,9 @@ struct copy_request {
     // the service's
     struct copies *copies;
     int64_t time_ms;
-    bool direct; // it starts at once
+    bool direct;  // it starts at once
+    bool here;    // this hub runs it
+    bool changed; // its row did, and it may have ended
     struct db_write write;
     struct loop_message message;
 };

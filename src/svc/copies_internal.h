@@ -82,6 +82,8 @@ struct copies {
     int64_t tend_at_ms;
     int64_t last_time_ms;
     uv_timer_t timer;
+    struct db_subscription notices;
+    bool looking; // for ends of copies that others ran
     struct loop_message shut_message, close_message;
 };
 
@@ -91,5 +93,14 @@ void copy_run_start(struct copies *copies, struct copy_row *row);
 // `released`: it will run again.
 void copy_run_ended(struct copies *copies, const struct copy_row *row, bool released,
                     const struct err *err);
+// Answers who waits here for the copy, whichever hub ran it; NULL: it succeeded.
+void copy_ended(struct copies *copies, const struct uuid *id, const struct err *err);
+void copies_not_busy(struct copies *copies);
+
+// copy_ends.c: on the thread of the copies.
+void copies_watch(struct copies *copies);
+void copies_unwatch(struct copies *copies);
+// As if all rows had changed.
+void copies_look_at_all(struct copies *copies);
 
 #endif

@@ -739,7 +739,7 @@ static void look_run(struct work *work)
     struct err err;
     int rc = sessions_take(&disk->svc->sessions, &session, &err);
     if (!rc) {
-        rc = project_active_ids(session, &ids, &count, &err);
+        rc = project_active_ids(session, INT64_MAX, &ids, &count, &err);
         sessions_give(&disk->svc->sessions, session);
     }
     if (rc)

@@ -381,9 +381,37 @@ int project_spec_load(void *ctx, const struct uuid *project_id, struct project_s
 struct state_change {
     struct uuid project_id;
     enum project_state state;
+    bool seen;
     int64_t time_ms;
     char error[200];
 };
+
+// Who has only seen a project's end does not undo that it was started again by another hub, and who
+// finds it running or stopped as the record has it has nothing to add.
+static bool is_superseded(const struct state_change *change, const char *recorded)
+{
+    const bool running = !strcmp(recorded, "running");
+    if (change->state == PROJECT_RUNNING)
+        return running;
+    if (change->state != PROJECT_OPENED)
+        return false;
+    if (running)
+        return project_is_listening(&change->project_id);
+    return change->seen &&
+           (!strcmp(recorded, "starting") || (!strcmp(recorded, "opened") && !change->error[0]));
+}
+
+static int find_superseded(struct db_session *txn, const struct state_change *change,
+                           bool *ret_superseded, struct err *err)
+{
+    static const struct db_stmt find = {"SELECT state FROM projects WHERE project_id = $1"};
+    auto_rows struct db_rows *rows = NULL;
+    int rc = db_query_row(txn, &find, DB_ARGS(DB_TEXT(change->project_id.text)), &rows, err);
+    if (rc < 0)
+        return rc;
+    *ret_superseded = !rc || is_superseded(change, db_rows_text(rows, 0));
+    return 0;
+}
 
 // What a project that has stopped used is no longer told, nor are its licences in use.
 static int write_state(struct db_session *txn, void *arg, struct err *err)
@@ -393,35 +421,41 @@ static int write_state(struct db_session *txn, void *arg, struct err *err)
         " last_started = CASE WHEN $2 = 'running' THEN $3 ELSE last_started END,"
         " status = CASE WHEN $2 = 'opened' THEN NULL ELSE status END WHERE project_id = $1"};
     const struct state_change *change = arg;
+    bool superseded;
+    int rc = find_superseded(txn, change, &superseded, err);
+    if (rc || superseded)
+        return rc;
     db_notify_row(txn, DB_TOPIC_PROJECTS, change->project_id.text);
-    int rc = db_exec(txn, &update,
-                     DB_ARGS(DB_TEXT(change->project_id.text),
-                             DB_TEXT(project_state_name(change->state)), DB_INT(change->time_ms),
-                             DB_TEXT(change->error[0] ? change->error : NULL)),
-                     NULL, err);
+    rc = db_exec(txn, &update,
+                 DB_ARGS(DB_TEXT(change->project_id.text),
+                         DB_TEXT(project_state_name(change->state)), DB_INT(change->time_ms),
+                         DB_TEXT(change->error[0] ? change->error : NULL)),
+                 NULL, err);
     return rc || change->state != PROJECT_OPENED
                ? rc
                : licenses_release(txn, &change->project_id, change->time_ms, err);
 }
 
 void project_state_set(struct svc *svc, const struct uuid *project_id, enum project_state state,
-                       const char *error)
+                       bool seen, const char *error)
 {
     struct state_change change = {
-        .project_id = *project_id, .state = state, .time_ms = clock_now_ms()};
+        .project_id = *project_id, .state = state, .seen = seen, .time_ms = clock_now_ms()};
     if (error)
         strncpy(change.error, error, sizeof change.error - 1);
     svc_write_later(svc, write_state, &change, sizeof change);
 }
 
-int project_active_ids(struct db_session *session, struct uuid **ret_ids, size_t *ret_count,
-                       struct err *err)
+int project_active_ids(struct db_session *session, int64_t starting_ms, struct uuid **ret_ids,
+                       size_t *ret_count, struct err *err)
 {
-    static const struct db_stmt list = {"SELECT project_id FROM projects WHERE state <> 'opened'"};
+    static const struct db_stmt list = {
+        "SELECT project_id FROM projects WHERE state <> 'opened' AND (state <> 'starting' OR "
+        "state_time < $1)"};
     auto_rows struct db_rows *rows = NULL;
     auto_free struct uuid *ids = NULL;
     size_t count = 0, room = 0;
-    int rc = db_query(session, &list, DB_NO_ARGS, &rows, err);
+    int rc = db_query(session, &list, DB_ARGS(DB_INT(starting_ms)), &rows, err);
     if (rc)
         return rc;
     while ((rc = db_rows_next(rows, err)) == 1) {

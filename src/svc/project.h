@@ -94,11 +94,13 @@ int project_folders_remove(const struct uuid *project_id, struct err *err) MUST_
 // from now on. A deleted project is not started. `ctx` is the svc.
 int project_spec_load(void *ctx, const struct uuid *project_id, struct project_spec *ret_spec,
                       struct err *err) MUST_USE;
-// Writes the state; a project that has stopped gives its licences back. Any thread.
+// As projects_config.changed: writes the state, unless another hub has done more with the project
+// meanwhile; a project that has stopped gives its licences back. Any thread.
 void project_state_set(struct svc *svc, const struct uuid *project_id, enum project_state state,
-                       const char *error);
-// The ids of projects whose record says that they are not stopped. *ret_ids is heap.
-int project_active_ids(struct db_session *session, struct uuid **ret_ids, size_t *ret_count,
-                       struct err *err) MUST_USE;
+                       bool seen, const char *error);
+// The ids of projects whose record says that they are not stopped, but not of those that were being
+// started at `starting_ms` or later: another hub may be about it. *ret_ids is heap.
+int project_active_ids(struct db_session *session, int64_t starting_ms, struct uuid **ret_ids,
+                       size_t *ret_count, struct err *err) MUST_USE;
 
 #endif

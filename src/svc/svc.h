@@ -77,7 +77,9 @@ struct svc {
     struct disk *disk;
     struct mailer *mailer; // NULL where nothing is sent (commands)
     struct copies *copies; // NULL where nothing is copied
-    bool closing; // set on the thread of `loop`: nothing that goes on by itself begins anew
+    unsigned seat; // of this hub among those on the data folder; one that is gone leaves its
+                   // seat to another. 0 where there is none (commands)
+    bool closing;  // set on the thread of `loop`: nothing that goes on by itself begins anew
 };
 
 // Who calls. An anonymous caller has no account.

@@ -29,11 +29,14 @@ def _cluster(program):
     return cluster
 
 
+def postgres_url(program, empty=False):
+    """The URL of a new database on PostgreSQL, wherever hubs have theirs otherwise; with all tables, unless it is empty."""
+    return _cluster(program).create(f"hub{next(_numbers)}", None if empty else TEMPLATE)
+
+
 def new_url(program):
     """The URL of a new database with all tables, or None where hubs make their own."""
-    if not ON_POSTGRES:
-        return None
-    return _cluster(program).create(f"hub{next(_numbers)}", TEMPLATE)
+    return postgres_url(program) if ON_POSTGRES else None
 
 
 def dump(program, url):
