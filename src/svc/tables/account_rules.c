@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "db/query.h"
 #include "svc/account_index.h"
+#include "svc/organizations.h"
 #include "svc/tables/bounds.h"
 
 // ---- Checks of single values ----
@@ -79,21 +80,17 @@ static int check_name_text(const char *name, struct err *err)
     return 0;
 }
 
-static int check_name_free(struct db_session *txn, const char *name, const struct uuid *account_id,
-                           struct err *err)
+int account_check_name(struct db_session *txn, const char *name, const struct uuid *own_id,
+                       struct err *err)
 {
-    // IS NOT NULL has the indexes used.
-    static const struct db_stmt find = {
-        "SELECT 1 FROM accounts WHERE lower(name) = lower($1) AND name IS NOT NULL"
-        " AND account_id <> $2 UNION ALL"
-        " SELECT 1 FROM organizations WHERE lower(name) = lower($1) AND name IS NOT NULL"};
-    auto_rows struct db_rows *rows = NULL;
-    int rc =
-        db_query_row(txn, &find, DB_ARGS(DB_TEXT(name), DB_TEXT(account_id->text)), &rows, err);
-    return rc <= 0
-               ? rc
-               : err_set(err, ERR_CONFLICT,
-                         "name \"%s\" is already taken by another organization or account", name);
+    bool taken = false;
+    int rc = check_name_text(name, err);
+    if (!rc)
+        rc = organization_name_taken(txn, name, own_id, &taken, err);
+    if (rc || !taken)
+        return rc;
+    return err_set(err, ERR_CONFLICT,
+                   "name \"%s\" is already taken by another organization or account", name);
 }
 
 // ---- In the transaction ----
@@ -113,9 +110,7 @@ int account_check(struct db_session *txn, struct query_set *set, struct err *err
     if (!rc)
         rc = check_nonempty(set, "last_name", err);
     if (!rc && name)
-        rc = check_name_text(name, err);
-    if (!rc && name)
-        rc = check_name_free(txn, name, &set->caller.account_id, err);
+        rc = account_check_name(txn, name, &set->caller.account_id, err);
     return rc;
 }
 

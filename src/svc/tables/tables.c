@@ -39,5 +39,9 @@ const struct query_table *const query_tables[] = {
     &table_central_log,
     &table_client_error_log,
     &table_user_tracking,
+    &table_messages,
+    &table_sent_messages,
+    &table_create_message,
+    &table_organizations,
     NULL,
 };
