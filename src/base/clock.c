@@ -48,7 +48,7 @@ void clock_iso(int64_t time_ms, char *out)
 {
     // Most times are "now": the text of a second serves all its milliseconds.
     static _Thread_local char second_text[SECOND_TEXT_LEN + 1];
-    static _Thread_local time_t second_known = -1;
+    static _Thread_local time_t second_known = INT64_MIN;
     time_t second = (time_t)(time_ms / 1000);
     int ms = (int)(time_ms % 1000);
     if (ms < 0) {

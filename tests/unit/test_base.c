@@ -154,8 +154,9 @@ static void test_token(void **state UNUSED)
 
 static void test_time_there_and_back(void **state UNUSED)
 {
-    static const int64_t times[] = {0, 1495632551742, 951782399999, -1, 4102444800000};
-    char text[CLOCK_ISO_SIZE];
+    // -1 is the first time that this thread writes.
+    static const int64_t times[] = {-1, 0, 1495632551742, 951782399999, -1, 4102444800000};
+    char text[CLOCK_ISO_SIZE] = "";
     for (size_t i = 0; i < ARRAY_LEN(times); i++) {
         int64_t back;
         clock_iso(times[i], text);
