@@ -1,0 +1,353 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Two hubs on one data folder and one PostgreSQL database behave as one; either goes on when the other is killed."""
+import concurrent.futures
+import os
+import signal
+import subprocess
+
+import pytest
+
+from harness import database, parts
+from harness.hub import Hub
+from harness.pending import Pending
+from harness.process import wait_until
+from harness.server import COHUB
+from harness.smtp import SmtpServer
+from harness.store import execute
+from test_keys import answers
+from test_quota import limits
+
+SECOND_S = 10  # for what takes milliseconds when nobody else has the machine
+IDLE_SOON = {"COHUB_PROJECTS_IDLE_CHECK": "1", "COHUB_PROJECTS_IDLE_GRACE": "1", "COHUB_PROJECTS_MINTIME": "1"}
+
+
+@pytest.fixture
+def hubs(request, tmp_path):
+    """hubs(2, env=…): hubs on one data folder and one database; the first is started first."""
+    made = request.node.extra_hubs
+    url = database.postgres_url(COHUB)
+
+    def make(count=2, env=None, args=(), start=True):
+        for number in range(len(made), len(made) + count):
+            hub = Hub(tmp_path / "data", *args, env={**(env or {}), "COHUB_DATABASE_URL": url})
+            hub.database_url = url
+            hub.log = tmp_path / f"hub{number}.log"
+            made.append(hub)
+            if start:
+                hub.start()
+        return made[-count:]
+
+    yield make
+    for hub in made:
+        hub.end()
+
+
+@pytest.fixture
+def two(hubs):
+    return hubs()
+
+
+def state(hub, project):
+    return execute(hub, "SELECT state FROM projects WHERE project_id = ?", project)[0][0]
+
+
+def becomes(hub, project, wanted, timeout_s=30):
+    wait_until(lambda: state(hub, project) == wanted, timeout_s, f"the project is {wanted}")
+
+
+def gate_of(hub, account, project, name="gate"):
+    """A FIFO in the project's home, which a command can read from."""
+    assert hub.exec(account, project, f"mkfifo {name}")["exit_code"] == 0
+    return hub.data / "projects" / project / name
+
+
+def reader(hub, account, project, fifo):
+    """A command that waits until the test writes into the FIFO, and what is written to."""
+    pending = Pending(hub, account)
+    pending.send("project_exec", project_id=project, command=f"cat {fifo.name}", bash=True, timeout=100, err_on_exit=False)
+    return pending, os.open(fifo, os.O_WRONLY)  # waits for the command
+
+
+# ---- Accounts ----
+
+def test_an_account_made_through_one_signs_in_at_the_other(two):
+    first, second = two
+    made = first.call("create_account", key=first.account(admin=True), first_name="Ada", last_name="L", email_address="ada@example.org",
+                      password="correct horse", agreed_to_terms=True)
+    assert "account_id" in made, made
+    reply = second.call("user_auth", key=second.account(admin=True), account_id=made["account_id"], password="correct horse")
+    assert "auth_token" in reply, reply
+    key = first.cli("key", "create", made["account_id"])["api_key"]
+    assert second.call("get_usernames", key=key, account_ids=[made["account_id"]])["usernames"][made["account_id"]]
+
+
+@pytest.mark.parametrize("how", ["ban", "delete", "key"])
+def test_what_ends_at_one_ends_at_the_other(two, how):
+    first, second = two
+    account = first.account()
+    assert answers(first, account.key) == answers(second, account.key) == {(200, None)}  # both know the key
+    if how == "ban":
+        first.cli("account", "ban", account.id)
+    elif how == "delete":
+        first.call("delete_account", key=account, account_id=account.id)
+    else:
+        first.cli("key", "delete", str(first.cli("key", "list", account.id)[0]["id"]))
+    wait_until(lambda: 200 not in {status for status, _ in answers(second, account.key)}, SECOND_S, "the other hub knows")
+
+
+def test_limits_hold_over_both(two):
+    """Guesses of a password count together: five are judged, whichever hub they are sent to."""
+    account = two[0].account(password="correct horse")
+    replies = [two[i % 2].call("change_email_address", key=account, account_id=account.id, password=f"guess {i}",
+                               new_email_address="new@example.org") for i in range(7)]
+    refused = [reply["error"] for reply in replies]
+    assert len(set(refused[:5])) == 1 and "too many" not in refused[0].lower(), refused
+    assert set(refused[5:]) and set(refused[5:]).isdisjoint(refused[:5]), refused
+
+
+# ---- Projects ----
+
+def test_a_project_that_one_started_is_used_by_the_other(two):
+    first, second = two
+    account = first.account()
+    project = first.project(account)
+    first.exec(account, project, "echo kept > /tmp/seen")
+    assert second.exec(account, project, "cat /tmp/seen")["stdout"] == "kept\n"  # the same sandbox
+
+
+def test_started_by_both_at_once_it_runs_once(two):
+    account = two[0].account()
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        for _ in range(5):
+            project = two[0].project(account)
+            ran = list(pool.map(lambda i, project=project: two[i % 2].exec(account, project, "readlink /proc/self/ns/pid")
+                                ["stdout"], range(8)))
+            assert len(set(ran)) == 1, ran
+            becomes(two[0], project, "running")
+
+
+def test_stopped_by_one_it_ends_for_the_other(two):
+    first, second = two
+    account = first.account()
+    project = first.project(account)
+    pending, gate = reader(first, account, project, gate_of(first, account, project))
+    second.exec(account, project, "true")
+    second.call("query", key=account, query={"projects": {"project_id": project, "action_request": {"action": "stop"}}})
+    (reply,) = pending.replies().values()
+    os.close(gate)
+    assert reply["event"] == "error" and "stop" in reply["error"], reply
+    becomes(first, project, "opened")
+    assert not first.sandbox(project)
+
+
+def test_stopped_and_started_in_turns_its_record_is_right(two):
+    """The end that one hub sees late does not undo that the other has started it again."""
+    account = two[0].account()
+    project = two[0].project(account)
+    for turn in range(10):
+        user, other = two[turn % 2], two[1 - turn % 2]
+        assert user.exec(account, project, "echo here")["stdout"] == "here\n"
+        assert other.exec(account, project, "echo there")["stdout"] == "there\n"
+        other.cli("project", "stop", project)
+        assert user.exec(account, project, "echo again")["stdout"] == "again\n"
+        becomes(user, project, "running")
+    both = [hub.exec(account, project, "true")["exit_code"] for hub in two]
+    assert both == [0, 0] and state(two[0], project) == "running"
+
+
+def test_limits_given_through_one_hold_in_what_the_other_started(two):
+    first, second = two
+    account = first.account()
+    project = first.project(account)
+    second.cli("upgrades", "set", account.id, "cores=2")
+    first.exec(account, project, "true")
+    upgrades = {account.id: {"upgrades": {"cores": 1}}}
+    reply = second.call("query", key=account, query={"projects": {"project_id": project, "users": upgrades}})
+    assert reply["event"] == "query", reply
+    # What a host that cannot limit processors says about it is seen by both as well.
+    wait_until(lambda: first.cli("project", "show", project)["run_quota"]["cpu_limit"] == 2, 20, "the quota in effect is larger")
+    wait_until(lambda: "cpu" in first.cli("project", "show", project)["status"]["not_enforced"]
+               or any(limits(first, project).get(name) == 200000 for name in ("cpu.cfs_quota_us", "cpu.max")), 20,
+               "the running sandbox is held to it")
+
+
+def test_not_stopped_for_being_idle_while_the_other_uses_it(hubs):
+    first, = hubs(1)
+    second, = hubs(1, env=IDLE_SOON)  # only this one looks
+    account = first.account()
+    project = first.project(account)
+    pending, gate = reader(first, account, project, gate_of(first, account, project))
+    execute(first, "UPDATE projects SET last_edited = 1 WHERE project_id = ?", project)
+    witness = first.project(account)
+    second.exec(account, witness, "true")
+    becomes(first, witness, "opened")
+    assert state(first, project) == "running"
+    os.write(gate, b"done")
+    os.close(gate)
+    (reply,) = pending.replies().values()
+    assert reply["stdout"] == "done"
+    execute(first, "UPDATE projects SET last_edited = 1 WHERE project_id = ?", project)
+    becomes(first, project, "opened")
+
+
+def test_a_hub_that_starts_disturbs_nothing(hubs):
+    first, = hubs(1)
+    account = first.account()
+    project = first.project(account)
+    pending, gate = reader(first, account, project, gate_of(first, account, project))
+    second, = hubs(1)
+    second.stop()
+    second.start()
+    assert state(first, project) == "running"
+    os.write(gate, b"done")
+    os.close(gate)
+    (reply,) = pending.replies().values()
+    assert reply["stdout"] == "done"
+
+
+def test_the_hub_that_started_it_is_killed(two):
+    first, second = two
+    account = first.account()
+    project = first.project(account)
+    pending, gate = reader(second, account, project, gate_of(first, account, project))
+    first.kill()
+    os.write(gate, b"done")
+    os.close(gate)
+    (reply,) = pending.replies().values()
+    assert reply["stdout"] == "done"
+    second.cli("project", "stop", project)
+    becomes(second, project, "opened")
+    assert not second.sandbox(project)
+    assert second.exec(account, project, "echo again")["stdout"] == "again\n"
+    becomes(second, project, "running")
+
+
+def test_licences_are_given_back_once(two):
+    first, second = two
+    account = first.account()
+    license_id = first.cli("license", "create", "--title", "T", "--memory", "100")["id"]
+    project = first.project(account, license=license_id)
+    for hub, other in (two, two[::-1]):
+        hub.exec(account, project, "true")
+        other.exec(account, project, "true")
+        hub.cli("project", "stop", project)
+        becomes(hub, project, "opened")
+    wait_until(lambda: not execute(first, "SELECT 1 FROM site_license_usage_log WHERE stop IS NULL"), 10, "none is in use")
+    assert execute(first, "SELECT count(*) FROM site_license_usage_log WHERE project_id = ?", project)[0][0] == 2
+
+
+# ---- Copies ----
+
+def copy_pair(hub, account):
+    source, target = hub.project(account), hub.project(account)
+    hub.exec(account, source, "echo text > file")
+    return dict(src_project_id=source, src_path="file", target_project_id=target)
+
+
+def test_a_scheduled_copy_runs_once(two):
+    first, second = two
+    account = first.account()
+    wanted = copy_pair(first, account)
+    ids = [two[i % 2].call("copy_path_between_projects", key=account, scheduled="2020-01-01", target_path=f"file{i}",
+                           **wanted)["copy_path_id"] for i in range(6)]
+    for copy_id in ids:
+        wait_until(lambda copy_id=copy_id: "finished" in second.call("copy_path_status", key=account, copy_path_id=copy_id)
+                   ["data"], 60, "the copy has finished")
+    assert {row[0] for row in execute(first, "SELECT attempts FROM copy_paths")} == {1}
+
+
+def test_a_call_that_waits_is_answered_although_the_other_ran_the_copy(hubs):
+    """The first hub has one slot, which a copy from a FIFO's side holds; the second takes what waits."""
+    first, second = hubs(env={"COHUB_PROJECTS_COPIES": "1"})
+    account = first.account()
+    wanted = copy_pair(first, account)
+    runner = parts.runner(first)
+    os.kill(runner, signal.SIGSTOP)  # so that the first copy holds the only slot
+    try:
+        with Pending(first, account) as held, Pending(first, account) as pending:
+            held.send("copy_path_between_projects", **wanted, target_path="held")
+            wait_until(lambda: execute(first, "SELECT 1 FROM copy_paths WHERE target_path = 'held'"), 20, "it is noted")
+            pending.send("copy_path_between_projects", **wanted, target_path="waited")
+            wait_until(lambda: execute(first, "SELECT 1 FROM copy_paths WHERE target_path = 'waited'"), 20, "it is noted")
+            (reply,) = pending.replies().values()
+            assert reply["event"] == "success", reply
+            os.kill(runner, signal.SIGCONT)
+            (reply,) = held.replies().values()
+            assert reply["event"] == "success", reply
+    finally:
+        os.kill(runner, signal.SIGCONT)
+
+
+def test_the_copies_of_a_killed_hub_are_taken_over(two):
+    first, second = two
+    account = first.account()
+    wanted = copy_pair(first, account)
+    os.kill(parts.runner(first), signal.SIGSTOP)
+    copy_id = first.call("copy_path_between_projects", key=account, wait_until_done=False, **wanted)["copy_path_id"]
+    wait_until(lambda: execute(first, "SELECT 1 FROM copy_paths WHERE claimed_by IS NOT NULL"), 20, "it runs")
+    held = parts.runner(first)
+    first.kill()
+    os.kill(held, signal.SIGCONT)
+    # It is not touched while the claim holds; so the test lets it end.
+    execute(second, "UPDATE copy_paths SET claimed_until = 1")
+    wait_until(lambda: "finished" in second.call("copy_path_status", key=account, copy_path_id=copy_id)["data"], 60,
+               "the other hub has made the copy")
+    assert (second.data / "projects" / wanted["target_project_id"] / "file").read_text() == "text\n"
+
+
+# ---- Starting ----
+
+def test_hubs_that_start_at_once_share_a_new_database_and_secret(request, tmp_path):
+    url = database.postgres_url(COHUB, empty=True)
+    hubs = [Hub(tmp_path / "data", env={"COHUB_DATABASE_URL": url}) for _ in range(4)]
+    for number, hub in enumerate(hubs):
+        hub.database_url, hub.log = url, tmp_path / f"hub{number}.log"
+    request.node.extra_hubs.extend(hubs)
+    with concurrent.futures.ThreadPoolExecutor(len(hubs)) as pool:
+        list(pool.map(lambda hub: hub.start(), hubs))
+    try:
+        account = hubs[0].account()
+        assert all(hub.call("ping", key=account)["event"] == "pong" for hub in hubs)
+        assert {answer for hub in hubs for answer in answers(hub, account.key)} == {(200, None)}
+    finally:
+        for hub in hubs:
+            hub.end()
+
+
+def test_a_second_hub_on_sqlite_is_refused(request, tmp_path):
+    env = {"COHUB_DATABASE_URL": ""}
+    first = Hub(tmp_path / "data", env=env)
+    request.node.extra_hubs.append(first)
+    first.database_url = None
+    first.start()
+    try:
+        done = subprocess.run([COHUB, "serve", "--data", first.data, "--listen", "127.0.0.1:0"], env=first.env, timeout=60,
+                              capture_output=True, text=True)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.splitlines()[-1] == ("cohub: another hub serves this data folder, or it is being migrated; several "
+                                                "hubs need one PostgreSQL database"), done.stderr
+        assert first.call("ping")["event"] == "pong"
+        assert (first.data / "run" / "url").read_text() == first.url
+    finally:
+        first.end()
+
+
+# ---- Mail ----
+
+def test_mail_is_sent_once(hubs):
+    smtp = SmtpServer()
+    try:
+        pair = hubs(env={"COHUB_MAIL_URL": smtp.url})
+        account = pair[0].account()
+        for i in range(6):
+            hub = pair[i % 2]
+            reply = hub.call("invite_noncloud_collaborators", key=account, project_id=hub.project(account),
+                             to=f"guest{i}@example.org", email="Join us", title="T", link2proj="https://x.example")
+            assert reply["event"] == "invite_noncloud_collaborators_resp", reply
+        wait_until(lambda: not execute(hub, "SELECT 1 FROM mail WHERE sent IS NULL"), 60, "all mail has been sent")
+        recipients = [mail.recipients for mail in smtp.received]
+        assert sorted(recipients) == [[f"guest{i}@example.org"] for i in range(6)]
+    finally:
+        for hub in pair:
+            hub.end()
+        smtp.stop()
