@@ -122,5 +122,6 @@ int cli_mail_list(struct cli *cli);
 int cli_mail_show(struct cli *cli);
 int cli_api(struct cli *cli);
 int cli_doctor(struct cli *cli);
+int cli_migrate(struct cli *cli);
 
 #endif

@@ -17,8 +17,10 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/limits.h"
 #include "base/mem.h"
 #include "cli/cli.h"
+#include "db/query.h"
 #include "runner/cgroup.h"
 #include "runner/network.h"
 #include "runner/sandbox.h"
@@ -177,6 +179,40 @@ static void check_open_files(struct cli *cli UNUSED, const struct cli_store *sto
          enough ? "" : "; raise the limit for many connections (ulimit -Hn)");
 }
 
+// Of the I/O loops, the workers, the writers, those that are kept, and who listens for notices.
+static int64_t connections_of_a_hub(const struct config *config)
+{
+    return config_int(config, CONFIG_DATABASE_CONNECTIONS) +
+           config_int(config, CONFIG_SERVER_WORKERS) + LIMIT_DB_WRITERS + LIMIT_DB_IDLE + 1;
+}
+
+static int ask_server(struct cli *cli, struct db *db, struct finding *f, struct err *err)
+{
+    static const struct db_stmt ask = {
+        "SELECT current_setting('server_version'), current_setting('max_connections')::bigint -"
+        " current_setting('superuser_reserved_connections')::bigint,"
+        " pg_is_in_recovery()::int::bigint"};
+    const int64_t wanted = connections_of_a_hub(&cli->config);
+    auto_session struct db_session *session = NULL;
+    auto_rows struct db_rows *rows = NULL;
+    int rc = db_session_open(db, &session, err);
+    if (!rc)
+        rc = db_query_row(session, &ask, DB_NO_ARGS, &rows, err);
+    if (rc <= 0)
+        return rc;
+    const int64_t room = db_rows_int(rows, 1);
+    if (db_rows_int(rows, 2))
+        find(f, BAD, "PostgreSQL %.40s is a standby, which takes no writes", db_rows_text(rows, 0));
+    else
+        find(f, room < wanted ? LACKS : GOOD,
+             "PostgreSQL %.40s, version %d; a hub opens at most %lld of its %lld connections%s",
+             db_rows_text(rows, 0), db_version(db), (long long)wanted, (long long)room,
+             room < wanted ? "; raise max_connections, or lower database.connections and "
+                             "server.workers"
+                           : "");
+    return 0;
+}
+
 static void check_database(struct cli *cli, const struct cli_store *store UNUSED, struct finding *f)
 {
     const char *url = config_text(&cli->config, CONFIG_DATABASE_URL);
@@ -187,8 +223,10 @@ static void check_database(struct cli *cli, const struct cli_store *store UNUSED
         find(f, GOOD, "none yet; made at the first start");
     else if (db_open(url, &db, &err))
         find(f, BAD, "%s %s", err.message, err.detail);
-    else
+    else if (!db_is_remote(db))
         find(f, GOOD, "version %d", db_version(db));
+    else if (ask_server(cli, db, f, &err) < 0)
+        find(f, BAD, "%s %s", err.message, err.detail);
 }
 
 static void check_disk(struct cli *cli UNUSED, const struct cli_store *store UNUSED,

@@ -78,6 +78,10 @@ static const struct cli_option serve_options[] = {
     {"print-config", NULL, "print every setting and where it came from"}, {0}};
 static const struct cli_option ticket_reply_options[] = {
     {"text-file", "FILE", "file with the answer; - is standard input, which is the default"}, {0}};
+static const struct cli_option migrate_options[] = {
+    {"from", "URL", "the database to copy; default: the configured one"},
+    {"to", "URL", "where to: a new database, or what an interrupted run has left"},
+    {0}};
 static const struct cli_option api_options[] = {
     {"format", "FORMAT", "api.json (default), openapi or markdown"}, {0}};
 
@@ -144,6 +148,7 @@ static const struct cli_command commands[] = {
      cli_mail_list},
     {"mail show", "ID", 1, 1, "show a message", NULL, cli_mail_show},
     {"api", "", 0, 0, "describe the interface", api_options, cli_api},
+    {"migrate", "", 0, 0, "copy all of a database into another", migrate_options, cli_migrate},
     {"doctor", "", 0, 0, "tell what this host can and cannot do", NULL, cli_doctor},
     {"version", "", 0, 0, "tell the version", NULL, cli_version},
 };
@@ -151,7 +156,8 @@ static const struct cli_command commands[] = {
 static const struct cli_option common_options[] = {
     {"data", "DIR", "data folder; default $COHUB_DATA, else ./data"},
     {"config", "FILE", "configuration file; default cohub.conf in the data folder"},
-    {"database", "URL", "sqlite:PATH; default hub.sqlite3 in the data folder"},
+    {"database", "URL",
+     "sqlite:PATH or postgresql://USER@HOST/NAME; default hub.sqlite3 in the data folder"},
     {"help", NULL, "this text"},
     {0},
 };

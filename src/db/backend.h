@@ -103,6 +103,17 @@ struct db_backend {
     // Gives a row once no other process can migrate before this transaction ends; NULL when
     // transactions exclude each other anyway.
     const struct db_stmt *migrations_lock;
+    // For copying all of it (copy.h). Rows of table, column, type ('i', 'r', 't', 'b'), place in
+    // the primary key from 1 or 0, whether a counter of its own numbers it; in the order of the
+    // names.
+    const struct db_stmt *columns;
+    // Rows of a table and one that it refers to.
+    const struct db_stmt *references;
+    // The last number that the table $1 has given, as far as it is known; makes it $2. The second
+    // is NULL where no column has a counter.
+    const struct db_stmt *counter_get, *counter_set;
+    // Lets the transaction that reads go on for as long as it takes; NULL where it may anyway.
+    const struct db_stmt *read_long;
 
     int (*open)(const char *location, struct db **ret_db, struct err *err);
     void (*close)(struct db *db);

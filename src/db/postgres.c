@@ -169,6 +169,27 @@ static const struct db_stmt migrations_exist = {
 static const struct db_stmt migrations_lock = {
     "SELECT 1 FROM (SELECT pg_advisory_xact_lock(4871150611)) AS locked"};
 
+static const struct db_stmt columns = {
+    "SELECT c.relname::text, a.attname::text, CASE format_type(a.atttypid, NULL)"
+    " WHEN 'bytea' THEN 'b' WHEN 'double precision' THEN 'r' WHEN 'text' THEN 't' ELSE 'i' END,"
+    " coalesce(array_position(i.indkey::int2[], a.attnum) + 1, 0)::bigint,"
+    " (a.attidentity <> '')::int::bigint FROM pg_class c"
+    " JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"
+    " LEFT JOIN pg_index i ON i.indrelid = c.oid AND i.indisprimary"
+    " WHERE c.relkind = 'r' AND c.relnamespace = to_regnamespace(current_schema()::text)"
+    " AND c.relname <> 'schema_migrations'"
+    " ORDER BY c.relname::text COLLATE \"C\", a.attname::text COLLATE \"C\""};
+static const struct db_stmt references = {
+    "SELECT f.relname::text, t.relname::text FROM pg_constraint c"
+    " JOIN pg_class f ON f.oid = c.conrelid JOIN pg_class t ON t.oid = c.confrelid"
+    " WHERE c.contype = 'f' AND c.connamespace = to_regnamespace(current_schema()::text)"};
+static const struct db_stmt counter_get = {
+    "SELECT coalesce(pg_sequence_last_value(pg_get_serial_sequence($1::text, 'id')::regclass), 0)"};
+static const struct db_stmt counter_set = {
+    "SELECT setval(pg_get_serial_sequence($1::text, 'id')::regclass, $2::bigint)"};
+static const struct db_stmt read_long = {
+    "SELECT set_config('idle_in_transaction_session_timeout', '0', true)"};
+
 const struct db_backend db_backend_postgres = {
     .scheme = "postgresql",
     .scheme_short = "postgres",
@@ -177,6 +198,11 @@ const struct db_backend db_backend_postgres = {
     .migrations_count = &db_migrations_postgresql_count,
     .migrations_exist = &migrations_exist,
     .migrations_lock = &migrations_lock,
+    .columns = &columns,
+    .references = &references,
+    .counter_get = &counter_get,
+    .counter_set = &counter_set,
+    .read_long = &read_long,
     .open = postgres_open,
     .close = postgres_close,
     .session_open = session_open,

@@ -261,11 +261,24 @@ static int sqlite_open(const char *location, struct db **ret_db, struct err *err
 static const struct db_stmt migrations_exist = {
     "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'schema_migrations'"};
 
+static const struct db_stmt columns = {
+    "SELECT m.name, p.name, CASE p.type WHEN 'INTEGER' THEN 'i' WHEN 'REAL' THEN 'r' WHEN 'BLOB'"
+    " THEN 'b' ELSE 't' END, p.pk, 0 FROM sqlite_schema m, pragma_table_info(m.name) p"
+    " WHERE m.type = 'table' AND substr(m.name, 1, 7) <> 'sqlite_'"
+    " AND m.name <> 'schema_migrations' ORDER BY m.name, p.name"};
+static const struct db_stmt references = {
+    "SELECT m.name, f.\"table\" FROM sqlite_schema m, pragma_foreign_key_list(m.name) f"
+    " WHERE m.type = 'table'"};
+static const struct db_stmt counter_get = {"SELECT max(seq) FROM sqlite_sequence WHERE name = $1"};
+
 const struct db_backend db_backend_sqlite = {
     .scheme = "sqlite",
     .migrations = db_migrations_sqlite,
     .migrations_count = &db_migrations_sqlite_count,
     .migrations_exist = &migrations_exist,
+    .columns = &columns,
+    .references = &references,
+    .counter_get = &counter_get,
     .open = sqlite_open,
     .close = sqlite_close,
     .session_open = session_open,

@@ -62,9 +62,10 @@ static const struct key_description keys[CONFIG_KEYS] = {
                                    .text = "seconds for a client to read a reply"},
     [CONFIG_HTTP_IDLE_TIMEOUT] = {"http", "idle_timeout", VALUE_INT, 1, 86400, .fallback = "75",
                                   .text = "seconds for which a connection without traffic is kept"},
-    [CONFIG_DATABASE_URL] = {"database", "url", VALUE_TEXT, .fallback = "", .option = "database",
-                             .value = "URL",
-                             .text = "sqlite:PATH; default: hub.sqlite3 in the data folder"},
+    [CONFIG_DATABASE_URL] =
+        {"database", "url", VALUE_TEXT, .fallback = "", .option = "database", .value = "URL",
+         .text = "sqlite:PATH or postgresql://USER@HOST/NAME; default: hub.sqlite3 in the "
+                 "data folder"},
     [CONFIG_DATABASE_CONNECTIONS] = {"database", "connections", VALUE_INT, 1, 10000,
                                      .fallback = "16",
                                      .text = "PostgreSQL: reads of the I/O loops at once"},
@@ -351,12 +352,49 @@ double config_number(const struct config *config, enum config_key key)
     return strtod(config->values[key].text, NULL);
 }
 
+// What begins at `at` and says a password of a database's URL: how much of it to show, and how much
+// not; 0: it is no password.
+static size_t find_password(const char *url, const char *at, size_t *ret_shown)
+{
+    static const char *const names[] = {
+        "?password=", "&password=", "?sslpassword=", "&sslpassword="};
+    const char *authority = strstr(url, "://");
+    const char *after = authority ? authority + 3 + strcspn(authority + 3, "/?") : url;
+    if (authority && *at == ':' && at > authority && at < after) {
+        const char *end = memrchr(at, '@', (size_t)(after - at));
+        *ret_shown = 1;
+        return end ? (size_t)(end - at - 1) : 0;
+    }
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        if (text_has_prefix(at, names[i])) {
+            *ret_shown = strlen(names[i]);
+            return strcspn(at + *ret_shown, "&");
+        }
+    }
+    return 0;
+}
+
+static void append_without_passwords(struct buf *out, const char *url)
+{
+    for (const char *at = url; *at;) {
+        size_t shown = 1, hidden = find_password(url, at, &shown);
+        buf_append(out, at, hidden ? shown : 1);
+        if (hidden)
+            buf_append_str(out, "(set)");
+        at += hidden ? shown + hidden : 1;
+    }
+}
+
 static void print_setting(const struct config *config, size_t i, struct buf *out)
 {
-    auto_buf struct buf setting = {0};
-    bool hidden = keys[i].type == VALUE_SECRET && config->values[i].text[0];
+    auto_buf struct buf setting = {0}, value = {0};
+    const char *text = config->values[i].text;
+    if (i == CONFIG_DATABASE_URL)
+        append_without_passwords(&value, text);
+    else
+        buf_append_str(&value, keys[i].type == VALUE_SECRET && *text ? "(set)" : text);
     json_begin_object(&setting);
-    json_member_str(&setting, "value", hidden ? "(set)" : config->values[i].text);
+    json_member_str(&setting, "value", buf_cstr(&value));
     json_member_str(&setting, "source", source_names[config->values[i].source]);
     json_end_object(&setting);
     buf_printf(out, "\"%s.%s\": %s", keys[i].section, keys[i].name, buf_cstr(&setting));

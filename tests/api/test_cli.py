@@ -13,7 +13,8 @@ from harness.server import COHUB
 
 COMMANDS = ["serve", "account create", "account list", "account show", "account ban", "account unban", "account admin",
             "account delete", "account password", "key create", "key list", "key delete",
-            "registration-token create", "registration-token list", "registration-token delete", "project list", "project show",
+            "registration-token create", "registration-token list", "registration-token delete", "setting get",
+            "setting set", "project list", "project show",
             "project start", "project stop", "project delete", "project undelete", "ticket list", "ticket reply",
             "ticket close", "mail list", "mail show", "api", "doctor", "version"]
 NOBODY = "cc3cb7f1-14f6-4a18-a803-5034af8c0004"
@@ -363,6 +364,16 @@ def config_of(cohub, *args, **options):
     settings = json.loads(done.stdout)
     assert [re.match(r'[{ ]"([\w.]+)": ', line)[1] for line in done.stdout.splitlines()] == list(settings)
     return settings
+
+
+@pytest.mark.parametrize("url, shown", [
+    ("postgresql://ada:s3:c@ret@db.example/hub?sslmode=require", "postgresql://ada:(set)@db.example/hub?sslmode=require"),
+    ("postgresql://ada@[::1]:5432/hub?password=s3cret&host=/run", "postgresql://ada@[::1]:5432/hub?password=(set)&host=/run"),
+    ("postgresql:///hub?sslpassword=s3cret", "postgresql:///hub?sslpassword=(set)"),
+    ("sqlite:/a:b@c", "sqlite:/a:b@c"),
+])
+def test_the_password_of_the_database_is_not_printed(cohub, url, shown):
+    assert config_of(cohub, "--database", url)["database.url"] == {"value": shown, "source": "option"}
 
 
 def test_each_value_comes_from_somewhere(cohub, data):

@@ -351,3 +351,25 @@ def test_mail_is_sent_once(hubs):
         for hub in pair:
             hub.end()
         smtp.stop()
+
+
+# ---- Behind one address ----
+
+def test_nginx_in_front_of_both(two, nginx):
+    """As docs/operating.md shows. With one hub gone the other answers all."""
+    first, second = two
+    account = first.account()
+    project = first.project(account)
+    both = " ; server ".join(hub.url.split("//")[1] for hub in two)
+    front = nginx(f"http://{both}")
+
+    def call(event, **parameters):
+        reply = second.client.post(f"{front.url}/api/v1/{event}", json=parameters, auth=(account.key, ""))
+        return reply.status_code, reply.json().get("event")
+
+    assert {call("ping") for _ in range(10)} == {(200, "pong")}
+    calls = [sum(float(line.split()[-1]) for line in hub.client.get(f"{hub.url}/metrics").text.splitlines()
+                 if "_count{event=\"ping\"}" in line) for hub in two]
+    assert all(calls), calls
+    first.kill()
+    assert {call("project_exec", project_id=project, command="true") for _ in range(10)} == {(200, "project_exec_output")}
