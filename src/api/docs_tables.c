@@ -135,6 +135,8 @@ void docs_append_tables(struct buf *out)
                    "What the endpoint `query` reads and writes. Only the fields named here can "
                    "be asked for, or asked by. A caller that works on a project is an owner "
                    "or a collaborator of it; administrators can name any project.\n");
-    for (size_t i = 0; query_tables[i]; i++)
-        append_table(out, query_tables[i]);
+    for (size_t i = 0; query_tables[i]; i++) {
+        if (query_tables[i]->get || query_tables[i]->set)
+            append_table(out, query_tables[i]);
+    }
 }

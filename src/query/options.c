@@ -29,18 +29,17 @@ static int64_t default_limit(const struct query_one *one)
 
 int query_limit_read(const struct query_one *one, int64_t *ret_limit, struct err *err)
 {
-    const cJSON *option, *item;
+    const cJSON *option;
     int64_t limit = default_limit(one);
-    int rc = 0;
-    cJSON_ArrayForEach(option, one->request->options){
-        cJSON_ArrayForEach(item, option){if (item->string && !strcmp(item->string, "limit")) rc =
-                                             read_limit(item, one->request->arena, &limit, err);
-    if (rc)
-        return rc;
-}
-}
-*ret_limit = limit;
-return 0;
+    cJSON_ArrayForEach(option, one->request->options)
+    {
+        const cJSON *value = json_get(option, "limit");
+        int rc = value ? read_limit(value, one->request->arena, &limit, err) : 0;
+        if (rc)
+            return rc;
+    }
+    *ret_limit = limit;
+    return 0;
 }
 
 // ---- order_by ----
@@ -72,8 +71,6 @@ static int read_order(const struct query_one *one, const cJSON *value,
     const char *text = query_value_text(value, one->request->arena);
     const bool descending = text[0] == '-';
     const struct query_column *column = order_column(one, text + descending);
-    if (strchr(text, '\''))
-        return err_set(err, ERR_INVALID, "ERROR -- detected ' apostrophe in order_by='%s'", text);
     if (!column)
         return err_set(err, ERR_INVALID, "postgresql error: column \"%s\" does not exist",
                        text + descending);

@@ -235,6 +235,15 @@ def test_tables_that_cannot_be_written(hub, me):
         "FATAL: user set queries not allowed for table 'collaborators'")
 
 
+@pytest.mark.parametrize("table", ["webapp_errors", "copy_paths", "site_license_usage_log", "passport_settings", "stats",
+                                   "api_keys", "remember_me", "auth_tokens", "account_creation_actions", "password_reset",
+                                   "password_reset_attempts"])
+def test_tables_that_are_the_server_s_own(hub, table):
+    for account in (hub.account(), hub.account(admin=True)):
+        assert refusal(hub, account, {table: {"id": None}}) == f"FATAL: get queries not allowed for table '{table}'"
+        assert refusal(hub, account, {table: {"id": "x"}}) == f"FATAL: user set queries not allowed for table '{table}'"
+
+
 @pytest.mark.parametrize("name", ["constructor", "toString", "__proto__", "hasOwnProperty", "project_id ", ""])
 def test_fields_that_cannot_be_written(hub, me, project, name):
     assert refusal(hub, me, {"projects": {"project_id": project, name: 1}}) == (
@@ -443,6 +452,19 @@ def test_values_that_do_not_fit(hub, me, field, value, wanted):
     assert refusal(hub, me, {"accounts": {field: value}}) == f"postgresql error: {wanted}"
 
 
+@pytest.mark.parametrize("value, wanted", [
+    ("2020-09-17T10:00:00+02:00", "2020-09-17T08:00:00.000Z"),
+    ("2020-09-17T10:00:00.123999", "2020-09-17T10:00:00.123Z"),
+    ("2020-09-17", "2020-09-17T00:00:00.000Z"),
+    (1600000000000, "2020-09-13T12:26:40.000Z"),
+    (-1, "1969-12-31T23:59:59.999Z"),
+])
+def test_times_that_fit(hub, me, project, value, wanted):
+    path = {"project_id": project, "path": "a"}
+    assert result(hub, me, {"public_paths": {**path, "created": value}}) == {}
+    assert read(hub, me, "public_paths", **path, created=None) == {**path, "created": wanted}
+
+
 def test_nul_characters(hub, me):
     body = b'{"query":{"accounts":{"first_name":"a\\u0000b"}}}'
     response = hub.api("query", key=me, content=body, headers={"Content-Type": "application/json"})
@@ -462,6 +484,46 @@ def test_one_account_s_batches_wait_so_many_and_no_more(hub, me):
         database.execute("ROLLBACK")
     outcomes = [reply.get("error", reply["event"]) for reply in pending.replies().values()]
     assert sorted(outcomes) == ["query"] * waiting + ["too many of your queries are waiting; try again later"] * 2
+
+
+def settings(size):
+    """Text that makes a row large, and each change of it some milliseconds of work."""
+    return {f"k{i}": i for i in range(size // 12)}
+
+
+def test_a_batch_takes_no_more_memory_than_its_largest_member(hub, me):
+    maps = ("editor_settings", "other_settings", "terminal", "profile", "ssh_keys")
+    for field in maps:
+        assert result(hub, me, {"accounts": {field: settings(200_000)}}) == {}
+    before = memory_peak_kb(parts(hub).hub)
+    assert len(result(hub, me, [{"accounts": {field: {"z": 1} for field in maps}}] * 100)) == 100
+    assert memory_peak_kb(parts(hub).hub) - before < 60_000
+
+
+def test_long_batches_take_turns_with_others(hub, me):
+    assert result(hub, me, {"accounts": {"profile": settings(200_000)}}) == {}
+    other = hub.account()
+    with Pending(hub, me) as batches:
+        for _ in range(2 * os.cpu_count()):
+            batches.send("query", query=[[{"accounts": {"profile": {"z": i}}}] * 5 for i in range(100)])
+        assert result(hub, other, {"projects_all": [{"project_id": None}]}) == {"projects_all": []}
+        assert not batches.selector.select(0)
+        assert all(reply["event"] == "query" for reply in batches.replies().values())
+
+
+def test_who_sends_one_query_does_not_wait_for_all_of_those_who_send_many(hub, me):
+    other, late = hub.account(), hub.account()
+    with (contextlib.closing(sqlite3.connect(hub.data / "hub.sqlite3", isolation_level=None)) as database,
+          Pending(hub, me) as mine, Pending(hub, other) as others, Pending(hub, late) as single):
+        database.execute("BEGIN IMMEDIATE")  # so that each worker waits at its first member
+        for pending in (mine, others):
+            for _ in range(os.cpu_count() + 100):
+                pending.send("query", query=[{"accounts": {"last_name": "x"}}])
+        single.send("query", query=[{"accounts": {"last_name": "x"}}])
+        database.execute("ROLLBACK")
+        single.replies()
+        left = sum(len(pending.calls) - len(pending.selector.select(0)) for pending in (mine, others))
+        assert left > 100
 
 
 def test_deep_nesting_is_refused_or_survived(hub, me):

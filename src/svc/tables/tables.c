@@ -43,5 +43,17 @@ const struct query_table *const query_tables[] = {
     &table_sent_messages,
     &table_create_message,
     &table_organizations,
+    // closed.c
+    &table_webapp_errors,
+    &table_copy_paths,
+    &table_site_license_usage_log,
+    &table_passport_settings,
+    &table_stats,
+    &table_api_keys,
+    &table_remember_me,
+    &table_auth_tokens,
+    &table_account_creation_actions,
+    &table_password_reset,
+    &table_password_reset_attempts,
     NULL,
 };

@@ -42,5 +42,9 @@ extern const struct query_table table_central_log, table_client_error_log, table
 extern const struct query_table table_messages, table_sent_messages, table_create_message;
 // organizations.c
 extern const struct query_table table_organizations;
+// closed.c: without any block
+extern const struct query_table table_webapp_errors, table_copy_paths, table_site_license_usage_log,
+    table_passport_settings, table_stats, table_api_keys, table_remember_me, table_auth_tokens,
+    table_account_creation_actions, table_password_reset, table_password_reset_attempts;
 
 #endif
