@@ -241,7 +241,14 @@ static int use_token(struct db_session *txn, const struct account_create *create
 {
     static const struct db_stmt update = {
         "UPDATE registration_tokens SET counter = counter + 1 WHERE token = $1"};
+    static const struct db_stmt inherit = {
+        "UPDATE accounts SET ephemeral = (SELECT ephemeral FROM registration_tokens"
+        " WHERE token = $1), customize = (SELECT customize FROM registration_tokens"
+        " WHERE token = $1) WHERE account_id = $2"};
     int rc = db_exec(txn, &update, DB_ARGS(DB_TEXT(create->token)), NULL, err);
+    if (!rc)
+        rc = db_exec(txn, &inherit,
+                     DB_ARGS(DB_TEXT(create->token), DB_TEXT(create->account_id.text)), NULL, err);
     return rc ? rc
               : central_log(txn, "create_account_registration_token",
                             CENTRAL_TEXTS({"token", create->token},

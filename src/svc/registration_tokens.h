@@ -14,8 +14,10 @@ struct registration_token {
     int64_t expires_ms; // 0: never
     int64_t limit;      // of accounts made with it; negative: none
     bool disabled;
-    int64_t ephemeral_ms;  // how long accounts made with it live; 0: for ever
-    const char *customize; // JSON object for those accounts, NULL: none
+    // What accounts made with it are noted to have: how long they are to live, 0: for ever; a JSON
+    // object, NULL: none.
+    int64_t ephemeral_ms;
+    const char *customize;
 };
 // In a transaction: makes it, or gives one that is there these values; how often it was used stays.
 // ERR_INVALID if the token is empty.

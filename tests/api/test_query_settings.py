@@ -210,12 +210,16 @@ def test_a_token_is_a_whole_row(hub, admin):
 
 def test_a_token_made_by_a_query_signs_people_up(own):
     admin = own.account(admin=True)
-    assert tokens(own, admin, {"token": "sesame", "limit": 1}) == {}
+    noted = {"ephemeral": 9000000000, "customize": {"a": 1}}
+    assert tokens(own, admin, {"token": "sesame", "limit": 1, **noted}) == {}
 
     def sign_up(**more):
-        return own.call("create_account", key=admin, first_name="A", last_name="B", **more)["event"]
-    assert sign_up() == "account_creation_failed"
-    assert sign_up(token="sesame") == "account_created"
+        return own.call("create_account", key=admin, first_name="A", last_name="B", **more)
+    assert sign_up()["event"] == "account_creation_failed"
+    made = sign_up(token="sesame")
+    assert made["event"] == "account_created"
+    assert result(own, admin, {"accounts": dict.fromkeys(noted)}, [{"account_id": made["account_id"]}]) == {
+        "accounts": noted}
     assert tokens(own, admin, {"token": "sesame", "counter": None})["registration_tokens"]["counter"] == 1
 
 
