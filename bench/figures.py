@@ -103,18 +103,6 @@ def usernames(bench):
     return [compared("CPU per get_usernames of 2, 100,000 accounts", "<= 3 x nginx", 3, pairs, "us")]
 
 
-def query(bench):
-    hub, nginx = bench.full_hub(), bench.nginx()
-    project_id = Client(hub.url, hub.caller.key).project()
-    body = json.dumps({"query": {"projects": {"project_id": project_id, "title": None, "description": None}}})
-    pids, pairs = own_processes(hub), []
-    for _ in range(bench.rounds):
-        base = bench.wrk_cpu_us(nginx.pids, f"{nginx.url}/api/v1/query", hub.caller.key, body, 64, WRK_S)
-        ours = bench.wrk_cpu_us(pids, f"{hub.url}/api/v1/query", hub.caller.key, body, 64, WRK_S)
-        pairs.append((ours, base))
-    return [compared("CPU per query of a project by its id, 100,000 projects", "<= 4 x nginx", 4, pairs, "us")]
-
-
 def exec_true(bench):
     hub = bench.full_hub()
     client = Client(hub.url, hub.caller.key)
@@ -408,7 +396,6 @@ def median_invitation_us(client, project_id, numbers):
 FIGURES = {
     "ping": ping,
     "usernames": usernames,
-    "query": query,
     "exec": exec_true,
     "first_exec": first_exec,
     "write": write_files,

@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import random
 import sqlite3
+import time
 import uuid
 
 CREATED_MS = 1_767_225_600_000  # 2026-01-01
@@ -35,6 +36,26 @@ def fill(path, count):
         database.execute("ANALYZE")
     database.close()
     return accounts
+
+
+def fill_projects(path, count, caller, shared):
+    """Adds accounts, each the owner of one project; the list of the ids of `shared` projects, spread among them, on which
+    the caller works, too. Their names are in no index, so that a million are there within seconds."""
+    numbers = "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < :count)"
+    new_id = "printf('%08x-0000-4000-8000-%012x', i * 2654435761 & 4294967295, i)"  # in no order, as random ones
+    values = {"count": count, "now": time.time_ns() // 1_000_000, "caller": caller, "every": count // shared, "shared": shared}
+    with contextlib.closing(sqlite3.connect(path)) as database, database:
+        database.execute("PRAGMA cache_size = -262144")
+        database.execute(f"CREATE TEMP TABLE made AS {numbers} SELECT {new_id} AS id, i FROM n ORDER BY 1", values)
+        database.execute("INSERT INTO accounts (account_id, email_address, first_name, last_name, created, last_active)"
+                         " SELECT id, printf('person%07d@example.org', i), 'First' || i, 'Last' || i, :now, :now FROM made", values)
+        database.execute("INSERT INTO projects (project_id, title, description, created, last_edited)"
+                         " SELECT id, 'Project ' || i, '', :now, :now + i FROM made", values)
+        database.execute("INSERT INTO project_users (project_id, account_id, \"group\") SELECT id, id, 'owner' FROM made")
+        database.execute("INSERT INTO project_users (project_id, account_id, \"group\") SELECT id, :caller, 'collaborator' FROM made"
+                         " WHERE i % :every = 0 AND i / :every < :shared", values)
+        database.execute("ANALYZE")
+        return [row[0] for row in database.execute("SELECT project_id FROM project_users WHERE account_id = :caller", values)]
 
 
 # ---- People with names as people have them ----

@@ -131,6 +131,15 @@ class Machine:
             hub.start()
         return hub
 
+    def hub_of_projects(self, count):
+        """A running hub with so many accounts and projects; .caller works on 100 of them, .project_ids."""
+        def make():
+            hub = self.hub(f"projects{count}")
+            hub.caller = hub.account()
+            hub.project_ids = filling.fill_projects(hub.data / "hub.sqlite3", count, hub.caller.id, 100)
+            return hub.start()
+        return self._once(f"projects{count}", make)
+
     def program(self, name, *args):
         """What a bare program of this folder printed."""
         done = subprocess.run([self.build / "bench" / name, *map(str, args)], check=True, capture_output=True, text=True)

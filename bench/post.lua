@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: AGPL-3.0-or-later
--- wrk: POST with an API key (BENCH_KEY) and a JSON body (BENCH_BODY), in which each @ becomes a running number. The last
--- line it prints is one JSON object. A reply that reports an error in its body counts as one.
+-- wrk: POST with an API key (BENCH_KEY) and a JSON body (BENCH_BODY), in which each @ becomes a running number; lines of it
+-- are bodies that are sent in turns. The last line it prints is one JSON object. A reply that reports an error in its body counts as one.
 
 local body = os.getenv("BENCH_BODY")
 local number = 0
@@ -38,6 +38,17 @@ if body:find("@", 1, true) then
   function request()
     number = number + 1
     return wrk.format(nil, nil, nil, (body:gsub("@", tostring(number))))
+  end
+elseif body:find("\n", 1, true) then
+  local requests = {}
+  function init()
+    for line in body:gmatch("[^\n]+") do
+      requests[#requests + 1] = wrk.format(nil, nil, nil, line)
+    end
+  end
+  function request()
+    number = number % #requests + 1
+    return requests[number]
   end
 end
 
