@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "db/backend.h"
+#include "db/query.h"
 #include "db/texts.h"
 
 _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "epochs are shared between processes");
@@ -24,21 +25,6 @@ static const struct db_stmt create_migrations = {
 static const struct db_stmt select_version = {"SELECT max(number) FROM schema_migrations"};
 static const struct db_stmt insert_migration = {
     "INSERT INTO schema_migrations (number, name, applied) VALUES ($1, $2, $3)"};
-
-// The integer in the first column of the first row; 0 if there is none.
-static int query_int(struct db_session *session, const struct db_stmt *stmt, int64_t *ret_value,
-                     struct err *err)
-{
-    auto_rows struct db_rows *rows = NULL;
-    int rc = db_query(session, stmt, DB_NO_ARGS, &rows, err);
-    if (rc)
-        return rc;
-    rc = db_rows_next(rows, err);
-    if (rc < 0)
-        return rc;
-    *ret_value = rc ? db_rows_int(rows, 0) : 0;
-    return 0;
-}
 
 static int check_version(const struct db *db, int64_t version, struct err *err)
 {
@@ -58,11 +44,11 @@ static int read_version(struct db *db, int64_t *ret_version, struct err *err)
     if (rc)
         return rc;
     int64_t exist = 0, version = 0;
-    rc = query_int(session, db->backend->migrations_exist, &exist, err);
+    rc = db_query_int(session, db->backend->migrations_exist, DB_NO_ARGS, &exist, err);
     if (rc)
         return rc;
     if (exist)
-        rc = query_int(session, &select_version, &version, err);
+        rc = db_query_int(session, &select_version, DB_NO_ARGS, &version, err);
     if (rc)
         return rc;
     *ret_version = version;
@@ -86,11 +72,13 @@ static int apply_next(struct db_session *txn, void *arg, struct err *err)
 {
     int64_t *ret_version = arg, version = 0, locked;
     const struct db_backend *backend = txn->db->backend;
-    int rc = backend->migrations_lock ? query_int(txn, backend->migrations_lock, &locked, err) : 0;
+    int rc = backend->migrations_lock
+                 ? db_query_int(txn, backend->migrations_lock, DB_NO_ARGS, &locked, err)
+                 : 0;
     if (!rc)
         rc = db_exec(txn, &create_migrations, DB_NO_ARGS, NULL, err);
     if (!rc)
-        rc = query_int(txn, &select_version, &version, err);
+        rc = db_query_int(txn, &select_version, DB_NO_ARGS, &version, err);
     if (!rc)
         rc = check_version(txn->db, version, err);
     if (!rc && (size_t)version < *backend->migrations_count)

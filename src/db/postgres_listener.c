@@ -8,7 +8,6 @@
 // When the listener's connection was lost, so were notices: then anything may have changed.
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -19,6 +18,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "base/thread.h"
 #include "db/postgres_internal.h"
 
 #define CHANNEL "cohub"
@@ -152,17 +152,6 @@ static void *listener_main(void *arg)
     }
 }
 
-// Signals are for the threads that expect them.
-static int start_thread(struct postgres_db *db)
-{
-    sigset_t all, old;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    int rc = pthread_create(&db->listener.thread, NULL, listener_main, db);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    return rc;
-}
-
 int postgres_listener_start(struct postgres_db *db, struct err *err)
 {
     struct postgres_listener *listener = &db->listener;
@@ -170,7 +159,8 @@ int postgres_listener_start(struct postgres_db *db, struct err *err)
     if (rc)
         return rc;
     listener->wake_fd = eventfd(0, EFD_CLOEXEC);
-    int sys_errno = listener->wake_fd < 0 ? errno : start_thread(db);
+    int sys_errno =
+        listener->wake_fd < 0 ? errno : thread_start(&listener->thread, listener_main, db);
     if (sys_errno) {
         fd_close(&listener->wake_fd);
         return err_set_errno(err, ERR_INTERNAL, sys_errno, "internal error");

@@ -10,7 +10,6 @@
 // COMMIT is under way nobody can tell from outside. So every transaction knows its number, and
 // another connection asks the server what became of it.
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +18,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include "db/postgres_internal.h"
 
 #define BEGIN_WRITING "BEGIN ISOLATION LEVEL SERIALIZABLE READ WRITE;"
@@ -105,20 +105,27 @@ static int run(struct attempt *attempt)
     return -(int)session->failure.code;
 }
 
+// The transaction is durable.
+static void publish(struct postgres_session *session)
+{
+    struct db *db = session->base.db;
+    db_count(&db->commits, 1);
+    db_count(&db->writes, 1);
+    db_publish(db, &session->base.changes);
+}
+
 static int commit(struct attempt *attempt)
 {
     struct postgres_session *session = attempt->session;
-    struct db *db = session->base.db;
     auto_buf struct buf sql = {0};
-    postgres_notify(CONTAINER(db, struct postgres_db, base), &session->base.changes, &sql);
+    postgres_notify(CONTAINER(session->base.db, struct postgres_db, base), &session->base.changes,
+                    &sql);
     buf_append_str(&sql, "COMMIT");
     int rc = postgres_run(session->conn, buf_cstr(&sql), postgres_deadline(), NULL,
                           &attempt->write->err);
     if (rc)
         return rc;
-    db_count(&db->commits, 1);
-    db_count(&db->writes, 1);
-    db_publish(db, &session->base.changes);
+    publish(session);
     return 0;
 }
 
@@ -190,7 +197,6 @@ static int ask(struct attempt *attempt, char *answer, size_t answer_size, struct
 static enum outcome find_out(struct attempt *attempt)
 {
     struct db_write *write = attempt->write;
-    struct db *db = attempt->session->base.db;
     do {
         char answer[16] = "";
         int rc = ask(attempt, answer, sizeof answer, NULL);
@@ -198,9 +204,7 @@ static enum outcome find_out(struct attempt *attempt)
             return AGAIN;
         if (!strcmp(answer, "committed")) {
             write->rc = 0;
-            db_count(&db->commits, 1);
-            db_count(&db->writes, 1);
-            db_publish(db, &attempt->session->base.changes);
+            publish(attempt->session);
             return DONE;
         }
         if (!rc && strcmp(answer, "in progress") != 0)
@@ -320,17 +324,12 @@ static void *writer_main(void *arg)
     return NULL;
 }
 
-// Signals are for the threads that expect them.
 static void start_thread(struct postgres_db *db)
 {
     struct postgres_writers *writers = &db->writers;
     struct postgres_writer *writer = &writers->all[writers->started];
-    sigset_t all, old;
     writer->db = db;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    int rc = pthread_create(&writer->thread, NULL, writer_main, writer);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    int rc = thread_start(&writer->thread, writer_main, writer);
     assert(!rc || writers->started);
     if (!rc)
         writers->started++;

@@ -92,8 +92,6 @@ int sqlite_script(struct db_session *txn, const char *sql, struct err *err);
 void sqlite_stmts_free(struct sqlite_session *session);
 
 // sqlite_writer.c
-// As pthread_create; signals are for the threads that expect them.
-int sqlite_thread_start(pthread_t *ret_thread, void *(*body)(void *), void *arg) MUST_USE;
 int sqlite_writer_start(struct sqlite_db *db, struct err *err) MUST_USE;
 void sqlite_writer_stop(struct sqlite_db *db); // after what is queued
 void sqlite_write(struct db *db, struct db_write *write);

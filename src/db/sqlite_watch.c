@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/thread.h"
 #include "db/sqlite_internal.h"
 
 #define LOOK_AGAIN_S 1
@@ -62,7 +63,7 @@ void sqlite_watch(struct db *base)
     struct sqlite_db *db = CONTAINER(base, struct sqlite_db, base);
     atomic_fetch_add(&db->shared->watchers, 1);
     atomic_store(&db->watching, true);
-    int rc = sqlite_thread_start(&db->watch_thread, watch_main, db);
+    int rc = thread_start(&db->watch_thread, watch_main, db);
     assert(rc == 0);
 }
 

@@ -9,11 +9,11 @@
 // A write that fails is undone alone. A few errors (a full disk above all) make SQLite undo the
 // whole transaction under way: then that write has failed and each of the others runs again, on its
 // own. If the commit fails, all that would have succeeded have failed, and nothing of them stays.
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/thread.h"
 #include "db/sqlite_internal.h"
 
 #define GROUP_MAX ((size_t)256)
@@ -197,16 +197,6 @@ void sqlite_write(struct db *base, struct db_write *write)
         pthread_cond_signal(&writer->queued);
 }
 
-int sqlite_thread_start(pthread_t *ret_thread, void *(*body)(void *), void *arg)
-{
-    sigset_t all, old;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    int rc = pthread_create(ret_thread, NULL, body, arg);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    return rc;
-}
-
 int sqlite_writer_start(struct sqlite_db *db, struct err *err)
 {
     struct sqlite_writer *writer = &db->writer;
@@ -216,7 +206,7 @@ int sqlite_writer_start(struct sqlite_db *db, struct err *err)
     pthread_mutex_init(&writer->lock, NULL);
     pthread_cond_init(&writer->queued, NULL);
     writer->last = &writer->first;
-    rc = sqlite_thread_start(&writer->thread, writer_main, writer);
+    rc = thread_start(&writer->thread, writer_main, writer);
     if (rc) {
         sqlite_session_free(writer->session);
         return err_set_errno(err, ERR_INTERNAL, rc, "internal error");

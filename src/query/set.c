@@ -3,16 +3,13 @@
 // the change itself, in one transaction that may run again.
 //
 // The text of a statement is made of names that the table's description has; every value is bound.
-#include <ctype.h>
-#include <gnutls/crypto.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/limits.h"
+#include "base/sha1.h"
 #include "db/query.h"
 #include "query/query_internal.h"
-
-#define SHA1_SIZE 20
 
 // ---- What a set has ----
 
@@ -31,8 +28,8 @@ static const struct query_set_plan *find_plan(const struct query_one *one,
 // The field of a set that a member of the pattern names, or NULL.
 static const struct query_set_field *find_field(const struct query_set_plan *plan, const char *name)
 {
-    size_t index = (size_t)map_get(&plan->fields, name, strlen(name));
-    return index ? &plan->block->fields[index - 1] : NULL;
+    int index = query_field_index(&plan->fields, name);
+    return index < 0 ? NULL : &plan->block->fields[index];
 }
 
 static bool is_key(const struct query_table *table, const char *name)
@@ -233,22 +230,19 @@ static int put_sha1(struct query_one *one, const char *name, struct err *err)
     struct query_set *set = &one->set;
     const cJSON *path = given(set->pattern, "path");
     const char *project_id = json_get_str(set->pattern, "project_id");
-    unsigned char hash[SHA1_SIZE];
-    char hex[2 * SHA1_SIZE + 1];
-    struct db_value text;
+    char text[SHA1_TEXT_SIZE];
+    struct db_value stored;
     auto_buf struct buf both = {0};
     if (!path || !project_id)
         return must_specify(set, path ? "project_id" : "path", err);
-    int rc = query_value_read(query_entry_column(one->entry, "path"), path, set->arena, &text, err);
+    int rc =
+        query_value_read(query_entry_column(one->entry, "path"), path, set->arena, &stored, err);
     if (rc)
         return rc;
     buf_append_str(&both, project_id);
-    buf_append(&both, text.text, text.size);
-    if (gnutls_hash_fast(GNUTLS_DIG_SHA1, both.data, both.size, hash) < 0)
-        return err_internal(err, "SHA-1 is not available");
-    for (size_t i = 0; i < SHA1_SIZE; i++)
-        snprintf(hex + 2 * i, 3, "%02x", hash[i]);
-    put_text(set->pattern, name, hex);
+    buf_append(&both, stored.text, stored.size);
+    sha1_text(both.data, both.size, text);
+    put_text(set->pattern, name, text);
     return 0;
 }
 

@@ -6,7 +6,6 @@
 #include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <sodium.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -19,6 +18,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include "svc/mail_internal.h"
 
 #define LOOK_MS       1000 // commands queue mail too, and do not wake anybody
@@ -272,16 +272,6 @@ static void *mailer_main(void *arg)
     return NULL;
 }
 
-static int start_thread(struct mailer *mailer)
-{
-    sigset_t all, old;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    int rc = pthread_create(&mailer->thread, NULL, mailer_main, mailer);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    return rc;
-}
-
 int mailer_open(struct svc *svc, const struct mailer_config *config, struct mailer **ret_mailer,
                 struct err *err)
 {
@@ -292,7 +282,7 @@ int mailer_open(struct svc *svc, const struct mailer_config *config, struct mail
     int rc = mailer->wake_fd < 0
                  ? err_set_errno(err, ERR_INTERNAL, errno, "the mailer cannot start")
                  : db_session_open(svc->db, &mailer->session, err);
-    if (!rc && start_thread(mailer))
+    if (!rc && thread_start(&mailer->thread, mailer_main, mailer))
         rc = err_internal(err, "the mailer's thread cannot start");
     if (rc) {
         db_session_close(mailer->session);

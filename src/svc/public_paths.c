@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 #include "svc/public_paths.h"
 
-#include <gnutls/crypto.h>
-#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,8 +8,6 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "db/query.h"
-
-#define SHA1_SIZE 20
 
 size_t public_path_size(const char *path)
 {
@@ -21,15 +17,12 @@ size_t public_path_size(const char *path)
     return size;
 }
 
-void public_path_id(const struct uuid *project_id, const char *path, char out[PUBLIC_PATH_ID_SIZE])
+void public_path_id(const struct uuid *project_id, const char *path, char out[SHA1_TEXT_SIZE])
 {
-    unsigned char hash[SHA1_SIZE];
     auto_buf struct buf text = {0};
     buf_append(&text, project_id->text, UUID_LEN);
     buf_append(&text, path, public_path_size(path));
-    int rc = gnutls_hash_fast(GNUTLS_DIG_SHA1, text.data, text.size, hash);
-    assert(rc == 0);
-    sodium_bin2hex(out, PUBLIC_PATH_ID_SIZE, hash, sizeof hash);
+    sha1_text(text.data, text.size, out);
 }
 
 // ---- Matching (6.1) ----
@@ -177,7 +170,7 @@ static int write_record(struct db_session *txn, const struct public_path *path, 
 
 int public_path_set(struct db_session *txn, const struct public_path *path, struct err *err)
 {
-    char id[PUBLIC_PATH_ID_SIZE];
+    char id[SHA1_TEXT_SIZE];
     int rc = public_path_valid(path->path, err);
     if (rc)
         return rc;
@@ -196,7 +189,7 @@ int public_path_disable(struct db_session *txn, const struct uuid *project_id, c
 {
     static const struct db_stmt update = {
         "UPDATE public_paths SET disabled = 1 WHERE id = $1 AND coalesce(disabled, 0) = 0"};
-    char id[PUBLIC_PATH_ID_SIZE];
+    char id[SHA1_TEXT_SIZE];
     int64_t changed = 0;
     public_path_id(project_id, path, id);
     int rc = db_exec(txn, &update, DB_ARGS(DB_TEXT(id)), &changed, err);
@@ -230,7 +223,7 @@ int public_path_show(struct db_session *session, const struct uuid *project_id, 
 {
     static const struct db_stmt find = {"SELECT " COLUMNS " FROM public_paths WHERE id = $1"};
     auto_rows struct db_rows *rows = NULL;
-    char id[PUBLIC_PATH_ID_SIZE];
+    char id[SHA1_TEXT_SIZE];
     public_path_id(project_id, path, id);
     int rc = db_query_row(session, &find, DB_ARGS(DB_TEXT(id)), &rows, err);
     if (rc != 1)

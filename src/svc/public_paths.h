@@ -3,6 +3,7 @@
 #ifndef SVC_PUBLIC_PATHS_H
 #define SVC_PUBLIC_PATHS_H
 
+#include "base/sha1.h"
 #include "svc/svc.h"
 
 // ---- Asking ----
@@ -47,9 +48,8 @@ int public_path_room(struct db_session *txn, const struct uuid *project_id,
                      struct err *err) MUST_USE;
 size_t public_path_size(const char *path);
 
-#define PUBLIC_PATH_ID_SIZE (2 * 20 + 1)
 // The id of the record: SHA-1 of project id and path, hexadecimal.
-void public_path_id(const struct uuid *project_id, const char *path, char out[PUBLIC_PATH_ID_SIZE]);
+void public_path_id(const struct uuid *project_id, const char *path, char out[SHA1_TEXT_SIZE]);
 
 // One record, and a JSON array of all of a project, for the command line. ERR_NOT_FOUND.
 int public_path_show(struct db_session *session, const struct uuid *project_id, const char *path,

@@ -93,7 +93,7 @@ static void test_what_is_public(void **state UNUSED)
 static void test_the_id_of_a_record(void **state UNUSED)
 {
     struct uuid project_id;
-    char id[PUBLIC_PATH_ID_SIZE];
+    char id[SHA1_TEXT_SIZE];
     assert_true(uuid_parse("29163de6-b5b0-496f-b75d-24be9aa2aa1d", UUID_LEN, &project_id));
     public_path_id(&project_id, "myfile.txt", id);
     assert_string_equal(id, "b4469ba3962c5b0e8185b8d63e144bf9b673b7c2");

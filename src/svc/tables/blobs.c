@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // blobs (user-query 12.10): bytes under an id that is made of them. Whoever knows the id may read
 // them, so it works as a key; the same bytes are kept once.
-#include <gnutls/crypto.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/limits.h"
+#include "base/sha1.h"
 #include "db/query.h"
 #include "query/value.h"
 #include "svc/tables/tables.h"
 
-#define SHA1_SIZE 20
 // Between two notes of a blob's being read.
 #define READ_INTERVAL_MS 60000
 
@@ -111,22 +110,13 @@ struct blob {
 static void make_id(const struct db_value *bytes, struct uuid *ret_id)
 {
     static const char form[] = "xxxxxxxx-xxxx-4xxx-yxxx-xxxxxxxxxxxx";
-    static const char hex[] = "0123456789abcdef";
-    unsigned char hash[SHA1_SIZE];
-    size_t next = 0;
-    int rc = gnutls_hash_fast(GNUTLS_DIG_SHA1, bytes->text, bytes->size, hash);
-    assert(rc == 0);
-    for (size_t i = 0; i < UUID_LEN; i++) {
-        bool variant = form[i] == 'y';
-        if (form[i] != 'x' && !variant) {
-            ret_id->text[i] = form[i];
-            continue;
-        }
-        int digit = next % 2 ? hash[next / 2] & 15 : hash[next / 2] >> 4;
-        ret_id->text[i] = hex[variant ? digit % 4 + 8 : digit];
-        next++;
-    }
-    ret_id->text[UUID_LEN] = '\0';
+    char digits[SHA1_TEXT_SIZE];
+    const char *next = digits;
+    sha1_text(bytes->text, bytes->size, digits);
+    for (size_t i = 0; i < sizeof form; i++)
+        ret_id->text[i] = form[i] == 'x' || form[i] == 'y' ? *next++ : form[i];
+    char *variant = &ret_id->text[strcspn(form, "y")];
+    *variant = "89ab"[(*variant <= '9' ? *variant - '0' : *variant - 'a' + 10) % 4];
 }
 
 static int read_ttl(const struct query_set *set, struct db_value *ret_expire, struct err *err)

@@ -143,7 +143,7 @@ static int read_text(const struct query_set *set, const char *name, const char *
 // Slashes at the end are no part of a path, nor of what its id is made of.
 static int clean_path(struct query_set *set, const struct uuid *project_id, struct err *err)
 {
-    char id[PUBLIC_PATH_ID_SIZE];
+    char id[SHA1_TEXT_SIZE];
     const char *path;
     int rc = read_text(set, "path", &path, err);
     if (!rc)
@@ -238,7 +238,7 @@ static const struct query_get_field by_id_fields[] = {
 static int check_id(struct query_get *get, struct err *err)
 {
     const char *id = json_get_str(get->pattern, "id");
-    if (id && strlen(id) == PUBLIC_PATH_ID_SIZE - 1)
+    if (id && strlen(id) == SHA1_TEXT_SIZE - 1)
         return 0;
     return err_set(err, ERR_INVALID, "id must be a sha1 hash");
 }
