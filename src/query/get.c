@@ -429,7 +429,6 @@ static int read_request(struct get_run *run, struct err *err)
                                    &run->conditions, err);
     if (!rc)
         rc = build(run, err);
-    run->get.limit = run->options.limit;
     return rc;
 }
 

@@ -21,14 +21,15 @@ static cJSON *duplicate(const cJSON *value)
     return copy;
 }
 
-void query_drop_nulls(cJSON *map)
+// Takes the nulls out of a map that is stored anew.
+static void drop_nulls(cJSON *map)
 {
     for (cJSON *item = map->child, *next; item; item = next) {
         next = item->next;
         if (cJSON_IsNull(item))
             cJSON_Delete(cJSON_DetachItemViaPointer(map, item));
         else if (cJSON_IsObject(item))
-            query_drop_nulls(item);
+            drop_nulls(item);
     }
 }
 
@@ -43,7 +44,7 @@ static void replace_member(cJSON *old, struct map *members, const cJSON *value)
 {
     cJSON *copy = duplicate(value);
     if (cJSON_IsObject(copy))
-        query_drop_nulls(copy);
+        drop_nulls(copy);
     append(old, value->string, copy);
     cJSON *replaced = map_set(members, copy->string, strlen(copy->string), copy);
     if (replaced)

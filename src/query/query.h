@@ -17,9 +17,6 @@ struct query_schema;
 // `tables` ends with NULL and outlives it. A description that contradicts itself ends the program.
 struct query_schema *query_schema_new(const struct query_table *const *tables);
 void query_schema_free(struct query_schema *schema);
-// The descriptions as JSON, for the reference: an array of objects with name, text, columns, get,
-// set, project_get and project_set.
-void query_schema_write(const struct query_schema *schema, struct buf *out);
 
 // What is the same for all members of a request.
 struct query_request {

@@ -26,7 +26,6 @@ struct query_get_plan {
 struct query_set_plan {
     const struct query_set_block *block;
     struct map fields;
-    const struct query_column **columns; // by field; NULL: a parameter
 };
 struct query_entry {
     const struct query_table *table;
@@ -72,8 +71,6 @@ int query_set_parse(struct query_one *one, const char *table, struct err *err) M
 
 // Merges `change` (an object) into `old` (an object, changed).
 void query_merge(cJSON *old, const cJSON *change);
-// Takes the nulls out of a map that is stored anew.
-void query_drop_nulls(cJSON *map);
 
 // ---- access.c: rights on projects (6) ----
 

@@ -148,11 +148,8 @@ static struct query_set_plan *set_plan(const struct query_entry *entry,
         return NULL;
     struct query_set_plan *plan = mem_zalloc(sizeof *plan);
     plan->block = block;
-    plan->columns = mem_zalloc(block->fields_count * sizeof *plan->columns);
-    for (size_t i = 0; i < block->fields_count; i++) {
+    for (size_t i = 0; i < block->fields_count; i++)
         add_field(entry->table, &plan->fields, block->fields[i].name, i);
-        plan->columns[i] = query_entry_column(entry, block->fields[i].name);
-    }
     return plan;
 }
 
@@ -216,7 +213,6 @@ static void free_set(struct query_set_plan *plan)
 {
     if (!plan)
         return;
-    free(plan->columns);
     map_dispose(&plan->fields);
     free(plan);
 }
@@ -236,142 +232,4 @@ void query_schema_free(struct query_schema *schema)
     map_dispose(&schema->names);
     free(schema->entries);
     free(schema);
-}
-
-// ---- The reference ----
-
-static const char *const type_names[] = {
-    [QUERY_UUID] = "uuid",     [QUERY_TEXT] = "text",       [QUERY_TIMESTAMP] = "timestamp",
-    [QUERY_JSON] = "jsonb",    [QUERY_BOOLEAN] = "boolean", [QUERY_INTEGER] = "integer",
-    [QUERY_NUMBER] = "number", [QUERY_BYTES] = "bytes",     [QUERY_BITS] = "bits",
-};
-static const char *const access_names[] = {
-    [QUERY_ANONYMOUS] = "anonymous", [QUERY_ACCOUNT] = "account",
-    [QUERY_PROJECT] = "project",     [QUERY_OWNER] = "owner",
-    [QUERY_ADMIN] = "admin",         [QUERY_PROJECT_KEY] = "project_key",
-};
-static const char *const filter_names[] = {
-    [QUERY_OWN_ACCOUNT] = "own_account",
-    [QUERY_NEWER_THAN] = "newer_than",
-    [QUERY_PROJECT_MEMBER] = "project_member",
-    [QUERY_PROJECT_EXACT] = "project_exact",
-    [QUERY_PROJECT_EXACT_OPEN] = "project_exact_open",
-    [QUERY_PROJECT_PUBLIC] = "project_public",
-    [QUERY_THIS_PROJECT] = "this_project",
-    [QUERY_WHERE] = "condition",
-};
-static const char *const rule_names[] = {
-    [QUERY_VALUE] = "value",
-    [QUERY_ACCOUNT_ID] = "account_id",
-    [QUERY_PROJECT_ID] = "project_id",
-    [QUERY_PROJECT_WRITE] = "project_write",
-    [QUERY_PROJECT_OWNER] = "project_owner",
-    [QUERY_SHA1_PROJECT_PATH] = "sha1_project_path",
-    [QUERY_UUID_IF_MISSING] = "uuid_if_missing",
-    [QUERY_NOW_IF_MISSING] = "now_if_missing",
-};
-
-static void write_columns(const struct query_table *table, struct buf *out)
-{
-    json_key(out, "columns");
-    json_begin_array(out);
-    for (size_t i = 0; i < table->columns_count; i++) {
-        const struct query_column *column = &table->columns[i];
-        json_begin_object(out);
-        json_member_str(out, "name", column->name);
-        json_member_str(out, "type", type_names[column->type]);
-        if (column->array)
-            json_member_bool(out, "array", true);
-        if (column->max_length)
-            json_member_int(out, "max_length", column->max_length);
-        json_end_object(out);
-    }
-    json_end_array(out);
-}
-
-static void write_filters(const struct query_get_block *block, struct buf *out)
-{
-    json_key(out, "filters");
-    json_begin_array(out);
-    for (size_t i = 0; i < block->filters_count; i++) {
-        const struct query_filter *filter = &block->filters[i];
-        json_begin_object(out);
-        json_member_str(out, "name", filter_names[filter->kind]);
-        if (filter->column)
-            json_member_str(out, "column", filter->column);
-        if (filter->kind == QUERY_NEWER_THAN)
-            json_member_int(out, "seconds", filter->seconds[QUERY_DOCUMENTED]);
-        json_end_object(out);
-    }
-    json_end_array(out);
-}
-
-static void write_get(const struct query_get_plan *plan, const char *name, struct buf *out)
-{
-    if (!plan)
-        return;
-    const struct query_get_block *block = plan->block;
-    json_key(out, name);
-    json_begin_object(out);
-    json_member_str(out, "access", access_names[block->access]);
-    write_filters(block, out);
-    json_key(out, "fields");
-    json_begin_object(out);
-    for (size_t i = 0; i < block->fields_count; i++) {
-        json_key(out, block->fields[i].name);
-        json_value(out, plan->fallbacks[QUERY_DOCUMENTED][i].value);
-    }
-    json_end_object(out);
-    if (block->not_selected)
-        json_member_str(out, "not_selected", block->not_selected);
-    if (block->order_by)
-        json_member_str(out, "order_by", block->order_by);
-    if (block->limit[QUERY_DOCUMENTED])
-        json_member_int(out, "limit", block->limit[QUERY_DOCUMENTED]);
-    json_end_object(out);
-}
-
-static void write_set(const struct query_set_block *block, const char *name, struct buf *out)
-{
-    if (!block)
-        return;
-    json_key(out, name);
-    json_begin_object(out);
-    json_member_str(out, "access", access_names[block->access]);
-    json_key(out, "fields");
-    json_begin_object(out);
-    for (size_t i = 0; i < block->fields_count; i++)
-        json_member_str(out, block->fields[i].name, rule_names[block->fields[i].rule]);
-    json_end_object(out);
-    json_key(out, "required");
-    json_begin_array(out);
-    for (size_t i = 0; i < ARRAY_LEN(block->required) && block->required[i]; i++)
-        json_str(out, block->required[i]);
-    json_end_array(out);
-    json_member_bool(out, "delete", block->deletes);
-    json_end_object(out);
-}
-
-void query_schema_write(const struct query_schema *schema, struct buf *out)
-{
-    json_begin_array(out);
-    for (size_t i = 0; i < schema->count; i++) {
-        const struct query_entry *entry = &schema->entries[i];
-        const struct query_table *table = entry->table;
-        json_begin_object(out);
-        json_member_str(out, "name", table->name);
-        json_member_str(out, "text", table->text);
-        json_key(out, "key");
-        json_begin_array(out);
-        for (size_t k = 0; k < ARRAY_LEN(table->key) && table->key[k]; k++)
-            json_str(out, table->key[k]);
-        json_end_array(out);
-        write_columns(table, out);
-        write_get(entry->get, "get", out);
-        write_set(table->set, "set", out);
-        write_get(entry->project_get, "project_get", out);
-        write_set(table->project_set, "project_set", out);
-        json_end_object(out);
-    }
-    json_end_array(out);
 }
