@@ -180,6 +180,10 @@
 #define LIMIT_QUERY_MEMBERS 1000
 #define LIMIT_QUERY_RESULT  ((size_t)64 * 1024 * 1024)
 #define LIMIT_QUERY_WAITING 256
+// How long the members of a request hold their worker until others take their turn, milliseconds.
+#define LIMIT_QUERY_TURN_MS 100
+// A row that an event loop writes, bytes: the map of one may have to be read and filled up.
+#define LIMIT_QUERY_ROW_SMALL ((size_t)32 * 1024)
 
 // Of what accounts and projects write of themselves. A line, such as a colour, in characters, and
 // how many of them in a list. A user name (user-query 12.1). A map of settings, characters: a

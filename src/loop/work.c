@@ -24,7 +24,7 @@ static void on_done(uv_work_t *uv, int status);
 
 void work_gate_init(struct work_gate *gate, unsigned limit)
 {
-    *gate = (struct work_gate){.limit = limit, .last = &gate->first};
+    *gate = (struct work_gate){.limit = limit};
     pthread_mutex_init(&gate->lock, NULL);
 }
 
@@ -65,8 +65,7 @@ static struct work *take_next(struct work_gate *gate, const char *owner)
     if (!next)
         return NULL;
     *link = next->next;
-    if (!*link)
-        gate->last = link;
+    gate->round = next->round > gate->round ? next->round : gate->round;
     return next;
 }
 
@@ -114,6 +113,21 @@ static bool owner_may_wait(const struct work_gate *gate, const char *owner)
     return count < gate->owner_max;
 }
 
+// Behind what waits for others as often, and for the owner itself.
+static void wait_for_turn(struct work_gate *gate, struct work *work)
+{
+    struct work **link = &gate->first;
+    work->round = gate->round;
+    for (const struct work *w = gate->first; w && work->owner; w = w->next) {
+        if (w->owner && !strcmp(w->owner, work->owner) && w->round >= work->round)
+            work->round = w->round + 1;
+    }
+    while (*link && (*link)->round <= work->round)
+        link = &(*link)->next;
+    work->next = *link;
+    *link = work;
+}
+
 bool work_submit_gated(struct loop *loop, struct work_gate *gate, struct work *work,
                        const char *owner, work_fn *run, work_fn *done)
 {
@@ -123,12 +137,10 @@ bool work_submit_gated(struct loop *loop, struct work_gate *gate, struct work *w
     pthread_mutex_lock(&gate->lock);
     bool may_run = gate->running < gate->limit;
     bool may_wait = !may_run && owner_may_wait(gate, owner);
-    if (may_run) {
+    if (may_run)
         gate->running++;
-    } else if (may_wait) {
-        *gate->last = work;
-        gate->last = &work->next;
-    }
+    else if (may_wait)
+        wait_for_turn(gate, work);
     pthread_mutex_unlock(&gate->lock);
     if (may_run)
         start(work);

@@ -16,6 +16,7 @@ struct work {
     work_fn *done; // on the thread of `loop`
     struct work_gate *gate;
     const char *owner; // whom it is done for, NULL: nobody in particular
+    uint64_t round;    // how many turns of its owner come before it, counted with the gate's
     struct work *next;
     struct loop_message message;
 };
@@ -26,12 +27,14 @@ void work_threads_set(unsigned count);
 void work_submit(struct loop *loop, struct work *work, work_fn *run, work_fn *done);
 
 // At most `limit` works of a gate run at once, over all loops; the others wait in their order, but
-// that owners take turns. A gate lives as long as the process.
+// that owners take turns: however much one of them lets wait, another waits for one of it. A gate
+// lives as long as the process.
 struct work_gate {
     pthread_mutex_t lock;
     unsigned limit, running;
     unsigned owner_max; // that may wait for one owner, so that none fills the queue; 0: any number
-    struct work *first, **last;
+    uint64_t round;     // of the work that was started last
+    struct work *first; // in the order of their rounds
 };
 
 void work_gate_init(struct work_gate *gate, unsigned limit);

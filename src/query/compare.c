@@ -31,6 +31,15 @@ static int compare_sizes(size_t a, size_t b)
     return (a > b) - (a < b);
 }
 
+// Takes as long as the shorter one: a long operand is compared with the values of many rows.
+static int compare_lengths(const cJSON *a, const cJSON *b)
+{
+    const cJSON *x = a->child, *y = b->child;
+    for (; x && y; x = x->next)
+        y = y->next;
+    return (x != NULL) - (y != NULL);
+}
+
 // Shorter names come first.
 static int compare_names(const char *a, const char *b)
 {
@@ -56,10 +65,10 @@ static const cJSON **sorted_members(const cJSON *object, size_t count)
 
 static int compare_objects(const cJSON *a, const cJSON *b)
 {
-    const size_t count = length(a);
-    int rc = compare_sizes(count, length(b));
+    int rc = compare_lengths(a, b);
     if (rc)
         return rc;
+    const size_t count = length(a);
     const cJSON **x = sorted_members(a, count), **y = sorted_members(b, count);
     for (size_t i = 0; !rc && i < count; i++) {
         rc = compare_names(x[i]->string, y[i]->string);
@@ -100,6 +109,6 @@ int query_json_compare(const cJSON *a, const cJSON *b)
         return compare_objects(a, b);
     if (!cJSON_IsArray(a))
         return 0;
-    rc = compare_sizes(length(a), length(b));
+    rc = compare_lengths(a, b);
     return rc ? rc : compare_elements(a, b);
 }

@@ -19,7 +19,7 @@ enum membership {
 };
 
 struct get_run {
-    const struct query_one *one;
+    struct query_one *one;
     struct query_get get;
     struct query_asked *asked;
     size_t asked_count;
@@ -349,12 +349,23 @@ static int check_group(const struct get_run *run, struct db_rows *rows, struct e
     return refuse_read(run, err);
 }
 
+static bool is_large(const struct get_run *run, struct db_rows *rows)
+{
+    size_t size = 0;
+    for (int i = 0; i < run->columns; i++)
+        size += db_rows_size(rows, i);
+    return size > LIMIT_QUERY_ROW_SMALL;
+}
+
 // Appends one row, if it fulfils the conditions. 1: it did.
 static int take_row(struct get_run *run, struct db_rows *rows, struct buf *out, struct err *err)
 {
     int rc = run->with_group ? check_group(run, rows, err) : 0;
     if (rc)
         return rc;
+    run->one->large = run->one->small && is_large(run, rows);
+    if (run->one->large)
+        return err_set(err, ERR_TOO_LARGE, "the row is large");
     if (run->conditions.residual) {
         rc = query_conditions_hold(&run->conditions, rows, run->get.arena, err);
         if (rc <= 0)
@@ -393,7 +404,7 @@ static int take_rows(struct get_run *run, struct db_session *session, struct buf
 
 // ---- Steps ----
 
-static struct get_run begin(const struct query_one *one, struct query_sql *sql)
+static struct get_run begin(struct query_one *one, struct query_sql *sql)
 {
     sql->text = (struct buf){0};
     sql->args_count = 0;
@@ -509,4 +520,19 @@ int query_one_get(struct db_session *session, struct query_one *one, struct buf 
         out->size = before;
     json_end_object(out);
     return rc;
+}
+
+int query_one_get_small(struct db_session *session, struct query_one *one, struct buf *out,
+                        bool *ret_large, struct err *err)
+{
+    const size_t before = out->size;
+    one->small = true;
+    one->large = false;
+    int rc = query_one_get(session, one, out, err);
+    one->small = false;
+    *ret_large = one->large;
+    if (!one->large)
+        return rc;
+    out->size = before;
+    return 0;
 }

@@ -260,9 +260,23 @@ bool query_one_is_row(const struct query_one *one)
     return !one->plan->block->compute && (names_row(one) || is_own_row(one));
 }
 
+// Whether more is asked of the row than to be there: a condition may be as much work as it likes.
+static bool has_conditions(const struct query_one *one)
+{
+    const struct query_table *table = one->entry->table;
+    for (const cJSON *item = one->pattern->child; item; item = item->next) {
+        bool is_key = false;
+        for (size_t i = 0; i < ARRAY_LEN(table->key) && table->key[i]; i++)
+            is_key |= !strcmp(table->key[i], item->string);
+        if (!is_key && !cJSON_IsNull(item))
+            return true;
+    }
+    return false;
+}
+
 enum query_cost query_one_cost(const struct query_one *one)
 {
     if (one->is_set)
         return one->idle ? QUERY_IDLE : QUERY_WRITE;
-    return query_one_is_row(one) ? QUERY_POINT : QUERY_SCAN;
+    return query_one_is_row(one) && !has_conditions(one) ? QUERY_POINT : QUERY_SCAN;
 }

@@ -49,6 +49,10 @@ enum query_cost query_one_cost(const struct query_one *one);
 // Appends the RESULT of a get.
 int query_one_get(struct db_session *session, struct query_one *one, struct buf *out,
                   struct err *err) MUST_USE;
+// The same of a QUERY_POINT on an event loop. *ret_large: its row takes long to write, and nothing
+// was appended.
+int query_one_get_small(struct db_session *session, struct query_one *one, struct buf *out,
+                        bool *ret_large, struct err *err) MUST_USE;
 // A db_txn_fn; `one` is a struct query_one of a set. Its RESULT is {}.
 int query_one_set(struct db_session *txn, void *one, struct err *err);
 // After the transaction of query_one_set is durable.

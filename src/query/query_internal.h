@@ -49,6 +49,7 @@ struct query_one {
     bool list;
     bool idle; // a set with nothing to do (8.1, step 3)
     bool deletes;
+    bool small, large;    // whether a large row ends the get; whether one did
     cJSON *pattern;       // own copy, placeholders replaced; its memory is the arena's
     struct uuid sudo_id;  // "" without the option account_id
     struct query_set set; // of the run under way, or the last one

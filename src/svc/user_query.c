@@ -37,23 +37,6 @@ static void write_single(struct user_query *query)
 
 // ---- On a worker ----
 
-// Where a batch writes to: its result, or that of an array in it.
-static int run_member(struct user_query *query, struct db_session *session, const cJSON *member);
-
-static int run_batch(struct user_query *query, struct db_session *session, const cJSON *batch)
-{
-    const cJSON *member;
-    json_begin_array(&query->result);
-    cJSON_ArrayForEach(member, batch)
-    {
-        int rc = run_member(query, session, member);
-        if (rc)
-            return rc;
-    }
-    json_end_array(&query->result);
-    return 0;
-}
-
 static int run_one(struct user_query *query, struct db_session *session, struct query_one *one)
 {
     struct buf result = {0};
@@ -81,21 +64,54 @@ static int run_one(struct user_query *query, struct db_session *session, struct 
 
 static int run_member(struct user_query *query, struct db_session *session, const cJSON *member)
 {
-    if (cJSON_IsArray(member))
-        return run_batch(query, session, member);
     if (query->members++ == LIMIT_QUERY_MEMBERS)
         return err_set(&query->err, ERR_INVALID, "a batch can have %d queries at most",
                        LIMIT_QUERY_MEMBERS);
     struct query_one *one = NULL;
+    struct arena arena = {0}; // a thousand of them together would be too much
     query->request.now_ms = clock_now_ms();
+    query->request.arena = &arena;
     int rc = query_one_parse(&query->request, member, &one, &query->err);
     if (!rc)
         rc = run_one(query, session, one);
     if (one)
         query_one_dispose(one);
+    arena_dispose(&arena);
     if (!rc && query->result.size > LIMIT_QUERY_RESULT)
         rc = err_set(&query->err, ERR_TOO_LARGE,
                      "the result is too large: ask for less, or in several requests");
+    return rc;
+}
+
+static int begin_batch(struct user_query *query, const cJSON *batch)
+{
+    if (query->depth == ARRAY_LEN(query->next))
+        return err_set(&query->err, ERR_INVALID, "the batches are nested too deeply");
+    json_begin_array(&query->result);
+    query->next[query->depth++] = batch->child;
+    return 0;
+}
+
+// One step through the batches, which hold members and batches.
+static int run_next(struct user_query *query, struct db_session *session)
+{
+    const cJSON **next = &query->next[query->depth - 1], *member = *next;
+    if (!member) {
+        json_end_array(&query->result);
+        query->depth--;
+        return 0;
+    }
+    *next = member->next;
+    return cJSON_IsArray(member) ? begin_batch(query, member) : run_member(query, session, member);
+}
+
+// What only ends batches needs no other turn.
+static int run_turn(struct user_query *query, struct db_session *session)
+{
+    const uint64_t end_us = clock_monotonic_us() + LIMIT_QUERY_TURN_MS * UINT64_C(1000);
+    int rc = 0;
+    while (!rc && query->depth && (!query->next[query->depth - 1] || clock_monotonic_us() < end_us))
+        rc = run_next(query, session);
     return rc;
 }
 
@@ -106,14 +122,20 @@ static void on_run(struct work *work)
     query->rc = sessions_take(&query->svc->sessions, &session, &query->err);
     if (query->rc)
         return;
-    query->rc =
-        query->one ? run_one(query, session, query->one) : run_member(query, session, query->query);
+    query->rc = query->one ? run_one(query, session, query->one) : run_turn(query, session);
     sessions_give(&query->svc->sessions, session);
 }
 
+static void submit(struct user_query *query);
+
+// What is left of a batch waits behind the queries of others.
 static void on_ran(struct work *work)
 {
-    finish(CONTAINER(work, struct user_query, work));
+    struct user_query *query = CONTAINER(work, struct user_query, work);
+    if (!query->rc && query->depth)
+        submit(query);
+    else
+        finish(query);
 }
 
 static void submit(struct user_query *query)
@@ -130,12 +152,21 @@ static void submit(struct user_query *query)
 
 // ---- Where each kind runs ----
 
+static void run_point(struct user_query *query, struct db_session *session)
+{
+    bool large;
+    query->rc = query_one_get_small(session, query->one, &query->result, &large, &query->err);
+    if (large)
+        submit(query);
+    else
+        finish(query);
+}
+
 static void run_single(struct user_query *query, struct db_session *session)
 {
     switch (query_one_cost(query->one)) {
     case QUERY_POINT:
-        query->rc = query_one_get(session, query->one, &query->result, &query->err);
-        finish(query);
+        run_point(query, session);
         return;
     case QUERY_SCAN:
         submit(query);
@@ -157,6 +188,7 @@ void user_query(struct svc *svc, struct db_session *session, struct user_query *
     query->result = (struct buf){0};
     query->one = NULL;
     query->members = 0;
+    query->depth = 0;
     query->request = (struct query_request){
         .schema = svc->schema,
         .dialect = query->dialect,
@@ -167,6 +199,7 @@ void user_query(struct svc *svc, struct db_session *session, struct user_query *
         .arena = query->arena,
     };
     if (cJSON_IsArray(query->query)) {
+        query->rc = begin_batch(query, query->query);
         submit(query);
         return;
     }

@@ -5,6 +5,7 @@
 #ifndef SVC_USER_QUERY_H
 #define SVC_USER_QUERY_H
 
+#include "base/limits.h"
 #include "query/query.h"
 #include "svc/svc.h"
 
@@ -26,6 +27,9 @@ struct user_query {
     struct query_request request;
     struct query_one *one;
     size_t members; // of a batch, run so far
+    // Where a batch and those in it go on, the innermost last.
+    const cJSON *next[LIMIT_JSON_DEPTH];
+    size_t depth;
     struct work work;
     struct db_write write;
 };

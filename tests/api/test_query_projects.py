@@ -687,6 +687,8 @@ def test_nobody_asks_for_others(hub, me, project):
     assert refusal(hub, bob, ask(eve, project, message="x")) == wanted
     assert refusal(hub, bob, {"project_invite_requests": {"project_id": project, "invite_requests": {
         bob.id: {}, eve.id: {}}}}) == wanted
+    assert refusal(hub, bob, {"project_invite_requests": {"project_id": project, "invite_requests": {
+        bob.id: {}, bob.id.upper(): {}}}}) == wanted  # so that nobody takes the place of others
     assert read(hub, me, project, "invite_requests") is None
 
 

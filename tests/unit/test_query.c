@@ -1104,7 +1104,7 @@ static void test_cost(void **state UNUSED)
     } cases[] = {
         {"{\"things\":{\"id\":\"b\",\"text\":null}}", QUERY_POINT},
         {"{\"things\":[{\"id\":\"b\",\"text\":null}]}", QUERY_POINT},
-        {"{\"things\":{\"id\":\"b\",\"text\":\"x\"}}", QUERY_SCAN},
+        {"{\"things\":{\"id\":\"b\",\"text\":\"x\",\"time\":null}}", QUERY_SCAN},
         {"{\"things\":{\"id\":null}}", QUERY_SCAN},
         {"{\"things\":{\"id\":{\"=\":\"b\"},\"text\":null}}", QUERY_SCAN},
         {"{\"projects\":{\"project_id\":\"" P1 "\",\"title\":null}}", QUERY_POINT},

@@ -272,12 +272,13 @@ void project_committed(const struct query_set *set)
 
 // ---- Asking to join ----
 
-// Who does not work on the project writes one entry, the own one.
+// Who does not work on the project writes one entry, the own one, and not once for each way to
+// write the own id.
 int project_own_request(struct db_session *txn, struct query_set *set, struct err *err)
 {
     static const struct db_stmt find = {"SELECT 1 FROM projects WHERE project_id = $1"};
     const cJSON *request;
-    struct uuid project_id, account_id;
+    struct uuid project_id;
     int64_t exists = 0;
     const cJSON *value = json_get(set->pattern, "project_id");
     if (!query_uuid_read(value, &project_id))
@@ -289,8 +290,7 @@ int project_own_request(struct db_session *txn, struct query_set *set, struct er
         rc = err_set(err, ERR_NOT_FOUND, "FATAL: unknown project_id '%s'", project_id.text);
     cJSON_ArrayForEach(request, json_get(set->pattern, "invite_requests"))
     {
-        if (!rc && (!uuid_parse(request->string, strlen(request->string), &account_id) ||
-                    !uuid_equal(&account_id, &set->caller.account_id)))
+        if (!rc && strcmp(request->string, set->caller.account_id.text) != 0)
             rc = err_set(err, ERR_FORBIDDEN,
                          "FATAL: error setting 'invite_requests' -- Error: the only entry must be "
                          "that of the requesting account");
