@@ -75,11 +75,15 @@ static int load_spec(void *ctx, const struct uuid *project_id, struct project_sp
     return project_spec_load(&hub->svc, project_id, ret_spec, err);
 }
 
-// Starts that began earlier are nobody's any more.
+// After which a start or a stop that has not ended is nobody's any more.
+static int64_t lost_after_s(const struct hub *hub)
+{
+    return 2 * config_int(hub->serve->config, CONFIG_PROJECTS_START_TIMEOUT);
+}
+
 static int64_t started_before(const struct hub *hub)
 {
-    const int64_t timeout_s = config_int(hub->serve->config, CONFIG_PROJECTS_START_TIMEOUT);
-    return hub->seat.alone ? INT64_MAX : clock_now_ms() - 2 * timeout_s * 1000;
+    return hub->seat.alone ? INT64_MAX : clock_now_ms() - lost_after_s(hub) * 1000;
 }
 
 // Projects that ran when an earlier hub ended may run still.
@@ -116,7 +120,8 @@ static void open_idle(struct hub *hub)
 {
     const struct config *c = hub->serve->config;
     struct idle_config config = {.check_s = (unsigned)config_int(c, CONFIG_PROJECTS_IDLE_CHECK),
-                                 .grace_s = (unsigned)config_int(c, CONFIG_PROJECTS_IDLE_GRACE)};
+                                 .grace_s = (unsigned)config_int(c, CONFIG_PROJECTS_IDLE_GRACE),
+                                 .lost_s = (unsigned)lost_after_s(hub)};
     hub->idle = idle_open(&hub->svc, &config);
 }
 

@@ -74,6 +74,7 @@ struct disk {
     bool looking;
     uv_timer_t look, wait;
     uint64_t look_us; // from one look to the next
+    struct db_subscription notices;
     struct loop_message message;
 };
 
@@ -762,6 +763,28 @@ static void on_look(uv_timer_t *timer)
     work_submit(disk->svc->loop, &disk->looker, look_run, look_done);
 }
 
+// Another hub may have written to it: what is known is too old once somebody asks.
+static void on_notice(struct db_subscription *notices, const char *key)
+{
+    struct disk *disk = notices->ctx;
+    struct uuid project_id;
+    if (!key || !uuid_parse(key, strlen(key), &project_id))
+        return;
+    pthread_mutex_lock(&disk->lock);
+    struct entry *entry = entry_find(disk, &project_id);
+    if (entry)
+        entry->unseen = ++entry->changes;
+    pthread_mutex_unlock(&disk->lock);
+}
+
+static void watch_others(struct disk *disk)
+{
+    disk->notices = (struct db_subscription){
+        .loop = disk->svc->loop, .topic = DB_TOPIC_PROJECTS, .changed = on_notice, .ctx = disk};
+    if (db_is_remote(disk->svc->db)) // else there is no other hub
+        db_subscribe(disk->svc->db, &disk->notices);
+}
+
 void disk_open(struct svc *svc, unsigned look_s)
 {
     struct disk *disk = svc->disk;
@@ -774,12 +797,15 @@ void disk_open(struct svc *svc, unsigned look_s)
     pthread_mutex_lock(&disk->lock);
     disk->open = true;
     pthread_mutex_unlock(&disk->lock);
+    watch_others(disk);
 }
 
 void disk_close(struct svc *svc)
 {
     struct disk *disk = svc->disk;
     atomic_store(&disk->closing, true);
+    if (db_is_remote(svc->db))
+        db_unsubscribe(svc->db, &disk->notices);
     pthread_mutex_lock(&disk->lock);
     disk->open = false;
     pthread_mutex_unlock(&disk->lock);

@@ -16,6 +16,7 @@
 struct seen {
     struct uuid project_id;
     bool idle;
+    bool lost; // it does not run by its record, but nobody starts or stops it any more
 };
 
 // The projects of one look, and how far it has got with them.
@@ -93,13 +94,16 @@ static void visit(struct idle *idle, const struct seen *seen)
 
 static void go_on(struct idle *idle)
 {
-    while (idle->next < idle->count && idle->under_way < AT_ONCE)
-        visit(idle, &idle->seen[idle->next++]);
+    while (idle->next < idle->count && idle->under_way < AT_ONCE) {
+        const struct seen *seen = &idle->seen[idle->next++];
+        if (!seen->lost)
+            visit(idle, seen);
+    }
 }
 
 // ---- All of them ----
 
-// The columns are project_id, last_edited, last_started, run_quota.
+// The columns are project_id, last_edited, last_started, run_quota, and whether it runs.
 static bool is_idle(const struct idle *idle, struct db_rows *rows, int64_t now_ms)
 {
     struct quota quota;
@@ -113,12 +117,14 @@ static int look(struct idle *idle, struct db_session *session, struct err *err)
 {
     // The second condition has the index of the active ones used.
     static const struct db_stmt list = {
-        "SELECT project_id, last_edited, last_started, run_quota FROM projects"
-        " WHERE state = 'running' AND state <> 'opened'"};
+        "SELECT project_id, last_edited, last_started, run_quota,"
+        " CASE WHEN state = 'running' THEN 1 ELSE 0 END FROM projects"
+        " WHERE (state = 'running' OR state_time < $1) AND state <> 'opened'"};
     auto_rows struct db_rows *rows = NULL;
     int64_t now_ms = clock_now_ms();
     size_t room = 0;
-    int rc = db_query(session, &list, DB_NO_ARGS, &rows, err);
+    int rc = db_query(session, &list, DB_ARGS(DB_INT(now_ms - (int64_t)idle->config.lost_s * 1000)),
+                      &rows, err);
     if (rc)
         return rc;
     while ((rc = db_rows_next(rows, err)) == 1) {
@@ -128,6 +134,7 @@ static int look(struct idle *idle, struct db_session *session, struct err *err)
         }
         struct seen *seen = &idle->seen[idle->count];
         seen->idle = is_idle(idle, rows, now_ms);
+        seen->lost = !db_rows_int(rows, 4);
         if (uuid_parse(db_rows_text(rows, 0), db_rows_size(rows, 0), &seen->project_id))
             idle->count++;
     }

@@ -2,8 +2,10 @@
 """Two hubs on one data folder and one PostgreSQL database behave as one; either goes on when the other is killed."""
 import concurrent.futures
 import os
+import pathlib
 import signal
 import subprocess
+import time
 
 import pytest
 
@@ -215,11 +217,55 @@ def test_the_hub_that_started_it_is_killed(two):
     os.close(gate)
     (reply,) = pending.replies().values()
     assert reply["stdout"] == "done"
+    groups = control_groups(second, project)
     second.cli("project", "stop", project)
     becomes(second, project, "opened")
     assert not second.sandbox(project)
     assert second.exec(account, project, "echo again")["stdout"] == "again\n"
     becomes(second, project, "running")
+    wait_until(lambda: not any(group.exists() for group in groups), 20, "the control groups are gone")
+
+
+def control_groups(hub, project):
+    """The folders of the groups that were made for a running project's sandbox."""
+    (name,) = {path.split("/")[-1] for path in
+               (pathlib.Path(f"/proc/{max(hub.sandbox(project))}/cgroup").read_text().split()) if "/cohub-" in path} or {None}
+    return [path for path in pathlib.Path("/sys/fs/cgroup").glob(f"**/cohub-*/{name}") if name]
+
+
+def test_a_start_whose_hub_is_gone_is_ended_by_the_other(hubs):
+    hub, _ = hubs(env={**IDLE_SOON, "COHUB_PROJECTS_START_TIMEOUT": "1"})
+    project = hub.project(hub.account())
+    execute(hub, "UPDATE projects SET state = 'starting', state_time = 1 WHERE project_id = ?", project)
+    becomes(hub, project, "opened")
+
+
+def test_a_start_under_way_is_not_disturbed_by_a_hub_that_starts(hubs):
+    first, = hubs(1)
+    project = first.project(first.account())
+    execute(first, "UPDATE projects SET state = 'starting', state_time = ? WHERE project_id = ?", time.time_ns() // 10**6, project)
+    second, = hubs(1)
+    other = second.project(second.account())
+    second.exec(second.account(admin=True), other, "true")
+    becomes(second, other, "running")  # what it wrote at its start stands before that
+    assert state(first, project) == "starting"
+
+
+def test_what_is_written_through_one_counts_at_the_other(hubs):
+    first, second = hubs(env={"COHUB_PROJECTS_DISK_QUOTA": "4"})
+    account = first.account()
+    project = first.project(account)
+
+    def write(hub, name, size):
+        return hub.call("write_text_file_to_project", key=account, project_id=project, path=name, content="x" * size)
+
+    assert write(second, "small", 1)["event"] != "error"  # now it knows how much there is
+    for number in range(3):
+        write(first, f"large{number}", 1900000)
+    assert write(first, "more", 1900000)["event"] == "error"
+    wait_until(lambda: (execute(first, "SELECT disk_size FROM projects WHERE project_id = ?", project)[0][0] or 0) > 3000000,
+               20, "the size is recorded")
+    assert write(second, "more", 1900000)["event"] == "error"
 
 
 def test_licences_are_given_back_once(two):
@@ -365,11 +411,13 @@ def test_nginx_in_front_of_both(two, nginx):
 
     def call(event, **parameters):
         reply = second.client.post(f"{front.url}/api/v1/{event}", json=parameters, auth=(account.key, ""))
-        return reply.status_code, reply.json().get("event")
+        return reply.status_code, reply.json()["event"] if reply.status_code == 200 else reply.text
 
     assert {call("ping") for _ in range(10)} == {(200, "pong")}
     calls = [sum(float(line.split()[-1]) for line in hub.client.get(f"{hub.url}/metrics").text.splitlines()
                  if "_count{event=\"ping\"}" in line) for hub in two]
     assert all(calls), calls
     first.kill()
+    # A call on a connection that dies is not sent again, as it may have been carried out.
+    wait_until(lambda: call("ping") == (200, "pong"), SECOND_S, "nginx has seen it")
     assert {call("project_exec", project_id=project, command="true") for _ in range(10)} == {(200, "project_exec_output")}
