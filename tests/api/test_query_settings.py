@@ -229,6 +229,12 @@ def test_a_query_of_no_token(hub, admin, account, pattern):
     assert refusal(hub, account, {"registration_tokens": pattern}) == NOT_ADMIN
 
 
+@pytest.mark.parametrize("pattern", [{"token": "*"}, [{"token": "*", "limit": 1}]])
+def test_all_tokens_are_not_one(hub, admin, pattern):
+    assert refusal(hub, admin, {"registration_tokens": pattern}) == "Error: don't know what to do with this query"
+    assert execute(hub, "SELECT count(*) FROM registration_tokens WHERE token = '*'") == [(0,)]
+
+
 def test_tokens_are_for_administrators(hub, account):
     for options in (..., [{"delete": True}]):
         assert refusal(hub, account, {"registration_tokens": {"token": "x"}}, options) == NOT_ADMIN

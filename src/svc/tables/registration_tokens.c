@@ -23,6 +23,14 @@ static const struct query_column columns[] = {
 };
 #define COLUMNS "token, descr, counter, expires, \"limit\", disabled, ephemeral, customize"
 
+// The token that stands for all of them.
+#define ALL "*"
+
+static int refuse(struct err *err)
+{
+    return err_set(err, ERR_INVALID, "Error: don't know what to do with this query");
+}
+
 static const struct query_get_field get_fields[] = {
     {.name = "token"}, {.name = "descr"},    {.name = "expires"},   {.name = "counter"},
     {.name = "limit"}, {.name = "disabled"}, {.name = "ephemeral"}, {.name = "customize"},
@@ -79,12 +87,12 @@ static int compute(struct db_session *session, struct query_get *asked, struct b
     const cJSON *token = json_get(asked->pattern, "token");
     struct db_value text;
     if (!token || cJSON_IsNull(token))
-        return err_set(err, ERR_INVALID, "Error: don't know what to do with this query");
+        return refuse(err);
     int rc = query_value_read(&columns[TOKEN], token, asked->arena, &text, err);
     if (rc)
         return rc;
     const char *name = arena_strndup(asked->arena, text.text, text.size);
-    return strcmp(name, "*") ? show_one(session, asked, name, out, err)
+    return strcmp(name, ALL) ? show_one(session, asked, name, out, err)
                              : list_all(session, asked, out, err);
 }
 
@@ -153,6 +161,9 @@ static int replace_row(struct db_session *txn, const struct query_set *set, stru
 static int write_it(struct db_session *txn, struct query_set *set, struct err *err)
 {
     struct db_value token;
+    const char *name = json_get_str(set->pattern, "token");
+    if (!set->deletes && name && !strcmp(name, ALL)) // meant as a get, it would let everybody in
+        return refuse(err);
     if (!set->deletes)
         return replace_row(txn, set, err);
     int rc = read_field(set, TOKEN, &token, err);
