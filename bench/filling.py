@@ -47,8 +47,10 @@ def fill_projects(path, count, caller, shared):
     with contextlib.closing(sqlite3.connect(path)) as database, database:
         database.execute("PRAGMA cache_size = -262144")
         database.execute(f"CREATE TEMP TABLE made AS {numbers} SELECT {new_id} AS id, i FROM n ORDER BY 1", values)
-        database.execute("INSERT INTO accounts (account_id, email_address, first_name, last_name, created, last_active)"
-                         " SELECT id, printf('person%07d@example.org', i), 'First' || i, 'Last' || i, :now, :now FROM made", values)
+        # Marked as searchable: else the hub would begin to index them, and each write costs readers what they have cached.
+        database.execute("INSERT INTO accounts (account_id, email_address, first_name, last_name, created, last_active, searchable)"
+                         " SELECT id, printf('person%07d@example.org', i), 'First' || i, 'Last' || i, :now, :now, 1 FROM made",
+                         values)
         database.execute("INSERT INTO projects (project_id, title, description, created, last_edited)"
                          " SELECT id, 'Project ' || i, '', :now, :now + i FROM made", values)
         database.execute("INSERT INTO project_users (project_id, account_id, \"group\") SELECT id, id, 'owner' FROM made")
