@@ -41,13 +41,6 @@ static bool is_key(const struct query_table *table, const char *name)
     return false;
 }
 
-// What a pattern has for a field; NULL for null too.
-static const cJSON *given(const cJSON *pattern, const char *name)
-{
-    const cJSON *value = json_get(pattern, name);
-    return cJSON_IsNull(value) ? NULL : value;
-}
-
 static bool has_routines(const struct query_set_block *block)
 {
     return block->before || block->instead || block->after;
@@ -129,11 +122,11 @@ static int check_rules(const struct query_set *set, struct err *err)
     int rc = 0;
     for (size_t i = 0; i < set->block->fields_count && !rc; i++) {
         const struct query_set_field *field = &set->block->fields[i];
-        rc = check_rule(set, field, given(set->pattern, field->name), err);
+        rc = check_rule(set, field, query_given(set->pattern, field->name), err);
     }
     for (size_t i = 0; i < ARRAY_LEN(set->block->required) && !rc && !set->deletes; i++) {
         const char *name = set->block->required[i];
-        if (name && !given(set->pattern, name))
+        if (name && !query_given(set->pattern, name))
             rc = must_specify(set, name, err);
     }
     return rc;
@@ -199,21 +192,14 @@ int query_set_parse(struct query_one *one, const char *table, struct err *err)
 
 // ---- Rules (8.2) ----
 
-static void put(cJSON *pattern, const char *name, cJSON *value)
-{
-    cJSON_DeleteItemFromObjectCaseSensitive(pattern, name);
-    if (!value || !cJSON_AddItemToObject(pattern, name, value))
-        abort(); // memory is out
-}
-
 static void put_text(cJSON *pattern, const char *name, const char *text)
 {
-    put(pattern, name, cJSON_CreateString(text));
+    query_put(pattern, name, cJSON_CreateString(text));
 }
 
 static void apply_rule(struct query_set *set, const struct query_set_field *field)
 {
-    bool missing = !given(set->pattern, field->name);
+    bool missing = !query_given(set->pattern, field->name);
     if (field->rule == QUERY_ACCOUNT_ID)
         put_text(set->pattern, field->name, set->caller.account_id.text);
     else if (field->rule == QUERY_PROJECT_ID)
@@ -221,14 +207,14 @@ static void apply_rule(struct query_set *set, const struct query_set_field *fiel
     else if (field->rule == QUERY_UUID_IF_MISSING && missing)
         put_text(set->pattern, field->name, uuid_new().text);
     else if (field->rule == QUERY_NOW_IF_MISSING && missing)
-        put(set->pattern, field->name, cJSON_CreateNumber((double)set->now_ms));
+        query_put(set->pattern, field->name, cJSON_CreateNumber((double)set->now_ms));
 }
 
 // SHA-1 of the project's id and the path behind it. Both are what the row will have.
 static int put_sha1(struct query_one *one, const char *name, struct err *err)
 {
     struct query_set *set = &one->set;
-    const cJSON *path = given(set->pattern, "path");
+    const cJSON *path = query_given(set->pattern, "path");
     const char *project_id = json_get_str(set->pattern, "project_id");
     char text[SHA1_TEXT_SIZE];
     struct db_value stored;
@@ -314,7 +300,7 @@ static int row_locate(struct row *row, struct err *err)
     const struct query_table *table = row->set->table;
     row->complete = true;
     for (size_t i = 0; i < ARRAY_LEN(table->key) && table->key[i]; i++) {
-        const cJSON *value = given(row->set->pattern, table->key[i]);
+        const cJSON *value = query_given(row->set->pattern, table->key[i]);
         row->complete = row->complete && value;
         if (!row->complete)
             continue;
@@ -332,7 +318,7 @@ static const char *missing_key(const struct row *row)
     const struct query_table *table = row->set->table;
     size_t i = 0;
     while (i + 1 < ARRAY_LEN(table->key) && table->key[i + 1] &&
-           given(row->set->pattern, table->key[i]))
+           query_given(row->set->pattern, table->key[i]))
         i++;
     return table->key[i];
 }

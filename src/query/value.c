@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -54,6 +55,19 @@ const char *query_value_text(const cJSON *value, struct arena *arena)
         return arena_strndup(arena, text.size ? text.data : "", text.size);
     utf8_append_lossy(&clean, text.data, SHOWN_SIZE);
     return arena_strndup(arena, clean.data, clean.size);
+}
+
+const cJSON *query_given(const cJSON *pattern, const char *field)
+{
+    const cJSON *value = json_get(pattern, field);
+    return cJSON_IsNull(value) ? NULL : value;
+}
+
+void query_put(cJSON *pattern, const char *field, cJSON *value)
+{
+    cJSON_DeleteItemFromObjectCaseSensitive(pattern, field);
+    if (!value || !cJSON_AddItemToObject(pattern, field, value))
+        abort(); // memory is out
 }
 
 const char *query_type_name(enum query_type type)

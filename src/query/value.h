@@ -20,6 +20,10 @@ void query_value_write(const struct query_column *column, struct db_rows *rows, 
 bool query_uuid_read(const cJSON *value, struct uuid *ret_id);
 // What JavaScript's text of a value is, as error texts show it: [1,2] is "1,2"; cut to a size.
 const char *query_value_text(const cJSON *value, struct arena *arena);
+// What a pattern has for a field; NULL for null too.
+const cJSON *query_given(const cJSON *pattern, const char *field);
+// Puts `value`, which it takes over, in the place of what a pattern has for a field.
+void query_put(cJSON *pattern, const char *field, cJSON *value);
 // PostgreSQL's name of a type.
 const char *query_type_name(enum query_type type);
 

@@ -7,7 +7,7 @@
 
 #include "base/limits.h"
 #include "base/text.h"
-#include "db/query.h"
+#include "query/value.h"
 #include "svc/account_index.h"
 #include "svc/organizations.h"
 #include "svc/tables/bounds.h"
@@ -114,44 +114,23 @@ int account_check(struct db_session *txn, struct query_set *set, struct err *err
     return rc;
 }
 
-static bool is_given(const struct query_set *set, const char *field)
-{
-    const cJSON *value = json_get(set->pattern, field);
-    return value && !cJSON_IsNull(value);
-}
-
-static const struct {
-    const char *field;
-    struct db_stmt length;
-} maps[] = {
-#define MAP(name)                                                                                  \
+#define MAP(field)                                                                                 \
     {                                                                                              \
-#name,                                                                                     \
-        {                                                                                          \
-            "SELECT length(" #name ") FROM accounts WHERE account_id = $1"                         \
-        }                                                                                          \
+        field, {"SELECT length(" field ") FROM accounts WHERE account_id = $1"}, LIMIT_ACCOUNT_MAP \
     }
-    MAP(editor_settings), MAP(other_settings), MAP(terminal),
-    MAP(profile),         MAP(ssh_keys),       MAP(auto_balance),
-#undef MAP
+static const struct bounds_map maps[] = {
+    MAP("editor_settings"), MAP("other_settings"), MAP("terminal"),
+    MAP("profile"),         MAP("ssh_keys"),       MAP("auto_balance"),
 };
-
-static int check_maps(struct db_session *txn, const struct query_set *set, struct err *err)
-{
-    int rc = 0;
-    for (size_t i = 0; i < ARRAY_LEN(maps) && !rc; i++) {
-        if (is_given(set, maps[i].field))
-            rc = bounds_check_stored(txn, &maps[i].length, set->caller.account_id.text,
-                                     maps[i].field, LIMIT_ACCOUNT_MAP, err);
-    }
-    return rc;
-}
+#undef MAP
 
 int account_after(struct db_session *txn, struct query_set *set, struct err *err)
 {
-    int rc = check_maps(txn, set, err);
-    if (!rc &&
-        (is_given(set, "first_name") || is_given(set, "last_name") || is_given(set, "unlisted")))
+    const cJSON *pattern = set->pattern;
+    int rc =
+        bounds_check_maps(txn, pattern, maps, ARRAY_LEN(maps), set->caller.account_id.text, err);
+    if (!rc && (query_given(pattern, "first_name") || query_given(pattern, "last_name") ||
+                query_given(pattern, "unlisted")))
         rc = account_index_put(txn, &set->caller.account_id, err);
     return rc;
 }

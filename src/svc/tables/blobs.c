@@ -28,8 +28,8 @@ static const struct query_get_field get_fields[] = {{.name = "id"}, {.name = "bl
 
 static int check_id(struct query_get *get, struct err *err)
 {
-    const cJSON *id = json_get(get->pattern, "id");
-    if (!id || cJSON_IsNull(id))
+    const cJSON *id = query_given(get->pattern, "id");
+    if (!id)
         return err_set(err, ERR_INVALID, "id must be specified");
     return query_uuid_read(id, NULL) ? 0 : err_set(err, ERR_INVALID, "uuid is invalid");
 }
@@ -122,10 +122,10 @@ static void make_id(const struct db_value *bytes, struct uuid *ret_id)
 static int read_ttl(const struct query_set *set, struct db_value *ret_expire, struct err *err)
 {
     static const struct query_column column = {.type = QUERY_NUMBER};
-    const cJSON *ttl = json_get(set->pattern, "ttl");
+    const cJSON *ttl = query_given(set->pattern, "ttl");
     struct db_value seconds;
     *ret_expire = DB_NULL;
-    if (!ttl || cJSON_IsNull(ttl))
+    if (!ttl)
         return 0;
     int rc = query_value_read(&column, ttl, set->arena, &seconds, err);
     if (rc)

@@ -6,6 +6,7 @@
 #include "base/limits.h"
 #include "base/text.h"
 #include "db/query.h"
+#include "query/value.h"
 
 static size_t text_length(const cJSON *value)
 {
@@ -62,4 +63,15 @@ int bounds_check_stored(struct db_session *txn, const struct db_stmt *length, co
     return err_set(err, ERR_TOO_LARGE,
                    "FATAL: error setting '%s' -- Error: must have at most %zu characters", field,
                    max);
+}
+
+int bounds_check_maps(struct db_session *txn, const cJSON *pattern, const struct bounds_map *maps,
+                      size_t count, const char *key, struct err *err)
+{
+    int rc = 0;
+    for (size_t i = 0; i < count && !rc; i++) {
+        if (query_given(pattern, maps[i].field))
+            rc = bounds_check_stored(txn, &maps[i].length, key, maps[i].field, maps[i].max, err);
+    }
+    return rc;
 }

@@ -20,5 +20,13 @@ query_check_value_fn bounds_check_path;
 // `length` gives the length for the key $1. ERR_TOO_LARGE.
 int bounds_check_stored(struct db_session *txn, const struct db_stmt *length, const char *key,
                         const char *field, size_t max, struct err *err) MUST_USE;
+// The same for each of several maps that the pattern has.
+struct bounds_map {
+    const char *field;
+    struct db_stmt length;
+    size_t max;
+};
+int bounds_check_maps(struct db_session *txn, const cJSON *pattern, const struct bounds_map *maps,
+                      size_t count, const char *key, struct err *err) MUST_USE;
 
 #endif

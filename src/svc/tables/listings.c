@@ -2,6 +2,7 @@
 // listings (user-query 12.9): folders that somebody looks at. Projects write them, their people
 // read them.
 #include "base/limits.h"
+#include "query/value.h"
 #include "svc/tables/bounds.h"
 #include "svc/tables/project_rows.h"
 #include "svc/tables/tables.h"
@@ -67,23 +68,14 @@ static const struct query_set_field set_fields[] = {
     {.name = "compute_server_id"},
 };
 
-// 0 is the project itself.
-static void complete_key(cJSON *pattern)
-{
-    const cJSON *server = json_get(pattern, "compute_server_id");
-    if (server && !cJSON_IsNull(server))
-        return;
-    cJSON_DeleteItemFromObjectCaseSensitive(pattern, "compute_server_id");
-    cJSON_AddNumberToObject(pattern, "compute_server_id", 0);
-}
-
 static int prepare(struct db_session *txn, struct query_set *set, struct err *err)
 {
     static const struct db_stmt drop = {
         "DELETE FROM listings WHERE project_id = $1 AND (path, compute_server_id) IN"
         " (SELECT path, compute_server_id FROM listings WHERE project_id = $1"
         " ORDER BY coalesce(interest, 0) DESC LIMIT $3 OFFSET $2)"};
-    complete_key(set->pattern);
+    if (!query_given(set->pattern, "compute_server_id")) // 0: the project itself
+        query_put(set->pattern, "compute_server_id", cJSON_CreateNumber(0));
     return project_rows_trim(txn, &drop, json_get_str(set->pattern, "project_id"), LIMIT_LISTINGS,
                              err);
 }

@@ -80,11 +80,9 @@ static const struct query_set_field set_fields[] = {
 static int read_field(const struct query_set *set, int column, struct db_value *ret_value,
                       struct err *err)
 {
-    const cJSON *field = json_get(set->pattern, columns[column].name);
+    const cJSON *field = query_given(set->pattern, columns[column].name);
     *ret_value = DB_NULL;
-    if (!field || cJSON_IsNull(field))
-        return 0;
-    return query_value_read(&columns[column], field, set->arena, ret_value, err);
+    return field ? query_value_read(&columns[column], field, set->arena, ret_value, err) : 0;
 }
 
 static int read_key(const struct query_set *set, struct db_value ret_key[4], struct err *err)
@@ -96,12 +94,6 @@ static int read_key(const struct query_set *set, struct db_value ret_key[4], str
     return rc;
 }
 
-static void put(cJSON *pattern, const char *name, cJSON *value)
-{
-    cJSON_DeleteItemFromObjectCaseSensitive(pattern, name);
-    cJSON_AddItemToObject(pattern, name, value);
-}
-
 // Parts of the key get the one form that all that follows finds the row by.
 static int clean_key(struct db_session *txn UNUSED, struct query_set *set, struct err *err)
 {
@@ -110,8 +102,8 @@ static int clean_key(struct db_session *txn UNUSED, struct query_set *set, struc
     int rc = read_field(set, TIME, &time, err);
     if (rc || !query_uuid_read(json_get(set->pattern, "target"), &target))
         return rc;
-    put(set->pattern, "time", cJSON_CreateNumber((double)time.integer));
-    put(set->pattern, "target", cJSON_CreateString(target.text));
+    query_put(set->pattern, "time", cJSON_CreateNumber((double)time.integer));
+    query_put(set->pattern, "target", cJSON_CreateString(target.text));
     return 0;
 }
 

@@ -43,9 +43,9 @@ static const struct query_set_field set_fields[] = {
 static int read_field(const struct query_set *set, int column, bool *ret_given, int64_t *ret_value,
                       struct err *err)
 {
-    const cJSON *field = json_get(set->pattern, columns[column].name);
+    const cJSON *field = query_given(set->pattern, columns[column].name);
     struct db_value value;
-    if (!field || cJSON_IsNull(field))
+    if (!field)
         return 0;
     int rc = query_value_read(&columns[column], field, set->arena, &value, err);
     if (rc)

@@ -56,11 +56,8 @@ static const struct query_set_field set_fields[] = {
 static int fill_in_time(struct db_session *txn UNUSED, struct query_set *set,
                         struct err *err UNUSED)
 {
-    const cJSON *time = json_get(set->pattern, "time");
-    if (set->exists || (time && !cJSON_IsNull(time)))
-        return 0;
-    cJSON_DeleteItemFromObjectCaseSensitive(set->pattern, "time");
-    cJSON_AddNumberToObject(set->pattern, "time", (double)set->now_ms);
+    if (!set->exists && !query_given(set->pattern, "time"))
+        query_put(set->pattern, "time", cJSON_CreateNumber((double)set->now_ms));
     return 0;
 }
 

@@ -126,15 +126,6 @@ int project_check_requests(const struct query_set *set UNUSED, const cJSON *valu
 
 // ---- Names ----
 
-// Who names another project of the same owner waits here, where transactions run beside each other.
-static int lock_owner(struct db_session *txn, const char *project_id, struct err *err)
-{
-    static const struct db_stmt lock = {
-        "UPDATE accounts SET upgrades = upgrades WHERE account_id IN (SELECT account_id"
-        " FROM project_users WHERE project_id = $1 AND \"group\" = 'owner')"};
-    return db_exec(txn, &lock, DB_ARGS(DB_TEXT(project_id)), NULL, err);
-}
-
 static int check_name_free(struct db_session *txn, const char *project_id, const char *name,
                            struct err *err)
 {
@@ -144,9 +135,7 @@ static int check_name_free(struct db_session *txn, const char *project_id, const
         " WHERE owner.project_id = $1 AND owner.\"group\" = 'owner' AND other.\"group\" = 'owner'"
         " AND other.project_id <> $1 AND lower(p.name) = lower($2)"};
     int64_t taken = 0;
-    int rc = lock_owner(txn, project_id, err);
-    if (!rc)
-        rc = db_query_int(txn, &find, DB_ARGS(DB_TEXT(project_id), DB_TEXT(name)), &taken, err);
+    int rc = db_query_int(txn, &find, DB_ARGS(DB_TEXT(project_id), DB_TEXT(name)), &taken, err);
     if (rc || !taken)
         return rc;
     return err_set(err, ERR_CONFLICT,
@@ -156,12 +145,6 @@ static int check_name_free(struct db_session *txn, const char *project_id, const
 }
 
 // ---- In the transaction ----
-
-static bool is_given(const struct query_set *set, const char *field)
-{
-    const cJSON *value = json_get(set->pattern, field);
-    return value && !cJSON_IsNull(value);
-}
 
 static int is_owner(struct db_session *txn, const struct query_set *set, bool *ret_owner,
                     struct err *err)
@@ -180,7 +163,8 @@ static int is_owner(struct db_session *txn, const struct query_set *set, bool *r
 int project_check(struct db_session *txn, struct query_set *set, struct err *err)
 {
     bool owner = true;
-    int rc = is_given(set, "manage_users_owner_only") ? is_owner(txn, set, &owner, err) : 0;
+    int rc =
+        query_given(set->pattern, "manage_users_owner_only") ? is_owner(txn, set, &owner, err) : 0;
     if (rc || owner)
         return rc;
     return err_set(err, ERR_FORBIDDEN,
@@ -204,9 +188,9 @@ int project_before(struct db_session *txn, struct query_set *set, struct err *er
 {
     auto_buf struct buf name = {0};
     set->note = arena_zalloc(set->arena, sizeof(struct project_note));
-    if (!is_given(set, "name"))
+    const cJSON *value = query_given(set->pattern, "name");
+    if (!value)
         return 0;
-    const cJSON *value = json_get(set->pattern, "name");
     if (!cJSON_IsString(value))
         json_value(&name, value); // what it is stored as
     return check_name(txn, set, cJSON_IsString(value) ? value->valuestring : buf_cstr(&name), err);
@@ -232,33 +216,23 @@ int project_licenses_write(struct db_session *txn, struct query_set *set, const 
     return rc;
 }
 
-static const struct {
-    const char *field;
-    struct db_stmt length;
-    size_t max;
-} maps[] = {
-#define MAP(name, max)                                                                             \
+#define MAP(field, max)                                                                            \
     {                                                                                              \
-#name, {"SELECT length(" #name ") FROM projects WHERE project_id = $1" }, max              \
+        field, {"SELECT length(" field ") FROM projects WHERE project_id = $1"}, max               \
     }
-    MAP(env, LIMIT_PROJECT_ENV),
-    MAP(course, LIMIT_PROJECT_COURSE),
-    MAP(invite_requests, LIMIT_PROJECT_REQUESTS),
-    MAP(status, LIMIT_PROJECT_STATUS),
-#undef MAP
+static const struct bounds_map maps[] = {
+    MAP("env", LIMIT_PROJECT_ENV),
+    MAP("course", LIMIT_PROJECT_COURSE),
+    MAP("invite_requests", LIMIT_PROJECT_REQUESTS),
+    MAP("status", LIMIT_PROJECT_STATUS),
 };
+#undef MAP
 
 int project_after(struct db_session *txn, struct query_set *set, struct err *err)
 {
     const char *project_id = json_get_str(set->pattern, "project_id");
-    int rc = 0;
-    for (size_t i = 0; i < ARRAY_LEN(maps) && !rc; i++) {
-        if (is_given(set, maps[i].field))
-            rc = bounds_check_stored(txn, &maps[i].length, project_id, maps[i].field, maps[i].max,
-                                     err);
-    }
     db_notify_row(txn, DB_TOPIC_PROJECTS, project_id);
-    return rc;
+    return bounds_check_maps(txn, set->pattern, maps, ARRAY_LEN(maps), project_id, err);
 }
 
 void project_committed(const struct query_set *set)

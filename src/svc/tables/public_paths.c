@@ -70,8 +70,8 @@ static const struct query_filter of_itself[] = {
 
 static int check_project_id(struct query_get *get, struct err *err)
 {
-    const cJSON *id = json_get(get->pattern, "project_id");
-    if (!id || cJSON_IsNull(id) || query_uuid_read(id, NULL))
+    const cJSON *id = query_given(get->pattern, "project_id");
+    if (!id || query_uuid_read(id, NULL))
         return 0;
     return err_set(err, ERR_INVALID, "postgresql Error: invalid input syntax for type uuid: \"%s\"",
                    query_value_text(id, get->arena));
@@ -118,21 +118,15 @@ static const struct query_set_field set_fields[] = {
     {.name = "jupyter_api"},
 };
 
-static void put_text(cJSON *pattern, const char *name, const char *text)
-{
-    cJSON_DeleteItemFromObjectCaseSensitive(pattern, name);
-    cJSON_AddStringToObject(pattern, name, text);
-}
-
 // The text of a field; NULL if it is not given.
 static int read_text(const struct query_set *set, const char *name, const char **ret_text,
                      struct err *err)
 {
     static const struct query_column text_column = {.type = QUERY_TEXT};
-    const cJSON *field = json_get(set->pattern, name);
+    const cJSON *field = query_given(set->pattern, name);
     struct db_value value;
     *ret_text = NULL;
-    if (!field || cJSON_IsNull(field))
+    if (!field)
         return 0;
     int rc = query_value_read(&text_column, field, set->arena, &value, err);
     if (!rc)
@@ -151,8 +145,9 @@ static int clean_path(struct query_set *set, const struct uuid *project_id, stru
     if (rc)
         return rc;
     public_path_id(project_id, path, id);
-    put_text(set->pattern, "id", id);
-    put_text(set->pattern, "path", arena_strndup(set->arena, path, public_path_size(path)));
+    query_put(set->pattern, "id", cJSON_CreateString(id));
+    path = arena_strndup(set->arena, path, public_path_size(path));
+    query_put(set->pattern, "path", cJSON_CreateString(path));
     return 0;
 }
 
