@@ -10,6 +10,7 @@
 #include "db/query.h"
 #include "svc/mail.h"
 #include "svc/mail_html.h"
+#include "svc/project.h"
 
 #define LINKS_REFUSED "Error: Sorry, links to specific websites are not allowed!"
 
@@ -159,17 +160,6 @@ static void write_letter(struct invite *invite, const char *stored_title, bool l
         letter->rc = write_body(invite, letter->subject, links);
 }
 
-static int read_title(struct db_session *session, const struct invite *invite,
-                      const char **ret_title, struct err *err)
-{
-    static const struct db_stmt find = {"SELECT title FROM projects WHERE project_id = $1"};
-    auto_rows struct db_rows *rows = NULL;
-    int rc = db_query_row(session, &find, DB_ARGS(DB_TEXT(invite->project_id.text)), &rows, err);
-    const char *title = rc == 1 ? db_rows_text(rows, 0) : NULL;
-    *ret_title = title ? arena_strdup(invite->arena, title) : "";
-    return rc < 0 ? rc : 0;
-}
-
 static int check_sizes(const struct invite_text *text, struct err *err)
 {
     const struct {
@@ -198,7 +188,7 @@ int invite_letter_prepare(struct db_session *session, struct invite *invite, str
     int rc = check_sizes(&invite->text, err);
     if (rc || !invite->text.email)
         return rc;
-    rc = read_title(session, invite, &title, err);
+    rc = project_title_get(session, &invite->project_id, invite->arena, &title, err);
     if (!rc)
         rc = invite_links_allowed(session, &invite->project_id, &invite->inviter, &links, err);
     if (!rc)

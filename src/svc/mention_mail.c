@@ -12,6 +12,7 @@
 #include "svc/invite_letter.h"
 #include "svc/mail.h"
 #include "svc/mail_html.h"
+#include "svc/project.h"
 #include "svc/project_quota.h"
 
 #define HOUR_MS    (INT64_C(3600) * 1000)
@@ -170,17 +171,6 @@ static int read_author(struct db_session *txn, const struct uuid *account_id, st
     return rc < 0 ? rc : 0;
 }
 
-static int read_title(struct db_session *txn, const struct uuid *project_id, struct arena *arena,
-                      const char **ret_title, struct err *err)
-{
-    static const struct db_stmt find = {"SELECT title FROM projects WHERE project_id = $1"};
-    auto_rows struct db_rows *rows = NULL;
-    int rc = db_query_row(txn, &find, DB_ARGS(DB_TEXT(project_id->text)), &rows, err);
-    const char *title = rc == 1 ? db_rows_text(rows, 0) : NULL;
-    *ret_title = title ? arena_strdup(arena, title) : "";
-    return rc < 0 ? rc : 0;
-}
-
 static int send_mail(struct db_session *txn, const struct svc *svc, const struct mention *mention,
                      const char *address, struct arena *arena, struct err *err)
 {
@@ -188,7 +178,7 @@ static int send_mail(struct db_session *txn, const struct svc *svc, const struct
     const char *author, *title;
     int rc = read_author(txn, &mention->source, arena, &author, err);
     if (!rc)
-        rc = read_title(txn, &mention->project_id, arena, &title, err);
+        rc = project_title_get(txn, &mention->project_id, arena, &title, err);
     if (rc)
         return rc;
     append_body(svc, mention, author, title, &html);

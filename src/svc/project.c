@@ -95,6 +95,19 @@ int project_write_gate(struct db_session *session, const struct caller *caller,
     return 0;
 }
 
+int project_title_get(struct db_session *session, const struct uuid *project_id,
+                      struct arena *arena, const char **ret_title, struct err *err)
+{
+    static const struct db_stmt find = {"SELECT title FROM projects WHERE project_id = $1"};
+    auto_rows struct db_rows *rows = NULL;
+    int rc = db_query_row(session, &find, DB_ARGS(DB_TEXT(project_id->text)), &rows, err);
+    if (rc < 0)
+        return rc;
+    const char *title = rc ? db_rows_text(rows, 0) : NULL;
+    *ret_title = title ? arena_strdup(arena, title) : "";
+    return 0;
+}
+
 // ---- Times of last use ----
 
 struct touch {

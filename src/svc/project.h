@@ -4,6 +4,7 @@
 #ifndef SVC_PROJECT_H
 #define SVC_PROJECT_H
 
+#include "base/mem.h"
 #include "runner/projects.h"
 #include "svc/svc.h"
 
@@ -21,6 +22,10 @@ int project_gate(struct db_session *session, const struct caller *caller, const 
 int project_write_gate(struct db_session *session, const struct caller *caller,
                        const char *project_id, struct uuid *ret_project_id,
                        struct err *err) MUST_USE;
+// The title, the arena's; "" if it has none, or there is no such project.
+int project_title_get(struct db_session *session, const struct uuid *project_id,
+                      struct arena *arena, const char **ret_title, struct err *err) MUST_USE;
+
 // Notes that a project was edited, at most every 30 s (api-v1 2.1).
 void project_mark_edited(struct svc *svc, const struct uuid *project_id);
 // In a transaction: the project was edited now and, unless it is "", the account was active in it.

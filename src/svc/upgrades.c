@@ -181,14 +181,6 @@ int upgrades_total_set(struct db_session *txn, const struct uuid *account_id,
                    NULL, err);
 }
 
-// Others who give out of the same total wait here, where transactions run beside each other.
-static int lock_account(struct db_session *txn, const struct uuid *account_id, struct err *err)
-{
-    static const struct db_stmt lock = {
-        "UPDATE accounts SET upgrades = upgrades WHERE account_id = $1"};
-    return db_exec(txn, &lock, DB_ARGS(DB_TEXT(account_id->text)), NULL, err);
-}
-
 static int read_given(struct db_session *txn, const struct upgrades_apply *apply,
                       struct upgrade_amounts *ret_given, struct err *err)
 {
@@ -257,9 +249,7 @@ static int trim_all(struct db_session *txn, struct upgrades_apply *apply, struct
 int upgrades_apply(struct db_session *txn, struct upgrades_apply *apply, struct err *err)
 {
     upgrades_apply_dispose(apply); // of a run before this one
-    int rc = lock_account(txn, &apply->account_id, err);
-    if (!rc)
-        rc = read_given(txn, apply, &apply->stored, err);
+    int rc = read_given(txn, apply, &apply->stored, err);
     if (rc)
         return rc;
     overlay(&apply->stored, &apply->amounts);
