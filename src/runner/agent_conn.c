@@ -111,7 +111,7 @@ static void stream_add(struct agent_conn *conn, struct agent_stream *stream)
     slot->stream = stream;
     slot->taken = true;
     stream->number = slot->number;
-    if (conn->slots_count++ == 0)
+    if (conn->slots_count++ == 0 && conn->io->shared)
         conn->use_fd = project_use_begin(&conn->project_id);
 }
 

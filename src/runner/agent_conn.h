@@ -53,6 +53,7 @@ struct agent_conn_ops {
 struct agent_io {
     struct loop *loop;
     const struct agent_conn_ops *ops;
+    bool shared; // others may use the same projects, and are told what is in use (runner/use.h)
     uint8_t *input;
     struct buf frame;
 };

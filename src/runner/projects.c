@@ -85,8 +85,8 @@ static void on_stop_unused(struct loop_message *message)
     struct project_call *call = CONTAINER(message, struct project_call, message);
     struct idle_call *idle = CONTAINER(call, struct idle_call, call);
     const struct project *project = project_of(call);
-    idle->in_use =
-        (project && project_in_use(project)) || project_used_elsewhere(&call->project_id);
+    idle->in_use = (project && project_in_use(project)) ||
+                   (call->projects->config.shared && project_used_elsewhere(&call->project_id));
     if (idle->in_use)
         project_call_answer(call);
     else
@@ -339,6 +339,7 @@ int projects_open(const struct projects_config *config, struct projects **ret_pr
     if (rc)
         return rc;
     agent_io_init(&projects->io, &projects->loop, &project_conn_ops);
+    projects->io.shared = config->shared;
     runner_link_init(&projects->runner, &projects->loop, &project_runner_ops, projects);
     job_pool_init(&projects->jobs, &projects->loop);
     uv_idle_init(&projects->loop.uv, &projects->adopt_idle);

@@ -43,6 +43,7 @@ void project_spec_dispose(struct project_spec *spec);
 struct projects_config {
     int runner_fd; // control channel of the runner process (runner/runner.h); owned by projects
     uint32_t start_timeout_ms; // a sandbox that is not ready by then has failed to start
+    bool shared;               // other processes like this may use the same projects
     void *ctx;
     // On a worker thread: what to start the project with. Fails (ERR_NOT_FOUND) when it must not be
     // started.

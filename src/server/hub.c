@@ -109,6 +109,7 @@ static int open_projects(struct hub *hub, struct err *err)
         .runner_fd = runner_fd,
         .start_timeout_ms =
             (uint32_t)config_int(hub->serve->config, CONFIG_PROJECTS_START_TIMEOUT) * 1000,
+        .shared = db_is_remote(hub->db),
         .ctx = hub,
         .load = load_spec,
         .changed = on_state_changed,

@@ -16,7 +16,7 @@ COMMANDS = ["serve", "account create", "account list", "account show", "account 
             "registration-token create", "registration-token list", "registration-token delete", "setting get",
             "setting set", "project list", "project show",
             "project start", "project stop", "project delete", "project undelete", "ticket list", "ticket reply",
-            "ticket close", "mail list", "mail show", "api", "doctor", "version"]
+            "ticket close", "mail list", "mail show", "api", "migrate", "doctor", "version"]
 NOBODY = "cc3cb7f1-14f6-4a18-a803-5034af8c0004"
 
 
