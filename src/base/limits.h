@@ -176,10 +176,12 @@
 // while others wait to write. Members of a request, nested ones included: together they hold a
 // worker. The text of their results, bytes: it is made in memory. And long ones of one account that
 // wait for their turn.
-#define LIMIT_QUERY_MAP     ((size_t)1024 * 1024)
-#define LIMIT_QUERY_MEMBERS 1000
-#define LIMIT_QUERY_RESULT  ((size_t)64 * 1024 * 1024)
-#define LIMIT_QUERY_WAITING 256
+#define LIMIT_QUERY_MAP ((size_t)1024 * 1024)
+// Values in a map that is sent: merging as many takes 25 ms.
+#define LIMIT_QUERY_MAP_VALUES 25000
+#define LIMIT_QUERY_MEMBERS    1000
+#define LIMIT_QUERY_RESULT     ((size_t)64 * 1024 * 1024)
+#define LIMIT_QUERY_WAITING    256
 // How long the members of a request hold their worker until others take their turn, milliseconds.
 #define LIMIT_QUERY_TURN_MS 100
 // A row that an event loop writes, bytes: the map of one may have to be read and filled up.

@@ -51,6 +51,11 @@ static bool names_project(enum query_rule rule)
     return rule == QUERY_PROJECT_WRITE || rule == QUERY_PROJECT_OWNER;
 }
 
+static bool is_map(const struct query_column *column)
+{
+    return column->type == QUERY_JSON && !column->array;
+}
+
 // ---- Parsing (8.1, steps 1 to 6) ----
 
 static bool is_idle(const struct query_set_plan *plan, const cJSON *pattern)
@@ -143,6 +148,37 @@ static int check_fields(const struct query_set_plan *plan, const struct query_se
     return 0;
 }
 
+static size_t count_values(const cJSON *value)
+{
+    size_t count = 1;
+    for (const cJSON *item = value->child; item; item = item->next)
+        count += count_values(item);
+    return count;
+}
+
+// What is merged while others wait to write.
+static int check_maps(const struct query_one *one, struct err *err)
+{
+    for (const cJSON *item = one->pattern->child; item; item = item->next) {
+        const struct query_column *column = query_entry_column(one->entry, item->string);
+        if (column && is_map(column) && count_values(item) > LIMIT_QUERY_MAP_VALUES)
+            return err_set(err, ERR_TOO_LARGE,
+                           "FATAL: error setting '%s' -- Error: must have at most %d values",
+                           column->name, LIMIT_QUERY_MAP_VALUES);
+    }
+    return 0;
+}
+
+bool query_one_merges(const struct query_one *one)
+{
+    bool merges = false;
+    for (const cJSON *item = one->pattern->child; item && one->entry; item = item->next) {
+        const struct query_column *column = query_entry_column(one->entry, item->string);
+        merges |= column && is_map(column);
+    }
+    return merges;
+}
+
 static void set_begin(struct query_one *one, const struct query_caller *caller,
                       const struct query_set_block *block, cJSON *pattern)
 {
@@ -167,6 +203,8 @@ static int check_pattern(struct query_one *one, const struct query_set_plan *pla
     int rc = check_rules(&one->set, err);
     if (!rc)
         rc = check_fields(plan, &one->set, err);
+    if (!rc)
+        rc = check_maps(one, err);
     if (!rc && one->deletes && !plan->block->deletes)
         rc = err_set(err, ERR_FORBIDDEN, "FATAL: delete from %s not allowed",
                      one->entry->table->name);
@@ -413,11 +451,6 @@ static int merge_map(const struct row *row, const struct query_column *column, c
     }
     query_merge(map, json_get(row->set->pattern, column->name));
     return store_map(row, column, map, ret_value, err);
-}
-
-static bool is_map(const struct query_column *column)
-{
-    return column->type == QUERY_JSON && !column->array;
 }
 
 // Reads the maps that the row has and puts the merged ones into `changes`.

@@ -171,8 +171,11 @@ static void run_single(struct user_query *query, struct db_session *session)
     case QUERY_SCAN:
         submit(query);
         return;
-    case QUERY_WRITE:
-        write_single(query);
+    case QUERY_WRITE: // few of one account at once keep others from writing
+        if (query_one_merges(query->one))
+            submit(query);
+        else
+            write_single(query);
         return;
     case QUERY_IDLE:
         json_raw(&query->result, "{}", 2);
@@ -185,7 +188,6 @@ void user_query(struct svc *svc, struct db_session *session, struct user_query *
 {
     query->svc = svc;
     query->rc = 0;
-    query->result = (struct buf){0};
     query->one = NULL;
     query->members = 0;
     query->depth = 0;

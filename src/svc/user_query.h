@@ -20,8 +20,10 @@ struct user_query {
     void (*done)(struct user_query *query);
     // out
     int rc;
-    struct err err;    // its text is the answer, in the contract's words
-    struct buf result; // RESULT as JSON; to be freed
+    struct err err; // its text is the answer, in the contract's words
+    // In: what stands before RESULT in the reply, so that a large one is not copied. Out: RESULT as
+    // JSON behind it; to be freed.
+    struct buf result;
     // the service's
     struct svc *svc;
     struct query_request request;

@@ -501,6 +501,24 @@ def test_a_batch_takes_no_more_memory_than_its_largest_member(hub, me):
     assert memory_peak_kb(parts.serving(hub)) - before < 60_000
 
 
+def test_a_map_of_too_many_values(hub, me):
+    values = {f"k{i}": [0] * 9 for i in range(2600)}
+    assert refusal(hub, me, {"accounts": {"profile": values}}) == (
+        "FATAL: error setting 'profile' -- Error: must have at most 25000 values")
+    assert result(hub, me, {"accounts": {"profile": dict(list(values.items())[:2400])}}) == {}
+
+
+def test_an_account_that_merges_large_maps_does_not_hold_up_what_others_write(hub, me):
+    assert result(hub, me, {"accounts": {"profile": settings(200_000)}}) == {}
+    other = hub.account()
+    with Pending(hub, me) as merges:
+        for _ in range(100):
+            merges.send("query", query={"accounts": {"profile": {"z": 1}}})
+        assert result(hub, other, {"accounts": {"first_name": "Bo"}}) == {}
+        assert len(merges.selector.select(0)) < 50
+        assert all(reply["event"] == "query" for reply in merges.replies().values())
+
+
 def test_long_batches_take_turns_with_others(hub, me):
     assert result(hub, me, {"accounts": {"profile": settings(200_000)}}) == {}
     other = hub.account()

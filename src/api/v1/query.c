@@ -157,10 +157,8 @@ static void on_queried(struct user_query *query)
         api_fail(op->call, &query->err);
         return;
     }
-    struct buf *out = api_reply(op->call);
-    json_key(out, "query");
-    json_raw(out, query->result.data, query->result.size);
-    buf_dispose(&query->result);
+    struct buf *out = &op->call->reply;
+    *out = query->result;
     json_member_bool(out, "multi_response", false);
     echo(out, "options", op->params->options);
     echo(out, "changes", op->params->changes);
@@ -184,8 +182,11 @@ static void handle_query(struct api_call *call, const void *params)
         .options = p->options,
         .arena = call->arena,
         .loop = call->loop,
+        .result = *api_reply(call),
         .done = on_queried,
     };
+    call->reply = (struct buf){0};
+    json_key(&op->query.result, "query");
     user_query(call->svc, call->session, &op->query);
 }
 
