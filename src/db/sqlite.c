@@ -31,7 +31,7 @@ _Static_assert(DB_TOPIC_COUNT <= ARRAY_LEN(((struct sqlite_shared *)NULL)->epoch
 #define SETTINGS                                                                                   \
     "PRAGMA foreign_keys=ON; PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY;"                   \
     "PRAGMA journal_size_limit=8388608;"
-static const char reader_settings[] = SETTINGS "PRAGMA cache_size=-512; PRAGMA query_only=ON";
+static const char reader_settings[] = SETTINGS "PRAGMA cache_size=-8192; PRAGMA query_only=ON";
 static const char writer_settings[] = SETTINGS "PRAGMA cache_size=-2048";
 
 // ---- Sessions ----
