@@ -348,6 +348,8 @@ static int network_prepare(const struct runner *r, const struct runner_request *
     return network_open(TAKE_FD(log_fd), ret_network, err);
 }
 
+static void sweep_later(struct runner *r);
+
 static int start_locked(struct runner *r, const struct runner_request *request,
                         const struct uuid *project_id, struct err *err)
 {
@@ -383,6 +385,7 @@ static int start_locked(struct runner *r, const struct runner_request *request,
         return rc;
     remember_child(r, pid, project_id);
     write_pid_file(project_id, files.pid_fd, pid);
+    sweep_later(r); // it may take the place of one that another runner, which is gone, has left
     return 0;
 }
 
