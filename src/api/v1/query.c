@@ -213,5 +213,24 @@ const struct api_endpoint v1_query = {
     .reply_event = "query",
     API_MEMBERS(query_members),
     API_EXAMPLES(query_examples),
+    .notes =
+        "- Options, each an object in the list: `{\"limit\":10}` rows at most; "
+        "`{\"order_by\":\"title\"}`, or `\"-title\"` for falling order; `{\"set\":true}` makes the "
+        "query a set, `{\"set\":false}` a get; `{\"delete\":true}` deletes the row whose primary "
+        "key a set gives, where the table allows it; `{\"account_id\":ID}`, for administrators, "
+        "runs the query as that account. With `{\"only_changes\":true}` nothing is read.\n\n"
+        "- Comparisons: `=`, `!=`, `<`, `<=`, `>` and `>=`; several in one object must all hold. "
+        "`LIKE`, `NOT LIKE`, `ILIKE` and `NOT ILIKE` compare with a pattern, whose `%` is any text "
+        "and `_` any character; `IS` and `IS NOT` with `\"null\"`, true or false; `ANY`, `MINLEN` "
+        "and `MAXLEN` with a list's elements and their number. A time can be "
+        "`{\"relative_time\":-7,\"unit\":\"days\"}`, counted from now. A value that was "
+        "never written is neither equal nor unequal to any: `{\"deleted\":{\"IS NOT\":true}}` "
+        "finds what was not deleted, `{\"!=\":true}` does not.\n\n"
+        "- One row has every field that was asked for, with null for those without a value; the "
+        "rows of a list leave these out.\n\n"
+        "- A table whose rows are those of the last days has none whose time was never written: "
+        "give `last_edited` with a set of `file_use`.\n\n"
+        "- A set that names nothing but the project, or the account, does nothing and answers "
+        "`{}`. A null outside of maps changes nothing.",
     .handler = handle_query,
 };
