@@ -14,7 +14,9 @@
 
 int cli_fail(const struct err *err)
 {
-    fprintf(stderr, "cohub: %s%s%s\n", err->message, err->detail[0] ? ": " : "", err->detail);
+    size_t size = strlen(err->message);
+    const char *between = size > 0 && err->message[size - 1] == '.' ? " " : ": ";
+    fprintf(stderr, "cohub: %s%s%s\n", err->message, err->detail[0] ? between : "", err->detail);
     return CLI_FAILED;
 }
 
