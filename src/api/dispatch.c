@@ -11,8 +11,6 @@
 #include "api/key_cache.h"
 #include "api/lanes.h"
 #include "api/params.h"
-#include "base/limits.h"
-#include "base/text.h"
 #include "http/http.h"
 
 // What is made of a smaller body is not counted.

@@ -11,7 +11,6 @@
 // The topics' numbers are the process's own; notices keep them in step (postgres_listener.c).
 #include <inttypes.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/random.h>
 
 #include "base/clock.h"

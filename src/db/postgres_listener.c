@@ -17,7 +17,6 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/text.h"
 #include "base/thread.h"
 #include "db/postgres_internal.h"
 

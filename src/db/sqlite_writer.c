@@ -9,8 +9,6 @@
 // A write that fails is undone alone. A few errors (a full disk above all) make SQLite undo the
 // whole transaction under way: then that write has failed and each of the others runs again, on its
 // own. If the commit fails, all that would have succeeded have failed, and nothing of them stays.
-#include <stdlib.h>
-#include <string.h>
 
 #include "base/mem.h"
 #include "base/thread.h"

@@ -5,7 +5,6 @@
 // (patterns, JSON, arrays, columns that only a routine can show) are evaluated here on the rows as
 // they come, with SQL's logic of nulls: what is unknown does not hold. So both databases give the
 // same.
-#include <math.h>
 #include <string.h>
 
 #include "base/text.h"

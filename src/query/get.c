@@ -5,7 +5,6 @@
 // get, one project by its id, is a single statement nevertheless: it gives the caller's group
 // beside the row, and the rights are asked for by themselves only when there is no row or something
 // is wrong.
-#include <stdio.h>
 #include <string.h>
 
 #include "db/query.h"

@@ -8,7 +8,6 @@
 
 #include "base/limits.h"
 #include "base/sha1.h"
-#include "db/query.h"
 #include "query/query_internal.h"
 
 // ---- What a set has ----

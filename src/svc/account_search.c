@@ -4,7 +4,6 @@
 // the order of their names and written.
 #include "svc/account_search.h"
 
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -7,7 +7,6 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "db/query.h"
 #include "svc/tables/projects.h"
 
 #define INTERVAL_MS UINT64_C(60000)

@@ -7,7 +7,6 @@
 #include "base/json.h"
 #include "base/limits.h"
 #include "base/text.h"
-#include "db/query.h"
 #include "svc/mail.h"
 #include "svc/mail_html.h"
 #include "svc/project.h"

@@ -13,7 +13,6 @@ struct public_home {
 };
 void public_home_enter(const struct public_request *request, struct public_home *ret_home);
 void public_home_leave(struct public_home *home);
-#define auto_public_home CLEANUP(public_home_leave)
 
 // True for a path that leads out of the home by its words.
 bool public_path_leads_out(const char *path);
