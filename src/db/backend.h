@@ -8,7 +8,7 @@
 //
 // A backend gives each transaction a session with in_txn set and its `changes` emptied, forgets
 // them when the transaction is undone or runs again, and hands them to db_publish once it is
-// durable, in the order of the commits.
+// durable.
 #ifndef DB_BACKEND_H
 #define DB_BACKEND_H
 
@@ -161,7 +161,7 @@ static inline void db_count(_Atomic uint64_t *counter, uint64_t n)
 // ---- Notices (notices.c) ----
 
 // From any thread, after the transaction is durable: makes the numbers of its topics grow and tells
-// the subscribers. Calls are in the order of the commits.
+// the subscribers, in the order of the calls.
 void db_publish(struct db *db, const struct db_changes *changes);
 // The same when any row of these topics may have changed, or what changed was lost.
 void db_publish_unnamed(struct db *db, unsigned topics);

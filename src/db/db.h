@@ -177,9 +177,9 @@ void db_notify_row(struct db_session *txn, enum db_topic topic, const char *key)
 
 // Who wants to know of rows that changed. `changed` runs on the thread of `loop`, once for every
 // row that a transaction named, in this process or (on PostgreSQL) in any other, soon after it is
-// durable and in the order of the commits; a row that changed several times since may come once. A
-// NULL key: any row of the topic may have changed, because it was not named, too many were, notices
-// were lost, or (on SQLite) another process changed them.
+// durable: on SQLite in the order of the commits, on PostgreSQL in nearly this. A row that changed
+// several times since may come once. A NULL key: any row of the topic may have changed, because it
+// was not named, too many were, notices were lost, or (on SQLite) another process changed them.
 struct db_subscription {
     struct loop *loop;
     enum db_topic topic;

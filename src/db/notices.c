@@ -3,7 +3,7 @@
 //
 // Each subscription has a delivery: what it has not been told yet, and the message that carries it
 // to the subscriber's loop. A transaction's rows are added to the deliveries while it is published,
-// under one lock, and so in the order of the commits; the message takes all there is by then. While
+// under one lock, and so in the order of publishing; the message takes all there is by then. While
 // a loop is busy its delivery gathers, each row once, and beyond LIMIT_CHANGES rows it holds only
 // that any may have changed: memory is bounded, and nothing is lost.
 //

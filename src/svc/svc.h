@@ -79,7 +79,8 @@ struct svc {
     struct copies *copies; // NULL where nothing is copied
     unsigned seat; // of this hub among those on the data folder; one that is gone leaves its
                    // seat to another. 0 where there is none (commands)
-    bool closing;  // set on the thread of `loop`: nothing that goes on by itself begins anew
+    // Set on the thread of `loop`: nothing that goes on by itself begins anew.
+    _Atomic bool closing;
 };
 
 // Who calls. An anonymous caller has no account.
