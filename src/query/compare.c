@@ -80,18 +80,13 @@ static int compare_objects(const cJSON *a, const cJSON *b)
     return rc;
 }
 
-static int compare_elements(const cJSON *a, const cJSON *b)
+int query_array_compare(const cJSON *a, const cJSON *b)
 {
     const cJSON *x = a->child, *y = b->child;
     int rc = 0;
     for (; !rc && x && y; x = x->next, y = y->next)
         rc = query_json_compare(x, y);
     return rc ? rc : (x != NULL) - (y != NULL);
-}
-
-int query_array_compare(const cJSON *a, const cJSON *b)
-{
-    return compare_elements(a, b);
 }
 
 int query_json_compare(const cJSON *a, const cJSON *b)
@@ -110,5 +105,5 @@ int query_json_compare(const cJSON *a, const cJSON *b)
     if (!cJSON_IsArray(a))
         return 0;
     rc = compare_lengths(a, b);
-    return rc ? rc : compare_elements(a, b);
+    return rc ? rc : query_array_compare(a, b);
 }

@@ -8,7 +8,8 @@
 
 #include "db/db.h"
 
-#define SESSIONS_MAX 16 // that are kept
+// That are kept: as many workers seldom read at once.
+#define SESSIONS_MAX 16
 
 struct sessions {
     struct db *db;

@@ -10,7 +10,6 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/text.h"
-#include "db/query.h"
 #include "svc/accounts.h"
 #include "svc/setting_names.h"
 
@@ -259,9 +258,7 @@ static void use_row(struct svc *svc, struct site *site, const char *name, const 
 
 int settings_load(struct svc *svc, struct db_session *session, struct err *err)
 {
-    static const struct db_stmt list = {
-        "SELECT name, value FROM server_settings WHERE name IN ('site_name', 'organization_name',"
-        " 'help_email', 'email_signup', 'verify_emails', 'default_quotas', 'max_upgrades')"};
+    static const struct db_stmt list = {"SELECT name, value FROM server_settings"};
     auto_rows struct db_rows *rows = NULL;
     struct site site = svc->configured;
     int rc = db_query(session, &list, DB_NO_ARGS, &rows, err);

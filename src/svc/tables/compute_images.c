@@ -30,35 +30,35 @@ static const char *text_of(const char *image, const char *field)
 
 // ---- Conditions (7.3) ----
 
-static bool compares(const char *text, const char *operator, const char * operand)
+static bool compares(const char *text, const char *sign, const char *operand)
 {
     int order = strcmp(text, operand);
-    if (!strcmp(operator, "=") || !strcmp(operator, "=="))
+    if (!strcmp(sign, "=") || !strcmp(sign, "=="))
         return !order;
-    if (!strcmp(operator, "!=") || !strcmp(operator, "<>"))
+    if (!strcmp(sign, "!=") || !strcmp(sign, "<>"))
         return order;
-    if (!strcmp(operator, "<") || !strcmp(operator, "<="))
-        return order < 0 || (!order && operator[1]);
-    return order > 0 || (!order && operator[1]);
+    if (!strcmp(sign, "<") || !strcmp(sign, "<="))
+        return order < 0 || (!order && sign[1]);
+    return order > 0 || (!order && sign[1]);
 }
 
 static bool is_comparison(const cJSON *condition)
 {
-    static const char *const operators[] = {"=", "==", "!=", "<>", "<", "<=", ">", ">="};
+    static const char *const signs[] = {"=", "==", "!=", "<>", "<", "<=", ">", ">="};
     bool all = cJSON_IsObject(condition) && condition->child;
     for (const cJSON *item = all ? condition->child : NULL; item && all; item = item->next) {
         all = false;
-        for (size_t i = 0; i < ARRAY_LEN(operators); i++)
-            all |= !strcmp(item->string, operators[i]);
+        for (size_t i = 0; i < ARRAY_LEN(signs); i++)
+            all |= !strcmp(item->string, signs[i]);
     }
     return all;
 }
 
-static bool satisfies(const char *text, const char *operator, const cJSON * operand)
+static bool satisfies(const char *text, const char *sign, const cJSON *operand)
 {
     if (cJSON_IsNull(operand))
         return true;
-    return text && cJSON_IsString(operand) && compares(text, operator, operand->valuestring);
+    return text && cJSON_IsString(operand) && compares(text, sign, operand->valuestring);
 }
 
 static bool matches(const char *text, const cJSON *condition)
