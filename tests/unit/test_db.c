@@ -680,7 +680,6 @@ struct gate {
     pthread_cond_t woken;
     bool entered, open;
     struct db_write write;
-    struct loop *loop;
 };
 
 static int wait_at_gate(struct db_session *txn UNUSED, void *arg, struct err *err UNUSED)
@@ -699,11 +698,12 @@ static void ignore(struct db_write *write UNUSED)
 {
 }
 
-static void gate_close(struct gate *gate, struct db *db, struct loop *loop)
+static void gate_close(struct gate *gate, struct db *db, struct loop *loop,
+                       void (*done)(struct db_write *write))
 {
     *gate = (struct gate){.lock = PTHREAD_MUTEX_INITIALIZER,
                           .woken = PTHREAD_COND_INITIALIZER,
-                          .write = {.loop = loop, .fn = wait_at_gate, .arg = gate, .done = ignore}};
+                          .write = {.loop = loop, .fn = wait_at_gate, .arg = gate, .done = done}};
     db_write_async(db, &gate->write);
     pthread_mutex_lock(&gate->lock);
     while (!gate->entered)
@@ -730,9 +730,26 @@ struct batch {
         char name[8];
         struct batch *batch;
     } ones[WRITES];
-    size_t finished;
+    struct gate gate;
+    size_t finished; // of the ones
+    bool gate_finished;
     bool in_order, on_thread;
 };
+
+// On PostgreSQL the gate's write may end after those that were given later.
+static void stop_if_finished(struct batch *batch)
+{
+    if (batch->gate_finished && batch->finished == WRITES)
+        loop_stop(&batch->loop);
+}
+
+static void gate_done(struct db_write *write)
+{
+    struct gate *gate = CONTAINER(write, struct gate, write);
+    struct batch *batch = CONTAINER(gate, struct batch, gate);
+    batch->gate_finished = true;
+    stop_if_finished(batch);
+}
 
 static void one_done(struct db_write *write)
 {
@@ -742,8 +759,8 @@ static void one_done(struct db_write *write)
         batch->in_order = false;
     if (!pthread_equal(pthread_self(), batch->thread))
         batch->on_thread = false;
-    if (++batch->finished == WRITES)
-        loop_stop(&batch->loop);
+    batch->finished++;
+    stop_if_finished(batch);
 }
 
 // Runs WRITES writes, on SQLite as one group; those with an odd index fail after their insertion if
@@ -753,8 +770,7 @@ static void run_batch(struct fixture *f, struct batch *batch, bool odd_fail, boo
     struct err err;
     *batch = (struct batch){.thread = pthread_self(), .in_order = true, .on_thread = true};
     assert_int_equal(loop_init(&batch->loop, &err), 0);
-    struct gate gate;
-    gate_close(&gate, f->db, &batch->loop);
+    gate_close(&batch->gate, f->db, &batch->loop, gate_done);
     for (int i = 0; i < WRITES; i++) {
         struct one *one = &batch->ones[i];
         snprintf(one->name, sizeof one->name, "%d", i);
@@ -769,7 +785,7 @@ static void run_batch(struct fixture *f, struct batch *batch, bool odd_fail, boo
     }
     if (!db_is_remote(f->db))
         assert_int_equal(db_stats_get(f->db).queue, WRITES + 1);
-    gate_open(&gate);
+    gate_open(&batch->gate);
     loop_run(&batch->loop);
     loop_dispose(&batch->loop);
 }
