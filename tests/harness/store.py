@@ -27,6 +27,15 @@ def execute(hub, statement, *values):
         return cursor.fetchall() if cursor.description else []
 
 
+@contextlib.contextmanager
+def holding_writes(hub):
+    """What the hub writes to accounts waits meanwhile; what it gives ends the waiting early."""
+    with contextlib.closing(_connect(hub)) as connection:
+        cursor = connection.cursor()
+        cursor.execute("BEGIN IMMEDIATE" if hub.database_url is None else "SELECT 1 FROM accounts FOR UPDATE")
+        yield connection.rollback
+
+
 def execute_many(hub, statement, rows):
     """Runs one statement with the values of each row, all in one transaction."""
     with contextlib.closing(_connect(hub)) as connection, connection:
