@@ -259,9 +259,12 @@ static int read_bits(const cJSON *value, struct arena *arena, struct db_value *r
 {
     const char *text = cJSON_GetStringValue(value);
     const char *wrong = text ? text + strspn(text, "01") : query_value_text(value, arena);
-    if (!text || *wrong)
-        return err_set(err, ERR_INVALID, "postgresql error: \"%c\" is not a valid binary digit",
-                       *wrong);
+    int size = *wrong != '\0'; // of its first character
+    while (size && ((unsigned char)wrong[size] & 0xc0) == 0x80)
+        size++;
+    if (!text || size)
+        return err_set(err, ERR_INVALID, "postgresql error: \"%.*s\" is not a valid binary digit",
+                       size, wrong);
     *ret_value = DB_TEXTN(text, strlen(text));
     return 0;
 }

@@ -924,6 +924,8 @@ static const struct {
     {"bits", "\"0110\"", "b"},
     {"bits", "\"\"", "c"},
     {"bits", "\"0120\"", "postgresql error: \"2\" is not a valid binary digit"},
+    {"bits", "\"0\u00e9\"", "postgresql error: \"\u00e9\" is not a valid binary digit"},
+    {"bits", "[]", "postgresql error: \"\" is not a valid binary digit"},
     // Arrays. b: x, y; c: none
     {"tags", "[\"x\",\"y\"]", "b"},
     {"tags", "[\"y\",\"x\"]", ""},
