@@ -75,7 +75,6 @@ void cli_store_close(struct cli_store *store);
 // A command that only tells something: opens the store, has `write` append the JSON, prints it.
 int cli_show(struct cli *cli, int (*write)(struct cli *cli, struct cli_store *store,
                                            struct buf *out, struct err *err));
-#define CLI_DATABASE "sqlite:hub.sqlite3" // the default, in the data folder
 // Sets database.url to the default or makes its path absolute; before the working directory
 // changes.
 void cli_settle_database(struct cli *cli);

@@ -296,7 +296,7 @@ static int enter_place(struct cli *cli, struct cli_store *store, struct err *err
     int rc = geteuid() ? 0
                        : data_owner_find(config_text(&cli->config, CONFIG_SERVER_USER),
                                          &store->owner, err);
-    if (!rc && !strcmp(config_text(&cli->config, CONFIG_DATABASE_URL), CLI_DATABASE)) {
+    if (!rc && !strcmp(config_text(&cli->config, CONFIG_DATABASE_URL), DATA_DATABASE)) {
         database = mem_printf("sqlite:%s/hub.sqlite3", cli->data);
         rc = config_set_option(&cli->config, "database", database, err);
     }

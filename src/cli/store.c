@@ -35,7 +35,7 @@ void cli_settle_database(struct cli *cli)
     if (url[0] && (!text_has_prefix(url, "sqlite:") || url[7] == '/' || !getcwd(cwd, sizeof cwd)))
         return;
     auto_free char *settled =
-        url[0] ? mem_printf("sqlite:%s/%s", cwd, url + 7) : mem_strdup(CLI_DATABASE);
+        url[0] ? mem_printf("sqlite:%s/%s", cwd, url + 7) : mem_strdup(DATA_DATABASE);
     int rc = config_set_option(&cli->config, "database", settled, &err);
     assert(rc == 0);
 }
@@ -75,6 +75,8 @@ int cli_store_begin(struct cli *cli, struct cli_store *store, struct err *err)
     int rc = data_drop_privileges(&store->owner, err);
     if (!rc)
         rc = data_make_folders(err);
+    if (!rc)
+        rc = data_check_database(config_text(c, CONFIG_DATABASE_URL), err);
     if (!rc)
         rc = site_configure(c, &site, err);
     if (!rc)

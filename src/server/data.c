@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -118,4 +119,35 @@ int data_make_folders(struct err *err)
                                  strerror(errno));
     }
     return 0;
+}
+
+// ---- Which database ----
+
+#define DATABASE_FILE "run/database"
+#define KIND_MAX      32
+
+int data_note_database(const char *url, struct err *err)
+{
+    char name[sizeof DATABASE_FILE + 24]; // of this process's own
+    snprintf(name, sizeof name, DATABASE_FILE ".%ld", (long)getpid());
+    auto_fd int fd = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    int rc = fd < 0 ? -errno : fd_write_all(fd, url, strcspn(url, ":"));
+    if (!rc && rename(name, DATABASE_FILE))
+        rc = -errno;
+    return rc ? err_set_errno(err, ERR_INTERNAL, -rc, "cannot write to the data folder: %s",
+                              strerror(-rc))
+              : 0;
+}
+
+int data_check_database(const char *url, struct err *err)
+{
+    auto_buf struct buf kind = {0};
+    auto_fd int fd = open(DATABASE_FILE, O_RDONLY | O_CLOEXEC);
+    if (strcmp(url, DATA_DATABASE) || fd < 0 || fd_read_all(fd, KIND_MAX, &kind) ||
+        !strcmp(buf_cstr(&kind), "sqlite"))
+        return 0;
+    return err_set(err, ERR_CONFLICT,
+                   "the hub of this data folder uses %s; name its database by --database, "
+                   "COHUB_DATABASE_URL or database.url in cohub.conf",
+                   buf_cstr(&kind));
 }

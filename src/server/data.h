@@ -30,4 +30,11 @@ int data_drop_privileges(const struct data_owner *owner, struct err *err) MUST_U
 // Makes the folders that the data folder has (projects, run, images, mail), as the owner.
 int data_make_folders(struct err *err) MUST_USE;
 
+#define DATA_DATABASE "sqlite:hub.sqlite3" // where nobody says anything else, in the data folder
+// Notes in the data folder which kind of database the hub uses that `url` names.
+int data_note_database(const char *url, struct err *err) MUST_USE;
+// ERR_CONFLICT if `url` is DATA_DATABASE, but the hub that served the folder last used a database
+// of another kind: whoever forgot to name that one would read and write what no hub looks at.
+int data_check_database(const char *url, struct err *err) MUST_USE;
+
 #endif

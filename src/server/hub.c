@@ -207,11 +207,15 @@ static int open_services(struct hub *hub, struct err *err)
     struct site site;
     int rc = data_make_folders(err);
     if (!rc)
+        rc = data_check_database(url, err);
+    if (!rc)
         rc = net_list_parse(config_text(c, CONFIG_HTTP_TRUSTED_PROXIES), &hub->trusted, err);
     if (!rc)
         rc = db_open(url, &hub->db, err);
     if (!rc)
         rc = seat_take(db_is_remote(hub->db), &hub->seat, err);
+    if (!rc)
+        rc = data_note_database(url, err);
     if (!rc)
         rc = site_url_note(hub->serve, err);
     if (!rc)

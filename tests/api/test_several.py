@@ -428,3 +428,15 @@ def test_nginx_in_front_of_both(two, nginx):
 def test_doctor_looks_at_the_server(two):
     (line,) = [line for line in two[0].cli_run("doctor").stdout.splitlines() if " database " in line]
     assert re.fullmatch(r"ok +database +PostgreSQL \S+.*, version \d+; a hub opens at most 73 of its \d+ connections", line)
+
+
+def test_a_command_that_names_no_database_is_refused(hubs):
+    """Where hubs use PostgreSQL: it would read and write a file of its own."""
+    hub, = hubs(1)
+    lonely = Hub(hub.data)
+    done = lonely.cli_run("account", "list")
+    assert done.returncode == 1 and "the hub of this data folder uses postgresql; name its database" in done.stderr
+    assert not (hub.data / "hub.sqlite3").exists()
+    hub.stop()
+    with pytest.raises(AssertionError, match="uses postgresql"):
+        lonely.start()
