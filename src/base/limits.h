@@ -202,7 +202,7 @@
 // them. Its variables, each of which programs have in their memory; its course; who asks to join
 // it, with the text of one such; what it says of itself.
 #define LIMIT_PROJECT_KEYS     ((size_t)16 * 1024)
-#define LIMIT_PROJECT_ENV      ((size_t)64 * 1024)
+#define LIMIT_PROJECT_ENV      ((size_t)24 * 1024) // as JSON; less than what the runner takes
 #define LIMIT_PROJECT_COURSE   ((size_t)16 * 1024)
 #define LIMIT_PROJECT_REQUESTS ((size_t)256 * 1024)
 #define LIMIT_PROJECT_STATUS   ((size_t)64 * 1024)
@@ -247,8 +247,8 @@
 // Managers of a license. What programs tell the central log: one event's value, characters, and
 // events of one account in an hour.
 #define LIMIT_LICENSE_MANAGERS    100
-#define LIMIT_CENTRAL_VALUE       ((size_t)32 * 1024)
-#define LIMIT_CENTRAL_EVENTS_HOUR 1000
+#define LIMIT_CENTRAL_VALUE       ((size_t)4 * 1024)
+#define LIMIT_CENTRAL_EVENTS_HOUR 300
 // A setting, characters: one may be a picture. One that takes effect here, bytes: it stays in
 // memory.
 #define LIMIT_SETTING      ((size_t)1024 * 1024)
