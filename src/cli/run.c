@@ -36,10 +36,10 @@ static int fork_runner(const struct data_owner *owner, int *ret_channel, struct 
 }
 
 static void on_changed(void *ctx, const struct uuid *project_id, enum project_state state,
-                       bool seen, const char *error)
+                       int64_t seen_ms, const char *error)
 {
     struct cli_run *run = ctx;
-    project_state_set(&run->store.svc, project_id, state, seen, error);
+    project_state_set(&run->store.svc, project_id, state, seen_ms, error);
 }
 
 static int load_spec(void *ctx, const struct uuid *project_id, struct project_spec *ret_spec,

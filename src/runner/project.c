@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -74,7 +75,7 @@ static void tell(struct project *project, enum project_state state, const char *
     if (project->told == state)
         return;
     project->told = state;
-    config->changed(config->ctx, &project->id, state, project->seen, error);
+    config->changed(config->ctx, &project->id, state, project->seen_ms, error);
 }
 
 static void enter(struct project *project, enum project_phase phase, uint32_t timeout_ms)
@@ -385,7 +386,7 @@ static void project_up(struct project *project)
     project->wanted = false;
     project->launches = 0;
     count(project, true);
-    project->seen = true;
+    project->seen_ms = clock_now_ms();
     adoption_done(project);
     tell(project, PROJECT_RUNNING, NULL);
     project_serve(project);
@@ -436,7 +437,7 @@ static void project_settle(struct project *project)
     adoption_done(project);
     enter(project, PHASE_NEW, 0);
     tell(project, PROJECT_OPENED, NULL);
-    project->seen = false;
+    project->seen_ms = 0;
     for (struct job *job; (job = TAILQ_FIRST(&project->stops));)
         job_finish(job);
     struct job *job;

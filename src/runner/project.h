@@ -44,7 +44,7 @@ struct project {
     enum project_state told; // the state that the rest of the program knows
     bool wanted;             // a call wants it started; it goes on when that call has given up
     bool wanted_again;       // as `wanted`, once it has stopped
-    bool seen;               // running, since it was last known to be stopped
+    int64_t seen_ms;         // when it was found running, since it was last stopped; 0: not
     bool adopting;           // is one of the probes of projects_adopt
     bool owned;              // the runner will tell when the sandbox is gone
     bool ended;              // while GREETING: the runner has told its end

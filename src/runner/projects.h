@@ -49,10 +49,11 @@ struct projects_config {
     // started.
     int (*load)(void *ctx, const struct uuid *project_id, struct project_spec *ret_spec,
                 struct err *err);
-    // On the projects' thread, must not block: the state changed; `seen`: it was seen running,
-    // whoever had started it; `error` is why a start failed, or NULL.
-    void (*changed)(void *ctx, const struct uuid *project_id, enum project_state state, bool seen,
-                    const char *error);
+    // On the projects' thread, must not block: the state changed; `seen_ms`: when it was
+    // found running, whoever had started it, 0 if it was not; `error` is why a start failed, or
+    // NULL.
+    void (*changed)(void *ctx, const struct uuid *project_id, enum project_state state,
+                    int64_t seen_ms, const char *error);
 };
 
 // Starts the thread. The working directory is the data folder.

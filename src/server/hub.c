@@ -54,13 +54,13 @@ struct hub {
 // ---- Projects ----
 
 static void on_state_changed(void *ctx, const struct uuid *project_id, enum project_state state,
-                             bool seen, const char *error)
+                             int64_t seen_ms, const char *error)
 {
     struct hub *hub = ctx;
     log_event(LOG_INFO, "project", LOG_TEXT("project", project_id->text),
               LOG_TEXT("state", project_state_name(state)),
               error ? LOG_TEXT("error", error) : (struct log_field){0});
-    project_state_set(&hub->svc, project_id, state, seen, error);
+    project_state_set(&hub->svc, project_id, state, seen_ms, error);
     if (state != PROJECT_RUNNING)
         return;
     // What was given to it while it started; and what this host cannot enforce, from the beginning.

@@ -394,14 +394,15 @@ int project_spec_load(void *ctx, const struct uuid *project_id, struct project_s
 struct state_change {
     struct uuid project_id;
     enum project_state state;
-    bool seen;
-    int64_t time_ms;
+    int64_t seen_ms, time_ms;
     char error[200];
 };
 
 // Who has only seen a project's end does not undo that it was started again by another hub, and who
-// finds it running or stopped as the record has it has nothing to add.
-static bool is_superseded(const struct state_change *change, const char *recorded)
+// finds it running or stopped as the record has it has nothing to add. An agent whose end was seen
+// may go on listening for a moment.
+static bool is_superseded(const struct state_change *change, const char *recorded,
+                          int64_t recorded_ms)
 {
     const bool running = !strcmp(recorded, "running");
     if (change->state == PROJECT_RUNNING)
@@ -409,20 +410,22 @@ static bool is_superseded(const struct state_change *change, const char *recorde
     if (change->state != PROJECT_OPENED)
         return false;
     if (running)
-        return project_is_listening(&change->project_id);
-    return change->seen &&
+        return (!change->seen_ms || recorded_ms > change->seen_ms) &&
+               project_is_listening(&change->project_id);
+    return change->seen_ms &&
            (!strcmp(recorded, "starting") || (!strcmp(recorded, "opened") && !change->error[0]));
 }
 
 static int find_superseded(struct db_session *txn, const struct state_change *change,
                            bool *ret_superseded, struct err *err)
 {
-    static const struct db_stmt find = {"SELECT state FROM projects WHERE project_id = $1"};
+    static const struct db_stmt find = {
+        "SELECT state, state_time FROM projects WHERE project_id = $1"};
     auto_rows struct db_rows *rows = NULL;
     int rc = db_query_row(txn, &find, DB_ARGS(DB_TEXT(change->project_id.text)), &rows, err);
     if (rc < 0)
         return rc;
-    *ret_superseded = !rc || is_superseded(change, db_rows_text(rows, 0));
+    *ret_superseded = !rc || is_superseded(change, db_rows_text(rows, 0), db_rows_int(rows, 1));
     return 0;
 }
 
@@ -450,10 +453,12 @@ static int write_state(struct db_session *txn, void *arg, struct err *err)
 }
 
 void project_state_set(struct svc *svc, const struct uuid *project_id, enum project_state state,
-                       bool seen, const char *error)
+                       int64_t seen_ms, const char *error)
 {
-    struct state_change change = {
-        .project_id = *project_id, .state = state, .seen = seen, .time_ms = clock_now_ms()};
+    struct state_change change = {.project_id = *project_id,
+                                  .state = state,
+                                  .seen_ms = seen_ms,
+                                  .time_ms = state == PROJECT_RUNNING ? seen_ms : clock_now_ms()};
     if (error)
         strncpy(change.error, error, sizeof change.error - 1);
     svc_write_later(svc, write_state, &change, sizeof change);

@@ -102,7 +102,7 @@ int project_spec_load(void *ctx, const struct uuid *project_id, struct project_s
 // As projects_config.changed: writes the state, unless another hub has done more with the project
 // meanwhile; a project that has stopped gives its licences back. Any thread.
 void project_state_set(struct svc *svc, const struct uuid *project_id, enum project_state state,
-                       bool seen, const char *error);
+                       int64_t seen_ms, const char *error);
 // The ids of projects whose record says that they are not stopped, but not of those that were being
 // started at `starting_ms` or later: another hub may be about it. *ret_ids is heap.
 int project_active_ids(struct db_session *session, int64_t starting_ms, struct uuid **ret_ids,

@@ -151,8 +151,8 @@ static int on_load(void *ctx, const struct uuid *id, struct project_spec *ret_sp
     return 0;
 }
 
-static void on_changed(void *ctx, const struct uuid *id, enum project_state state, bool seen UNUSED,
-                       const char *error)
+static void on_changed(void *ctx, const struct uuid *id, enum project_state state,
+                       int64_t seen_ms UNUSED, const char *error)
 {
     (void)ctx;
     (void)id;
