@@ -40,7 +40,7 @@ def test_the_last_edited_project(hub, me, project):
 
 
 def test_a_project_that_was_edited_long_ago(hub, me, project):
-    execute(hub, "UPDATE projects SET last_edited = last_edited - 60 * 86400000 WHERE project_id = ?", project)
+    execute(hub, "UPDATE projects SET last_edited = last_edited - 5184000000 WHERE project_id = ?", project)
     query = {"project_id": project, "title": None}
     assert result(hub, me, {"projects": query}) == {}
     assert result(hub, me, {"projects_all": query}) == {"projects_all": {"project_id": project, "title": "T1"}}

@@ -458,13 +458,18 @@ def test_a_line_a_request(hub_factory):
     assert ("-", '"/a b\\nx=y"', "404", "") in fields
 
 
+def own_lines(hub):
+    """The log without the line by which AddressSanitizer tells that fibers are new to it."""
+    return [line for line in hub.log.read_text().splitlines() if "support makecontext/swapcontext" not in line]
+
+
 def test_the_log_as_json(hub_factory):
     hub = hub_factory("--log-format", "json")
     account = hub.account()
     hub.api("ping", key=account)
     hub.api("ping", json={"odd \n\"": 1}, key=account)
     hub.stop()
-    lines = [json.loads(line) for line in hub.log.read_text().splitlines()]
+    lines = [json.loads(line) for line in own_lines(hub)]
     assert all({"time", "level", "event"} <= line.keys() for line in lines)
     good, bad = [line for line in lines if line["event"] == "request"]
     assert (good["account"], good["call"], good["status"]) == (account.id, "ping", 200)
@@ -476,7 +481,7 @@ def test_the_level_of_the_log(hub_factory):
     hub = hub_factory(env={"COHUB_LOG_LEVEL": "warning"})
     assert hub.call("ping")["event"] == "pong"
     hub.stop()
-    assert hub.log.read_text() == ""
+    assert own_lines(hub) == []
 
 
 def test_no_secret_in_the_log(hub_factory):

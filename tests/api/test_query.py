@@ -8,9 +8,8 @@ import uuid
 
 import pytest
 
-from harness import parts
 from harness.pending import Pending
-from harness.process import memory_peak_kb, wait_until
+from harness.process import wait_until
 from harness.queries import refusal, result, send
 from harness.store import add_user, execute, holding_writes
 
@@ -489,15 +488,6 @@ def settings(size):
     return {f"k{i}": i for i in range(size // 12)}
 
 
-def test_a_batch_takes_no_more_memory_than_its_largest_member(hub, me):
-    maps = ("editor_settings", "other_settings", "terminal", "profile", "ssh_keys")
-    for field in maps:
-        assert result(hub, me, {"accounts": {field: settings(200_000)}}) == {}
-    before = memory_peak_kb(parts.serving(hub))
-    assert len(result(hub, me, [{"accounts": {field: {"z": 1} for field in maps}}] * 100)) == 100
-    assert memory_peak_kb(parts.serving(hub)) - before < 60_000
-
-
 def test_a_map_of_too_many_values(hub, me):
     values = {f"k{i}": [0] * 9 for i in range(2600)}
     assert refusal(hub, me, {"accounts": {"profile": values}}) == (
@@ -514,17 +504,6 @@ def test_an_account_that_merges_large_maps_does_not_hold_up_what_others_write(hu
         assert result(hub, other, {"accounts": {"first_name": "Bo"}}) == {}
         assert len(merges.selector.select(0)) < 50
         assert all(reply["event"] == "query" for reply in merges.replies().values())
-
-
-def test_long_batches_take_turns_with_others(hub, me):
-    assert result(hub, me, {"accounts": {"profile": settings(200_000)}}) == {}
-    other = hub.account()
-    with Pending(hub, me) as batches:
-        for _ in range(2 * os.cpu_count()):
-            batches.send("query", query=[[{"accounts": {"profile": {"z": i}}}] * 5 for i in range(60)])
-        assert result(hub, other, {"projects_all": [{"project_id": None}]}) == {"projects_all": []}
-        assert not batches.selector.select(0)
-        batches.replies()  # some may have lost too often against the others on PostgreSQL
 
 
 def test_who_sends_one_query_does_not_wait_for_all_of_those_who_send_many(hub, me):

@@ -157,11 +157,11 @@ def test_the_last_edited_come_first(hub, me):
 
 
 def test_three_hundred_at_most(hub, me):
-    execute(hub, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 301) INSERT INTO projects"
-                 " (project_id, created, last_edited) SELECT printf('%08x-0000-4000-8000-%s', i, substr(?, 25)), 0, ?"
-                 " FROM n", me.id, int(time.time() * 1000))
+    execute(hub, "WITH RECURSIVE n(i) AS (SELECT 10000001 UNION ALL SELECT i + 1 FROM n WHERE i < 10000301)"
+                 " INSERT INTO projects (project_id, created, last_edited)"
+                 " SELECT CAST(i AS TEXT) || ?, 0, ? FROM n", me.id[8:], int(time.time() * 1000))
     execute(hub, "INSERT INTO project_users (project_id, account_id, \"group\") SELECT project_id, ?, 'owner'"
-                 " FROM projects WHERE project_id LIKE '%-0000-4000-8000-' || ?", me.id, me.id[24:])
+                 " FROM projects WHERE substr(project_id, 9) = ?", me.id, me.id[8:])
     assert len(result(hub, me, {"projects": [{"project_id": None}]})["projects"]) == 300
     assert len(result(hub, me, {"projects": [{"project_id": None}]}, [{"limit": 301}])["projects"]) == 301
     assert len(result(hub, me, {"projects_all": [{"project_id": None}]})["projects_all"]) == 301

@@ -434,6 +434,7 @@ def test_a_command_that_names_no_database_is_refused(hubs):
     """Where hubs use PostgreSQL: it would read and write a file of its own."""
     hub, = hubs(1)
     lonely = Hub(hub.data)
+    lonely.env.pop("COHUB_DATABASE_URL", None)
     done = lonely.cli_run("account", "list")
     assert done.returncode == 1 and "the hub of this data folder uses postgresql; name its database" in done.stderr
     assert not (hub.data / "hub.sqlite3").exists()
