@@ -14,18 +14,20 @@
 struct sessions {
     struct db *db;
     pthread_mutex_t lock;
+    pthread_cond_t given;
     struct db_session *free[SESSIONS_MAX];
-    size_t count;
+    size_t count, taken;
 };
 
 void sessions_init(struct sessions *sessions, struct db *db);
-// Closes what is kept, before the store is closed.
+// Waits for what is taken, and closes all, before the store is closed.
 void sessions_close(struct sessions *sessions);
 void sessions_dispose(struct sessions *sessions);
 
 // Any thread. What is taken is given back, by whichever thread.
 int sessions_take(struct sessions *sessions, struct db_session **ret_session,
                   struct err *err) MUST_USE;
+// `session` may be NULL, for one that could not be opened.
 void sessions_give(struct sessions *sessions, struct db_session *session);
 
 #endif
