@@ -2,16 +2,14 @@
 // Gets of user queries on small tables of this test's own: shapes, rights, conditions, values,
 // rendering. Each case is a query and what comes of it. Where the environment names a PostgreSQL
 // database it runs on that.
+#include "query_fixture.h"
 #include "unit.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/limits.h"
-#include "query/query.h"
 
 #define ADA                 "aaaaaaaa-0000-4000-8000-000000000001"
 #define BOB                 "bbbbbbbb-0000-4000-8000-000000000002"
@@ -344,11 +342,6 @@ static const struct query_table *const tables[] = {&things,         &open_things
 
 // ---- The rows ----
 
-static char folder[64];
-static struct db *db;
-static struct db_session *session;
-static struct query_schema *schema;
-
 static const char *const rows[] = {
     "CREATE TABLE things (id TEXT PRIMARY KEY, account_id TEXT, text TEXT, time BIGINT, json TEXT, "
     "flag BIGINT, small BIGINT, whole BIGINT, \"real\" DOUBLE PRECISION, bytes BYTEA, bits TEXT, "
@@ -380,39 +373,23 @@ static const char *const rows[] = {
     "tags, ids) VALUES ('c', '" BOB "', 'sea_100%', 0, '{}', 0, 0, 0, 0, '', '[]', '[]')",
 };
 
-static int insert_rows(struct db_session *txn, void *arg UNUSED, struct err *err)
+static int insert_bytes(struct db_session *txn, void *arg UNUSED, struct err *err)
 {
-    int rc = 0;
-    for (size_t i = 0; !rc && i < ARRAY_LEN(rows); i++)
-        rc = db_exec_text(txn, rows[i], DB_NO_ARGS, NULL, err);
-    return rc ? rc
-              : db_exec_text(txn, "UPDATE things SET bytes = $1 WHERE id = 'b'",
-                             DB_ARGS(DB_BYTES("\0\xff", 2)), NULL, err);
+    return db_exec_text(txn, "UPDATE things SET bytes = $1 WHERE id = 'b'",
+                        DB_ARGS(DB_BYTES("\0\xff", 2)), NULL, err);
 }
 
 static int setup(void **state UNUSED)
 {
-    struct err err = {0};
-    const char *url = getenv("COHUB_TEST_POSTGRES");
-    strcpy(folder, "/tmp/cohub-test-XXXXXX");
-    if (!mkdtemp(folder) || chdir(folder))
-        return -1;
-    schema = query_schema_new(tables);
-    if (db_open(url ? url : "sqlite:db", &db, &err) || db_write(db, insert_rows, NULL, &err) ||
-        db_session_open(db, &session, &err)) {
-        fprintf(stderr, "%s %s\n", err.message, err.detail);
-        return -1;
-    }
-    return 0;
+    return query_fixture_open(tables, rows, ARRAY_LEN(rows)) ||
+                   db_write(fixture.db, insert_bytes, NULL, NULL)
+               ? -1
+               : 0;
 }
 
 static int teardown(void **state UNUSED)
 {
-    db_session_close(session);
-    db_close(db);
-    query_schema_free(schema);
-    auto_free char *command = mem_printf("rm -r %s", folder);
-    return chdir("/") || system(command);
+    return query_fixture_close();
 }
 
 // ---- Running ----
@@ -440,7 +417,7 @@ static char *run_json(const struct caller *caller, const cJSON *query, const cJS
     struct query_one *one;
     size_t size;
     const struct query_request request = {
-        .schema = schema,
+        .schema = fixture.schema,
         .dialect = caller->dialect,
         .caller = {id_of(caller->account), id_of(caller->project), caller->admin},
         .now_ms = NOW,
@@ -451,7 +428,7 @@ static char *run_json(const struct caller *caller, const cJSON *query, const cJS
     if (!rc && query_one_cost(one) >= QUERY_WRITE)
         buf_append_str(&out, "SET");
     else if (!rc)
-        rc = query_one_get(session, one, &out, &err);
+        rc = query_one_get(fixture.session, one, &out, &err);
     char *result = rc ? mem_printf("%s%s%s", err.message, err.code == ERR_INTERNAL ? " " : "",
                                    err.code == ERR_INTERNAL ? err.detail : "")
                       : (buf_cstr(&out), buf_take(&out, &size));
@@ -1119,8 +1096,10 @@ static void test_cost(void **state UNUSED)
         struct err err;
         struct query_one *one;
         auto_json cJSON *query = cJSON_Parse(cases[i].query);
-        const struct query_request request = {
-            .schema = schema, .caller = {.account_id = id_of(ADA)}, .now_ms = NOW, .arena = &arena};
+        const struct query_request request = {.schema = fixture.schema,
+                                              .caller = {.account_id = id_of(ADA)},
+                                              .now_ms = NOW,
+                                              .arena = &arena};
         assert_int_equal(query_one_parse(&request, query, &one, &err), 0);
         assert_int_equal(query_one_cost(one), cases[i].cost);
         arena_dispose(&arena);

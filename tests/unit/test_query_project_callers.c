@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Queries of projects about themselves: listings and public paths; and what no request is large
 // enough for. Where the environment names a PostgreSQL database it runs on that.
+#include "query_fixture.h"
 #include "unit.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/limits.h"
 #include "db/query.h"
-#include "query/query.h"
 #include "svc/svc.h"
 #include "svc/tables/tables.h"
 
@@ -24,11 +22,7 @@
 #define PUBLIC_PATH(fields) "{\"public_paths\":{" fields "}}"
 #define DELETE              "[{\"delete\":true}]"
 
-static struct db *db;
-static struct db_session *session;
-static struct query_schema *schema;
 static struct svc svc;
-static char folder[64];
 
 static const char *const rows[] = {
     "INSERT INTO accounts (account_id, first_name, last_name, created) VALUES"
@@ -39,28 +33,7 @@ static const char *const rows[] = {
     " ('" P1 "', '" ADA "', 'owner')",
 };
 
-static int insert_rows(struct db_session *txn, void *arg UNUSED, struct err *err)
-{
-    int rc = 0;
-    for (size_t i = 0; !rc && i < ARRAY_LEN(rows); i++)
-        rc = db_exec_text(txn, rows[i], DB_NO_ARGS, NULL, err);
-    return rc;
-}
-
 // ---- One query ----
-
-static int run(struct query_request *request, const cJSON *query, struct buf *out, struct err *err)
-{
-    struct query_one *one;
-    int rc = query_one_parse(request, query, &one, err);
-    if (rc || query_one_cost(one) == QUERY_IDLE)
-        return rc;
-    if (query_one_cost(one) != QUERY_WRITE)
-        return query_one_get(session, one, out, err);
-    rc = db_write(db, query_one_set, one, err);
-    query_one_dispose(one);
-    return rc;
-}
 
 static struct query_caller caller_of(const char *account, const char *project)
 {
@@ -85,15 +58,15 @@ static void check(const struct test_case *c)
     auto_buf struct buf out = {0};
     auto_json cJSON *query = cJSON_Parse(c->query);
     auto_json cJSON *options = c->options ? cJSON_Parse(c->options) : NULL;
-    struct query_request request = {.schema = schema,
-                                    .dialect = QUERY_CURRENT,
-                                    .caller = caller_of(c->account, c->project),
-                                    .now_ms = NOW,
-                                    .options = options,
-                                    .ctx = &svc,
-                                    .arena = &arena};
+    const struct query_request request = {.schema = fixture.schema,
+                                          .dialect = QUERY_CURRENT,
+                                          .caller = caller_of(c->account, c->project),
+                                          .now_ms = NOW,
+                                          .options = options,
+                                          .ctx = &svc,
+                                          .arena = &arena};
     assert_non_null(query);
-    int rc = run(&request, query, &out, &err);
+    int rc = query_fixture_run(&request, query, &out, &err);
     const char *text = rc ? err.message : buf_cstr(&out);
     if (strcmp(text, c->wanted) != 0)
         fprintf(stderr, "%s\n  gives  %s %s\n  wanted %s\n", c->query, text, err.detail, c->wanted);
@@ -160,9 +133,10 @@ static void test_a_project_keeps_few_listings(void **state UNUSED)
     int64_t all = 0, newest = 0;
     struct err err;
     put_listings(3000);
-    assert_int_equal(db_query_int(session, &counted, DB_ARGS(DB_INT(0)), &all, &err), 0);
-    assert_int_equal(
-        db_query_int(session, &counted, DB_ARGS(DB_INT(3000 - LIMIT_LISTINGS)), &newest, &err), 0);
+    assert_int_equal(db_query_int(fixture.session, &counted, DB_ARGS(DB_INT(0)), &all, &err), 0);
+    assert_int_equal(db_query_int(fixture.session, &counted, DB_ARGS(DB_INT(3000 - LIMIT_LISTINGS)),
+                                  &newest, &err),
+                     0);
     assert_true(all < 2500);
     assert_int_equal(newest, LIMIT_LISTINGS);
     const struct test_case three = {
@@ -231,28 +205,14 @@ static void test_a_blob_that_is_too_large(void **state UNUSED)
 
 static int setup(void **state UNUSED)
 {
-    struct err err = {0};
-    const char *url = getenv("COHUB_TEST_POSTGRES");
-    strcpy(folder, "/tmp/cohub-test-XXXXXX");
-    if (!mkdtemp(folder) || chdir(folder))
-        return -1;
-    schema = query_schema_new(query_tables);
-    if (db_open(url ? url : "sqlite:db", &db, &err) || db_write(db, insert_rows, NULL, &err) ||
-        db_session_open(db, &session, &err)) {
-        fprintf(stderr, "%s %s\n", err.message, err.detail);
-        return -1;
-    }
-    svc.db = db;
-    return 0;
+    int rc = query_fixture_open(query_tables, rows, ARRAY_LEN(rows));
+    svc.db = fixture.db;
+    return rc;
 }
 
 static int teardown(void **state UNUSED)
 {
-    db_session_close(session);
-    db_close(db);
-    query_schema_free(schema);
-    auto_free char *command = mem_printf("rm -r %s", folder);
-    return chdir("/") || system(command) ? -1 : 0;
+    return query_fixture_close();
 }
 
 int main(void)

@@ -2,16 +2,14 @@
 // Sets of user queries on small tables of this test's own: what API v1 has no caller for (nobody,
 // projects), routines, rows of others, deleting. Each case is a query, what comes of it, and what
 // the row is then. Under tests/postgres.py it runs on that database.
+#include "query_fixture.h"
 #include "unit.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/limits.h"
-#include "query/query.h"
 
 #define ADA   "aaaaaaaa-0000-4000-8000-000000000001"
 #define BOB   "bbbbbbbb-0000-4000-8000-000000000002"
@@ -175,11 +173,6 @@ static const struct query_table *const tables[] = {
 
 // ---- The rows ----
 
-static char folder[64];
-static struct db *db;
-static struct db_session *session;
-static struct query_schema *schema;
-
 static const char *const rows[] = {
     "CREATE TABLE things (id TEXT PRIMARY KEY, project_id TEXT, account_id TEXT, text TEXT, time "
     "BIGINT, map TEXT, tags TEXT, needed TEXT NOT NULL)",
@@ -191,38 +184,15 @@ static const char *const rows[] = {
     "', 'owner'), ('" P2 "', '" BOB "', 'owner')",
 };
 
-static int insert_rows(struct db_session *txn, void *arg UNUSED, struct err *err)
-{
-    int rc = 0;
-    for (size_t i = 0; !rc && i < ARRAY_LEN(rows); i++)
-        rc = db_exec_text(txn, rows[i], DB_NO_ARGS, NULL, err);
-    return rc;
-}
-
 static int setup(void **state UNUSED)
 {
-    struct err err = {0};
-    const char *url = getenv("COHUB_TEST_POSTGRES");
-    strcpy(folder, "/tmp/cohub-test-XXXXXX");
-    if (!mkdtemp(folder) || chdir(folder))
-        return -1;
-    schema = query_schema_new(tables);
-    if (db_open(url ? url : "sqlite:db", &db, &err) || db_write(db, insert_rows, NULL, &err) ||
-        db_session_open(db, &session, &err)) {
-        fprintf(stderr, "%s %s\n", err.message, err.detail);
-        return -1;
-    }
-    return 0;
+    return query_fixture_open(tables, rows, ARRAY_LEN(rows));
 }
 
 static int teardown(void **state UNUSED)
 {
-    db_session_close(session);
-    db_close(db);
-    query_schema_free(schema);
     buf_dispose(&trace);
-    auto_free char *command = mem_printf("rm -r %s", folder);
-    return chdir("/") || system(command);
+    return query_fixture_close();
 }
 
 // ---- Running ----
@@ -245,7 +215,7 @@ static int run_one(struct query_one *one, struct err *err)
 {
     if (query_one_cost(one) == QUERY_IDLE)
         return 0;
-    int rc = db_write(db, query_one_set, one, err);
+    int rc = db_write(fixture.db, query_one_set, one, err);
     if (!rc)
         query_one_committed(one);
     return rc;
@@ -260,7 +230,7 @@ static char *run(const struct caller *caller, const char *query, const char *opt
     auto_json cJSON *parsed = cJSON_Parse(query);
     auto_json cJSON *parsed_options = options ? cJSON_Parse(options) : NULL;
     const struct query_request request = {
-        .schema = schema,
+        .schema = fixture.schema,
         .dialect = caller->dialect,
         .caller = {id_of(caller->account), id_of(caller->project), caller->admin},
         .now_ms = NOW,
@@ -284,7 +254,7 @@ static char *row_of(const char *sql)
     struct err err = {0};
     auto_buf struct buf out = {0};
     auto_rows struct db_rows *found = NULL;
-    assert_int_equal(db_query_text(session, sql, DB_NO_ARGS, &found, &err), 0);
+    assert_int_equal(db_query_text(fixture.session, sql, DB_NO_ARGS, &found, &err), 0);
     while (db_rows_next(found, &err) == 1) {
         if (out.size)
             buf_append_char(&out, '\n');

@@ -2,15 +2,13 @@
 // Tables of the site as the current dialect has them and as nobody in particular reads them, which
 // API v1 never shows; organizations are made. Where the environment names a PostgreSQL database it
 // runs on that.
+#include "query_fixture.h"
 #include "unit.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/buf.h"
-#include "query/query.h"
 #include "svc/organizations.h"
 #include "svc/svc.h"
 #include "svc/tables/tables.h"
@@ -21,11 +19,7 @@
 #define NEW    "11111111-0000-4000-8000-000000000001"
 #define OLD    "22222222-0000-4000-8000-000000000002"
 
-static struct db *db;
-static struct db_session *session;
-static struct query_schema *schema;
 static struct svc svc;
-static char folder[64];
 
 static const char *const rows[] = {
     "INSERT INTO accounts (account_id, name, created, \"groups\")"
@@ -35,39 +29,22 @@ static const char *const rows[] = {
     "INSERT INTO server_settings (name, value, readonly) VALUES ('kucalc', 'x', 1)",
 };
 
-static int insert_rows(struct db_session *txn, void *arg UNUSED, struct err *err)
-{
-    int rc = 0;
-    for (size_t i = 0; !rc && i < ARRAY_LEN(rows); i++)
-        rc = db_exec_text(txn, rows[i], DB_NO_ARGS, NULL, err);
-    return rc;
-}
-
-static int run(struct query_one *one, struct buf *out, struct err *err)
-{
-    if (query_one_cost(one) != QUERY_WRITE)
-        return query_one_get(session, one, out, err);
-    int rc = db_write(db, query_one_set, one, err);
-    query_one_dispose(one);
-    return rc;
-}
-
 // `wanted` is RESULT, "" for a set that works, or the text of the refusal.
 static void check(const char *account, const char *text, const char *wanted)
 {
     struct arena arena = {0};
     struct err err = {0};
-    struct query_one *one;
     auto_buf struct buf out = {0};
     auto_json cJSON *query = cJSON_Parse(text);
-    struct query_request request = {
-        .schema = schema, .dialect = QUERY_CURRENT, .now_ms = NOW, .ctx = &svc, .arena = &arena};
+    struct query_request request = {.schema = fixture.schema,
+                                    .dialect = QUERY_CURRENT,
+                                    .now_ms = NOW,
+                                    .ctx = &svc,
+                                    .arena = &arena};
     snprintf(request.caller.account_id.text, sizeof request.caller.account_id.text, "%s", account);
     request.caller.admin = account[0];
     assert_non_null(query);
-    int rc = query_one_parse(&request, query, &one, &err);
-    if (!rc)
-        rc = run(one, &out, &err);
+    int rc = query_fixture_run(&request, query, &out, &err);
     assert_string_equal(rc ? err.message : buf_cstr(&out), wanted);
     arena_dispose(&arena);
 }
@@ -126,41 +103,27 @@ static void test_organizations_are_made(void **state UNUSED)
 {
     struct making making = {.name = "test-org-1700000000-ab12cd34"};
     struct err err = {0};
-    assert_int_equal(db_write(db, make, &making, &err), 0);
+    assert_int_equal(db_write(fixture.db, make, &making, &err), 0);
     making.name = "TEST-org-1700000000-ab12cd34";
-    assert_int_equal(db_write(db, make, &making, &err), -ERR_CONFLICT);
+    assert_int_equal(db_write(fixture.db, make, &making, &err), -ERR_CONFLICT);
     assert_string_equal(err.message, "Error: name TEST-org-1700000000-ab12cd34 is already used by "
                                      "some account or organization");
     making.name = "boss";
-    assert_int_equal(db_write(db, make, &making, &err), -ERR_CONFLICT);
+    assert_int_equal(db_write(fixture.db, make, &making, &err), -ERR_CONFLICT);
     making.name = "";
-    assert_int_equal(db_write(db, make, &making, &err), -ERR_INVALID);
+    assert_int_equal(db_write(fixture.db, make, &making, &err), -ERR_INVALID);
 }
 
 static int setup(void **state UNUSED)
 {
-    struct err err = {0};
-    const char *url = getenv("COHUB_TEST_POSTGRES");
-    strcpy(folder, "/tmp/cohub-test-XXXXXX");
-    if (!mkdtemp(folder) || chdir(folder))
-        return -1;
-    schema = query_schema_new(query_tables);
-    if (db_open(url ? url : "sqlite:db", &db, &err) || db_write(db, insert_rows, NULL, &err) ||
-        db_session_open(db, &session, &err)) {
-        fprintf(stderr, "%s %s\n", err.message, err.detail);
-        return -1;
-    }
-    svc.db = db;
-    return 0;
+    int rc = query_fixture_open(query_tables, rows, ARRAY_LEN(rows));
+    svc.db = fixture.db;
+    return rc;
 }
 
 static int teardown(void **state UNUSED)
 {
-    db_session_close(session);
-    db_close(db);
-    query_schema_free(schema);
-    auto_free char *command = mem_printf("rm -r %s", folder);
-    return chdir("/") || system(command) ? -1 : 0;
+    return query_fixture_close();
 }
 
 int main(void)

@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // The tables of accounts and projects as the current dialect has them, and on both databases: where
 // the environment names a PostgreSQL database it runs on that.
+#include "query_fixture.h"
 #include "unit.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/buf.h"
-#include "query/query.h"
 #include "svc/svc.h"
 #include "svc/tables/tables.h"
 
@@ -23,11 +21,7 @@
 #define OF_P1(fields) "{\"projects\":{\"project_id\":\"" P1 "\"," fields "}}"
 #define USERS         "FATAL: error setting 'users' -- Error: "
 
-static struct db *db;
-static struct db_session *session;
-static struct query_schema *schema;
 static struct svc svc;
-static char folder[64];
 
 static const char *const rows[] = {
     "INSERT INTO accounts (account_id, first_name, last_name, created, \"groups\") VALUES"
@@ -50,30 +44,14 @@ static struct uuid id_of(const char *text)
     return id;
 }
 
-static int insert_rows(struct db_session *txn, void *arg UNUSED, struct err *err)
-{
-    int rc = 0;
-    for (size_t i = 0; !rc && i < ARRAY_LEN(rows); i++)
-        rc = db_exec_text(txn, rows[i], DB_NO_ARGS, NULL, err);
-    return rc;
-}
-
 // ---- One query ----
 
 static int run(enum query_dialect dialect, const struct query_request *common, const cJSON *query,
                struct buf *out, struct err *err)
 {
     struct query_request request = *common;
-    struct query_one *one;
     request.dialect = dialect;
-    int rc = query_one_parse(&request, query, &one, err);
-    if (rc || query_one_cost(one) == QUERY_IDLE)
-        return rc;
-    if (query_one_cost(one) != QUERY_WRITE)
-        return query_one_get(session, one, out, err);
-    rc = db_write(db, query_one_set, one, err);
-    query_one_dispose(one);
-    return rc;
+    return query_fixture_run(&request, query, out, err);
 }
 
 // `wanted` is RESULT, "" for a set that works, or the text of the refusal.
@@ -88,7 +66,7 @@ static void check(const struct test_case *c)
     struct err err = {0};
     auto_buf struct buf out = {0};
     auto_json cJSON *query = cJSON_Parse(c->query);
-    const struct query_request request = {.schema = schema,
+    const struct query_request request = {.schema = fixture.schema,
                                           .caller = {.account_id = id_of(c->account)},
                                           .now_ms = NOW,
                                           .ctx = &svc,
@@ -131,7 +109,7 @@ static void test_every_field(void **state UNUSED)
             if (asked_by && !block->not_selected)
                 continue;
             auto_json cJSON *json = cJSON_Parse(buf_cstr(&query));
-            const struct query_request request = {.schema = schema,
+            const struct query_request request = {.schema = fixture.schema,
                                                   .caller = {.account_id = id_of(ADA)},
                                                   .now_ms = NOW,
                                                   .ctx = &svc,
@@ -298,7 +276,7 @@ static void test_a_project_itself(void **state UNUSED)
     auto_json cJSON *get = cJSON_Parse("{\"projects\":[{\"project_id\":null,\"title\":null,"
                                        "\"status\":null}]}");
     auto_json cJSON *more = cJSON_Parse("{\"projects\":[{\"users\":null}]}");
-    const struct query_request request = {.schema = schema,
+    const struct query_request request = {.schema = fixture.schema,
                                           .caller = {.project_id = id_of(P3)},
                                           .now_ms = NOW,
                                           .ctx = &svc,
@@ -316,28 +294,14 @@ static void test_a_project_itself(void **state UNUSED)
 
 static int setup(void **state UNUSED)
 {
-    struct err err = {0};
-    const char *url = getenv("COHUB_TEST_POSTGRES");
-    strcpy(folder, "/tmp/cohub-test-XXXXXX");
-    if (!mkdtemp(folder) || chdir(folder))
-        return -1;
-    schema = query_schema_new(query_tables);
-    if (db_open(url ? url : "sqlite:db", &db, &err) || db_write(db, insert_rows, NULL, &err) ||
-        db_session_open(db, &session, &err)) {
-        fprintf(stderr, "%s %s\n", err.message, err.detail);
-        return -1;
-    }
-    svc.db = db;
-    return 0;
+    int rc = query_fixture_open(query_tables, rows, ARRAY_LEN(rows));
+    svc.db = fixture.db;
+    return rc;
 }
 
 static int teardown(void **state UNUSED)
 {
-    db_session_close(session);
-    db_close(db);
-    query_schema_free(schema);
-    auto_free char *command = mem_printf("rm -r %s", folder);
-    return chdir("/") || system(command) ? -1 : 0;
+    return query_fixture_close();
 }
 
 int main(void)
