@@ -19,7 +19,7 @@ LAYERS = [
     {"base"},
     {"loop"},
     {"db", "proto", "http"},
-    {"query", "runner", "jupyter"},
+    {"query", "runner"},
     {"svc"},
     {"api"},
     {"pages", "api/v1", "api/rpc"},
@@ -27,9 +27,9 @@ LAYERS = [
     {"cli"},
 ]
 # What a folder must not know although it is lower.
-EXCEPT = {"query": {"http"}, "runner": {"http"}, "jupyter": {"http"}, "svc": {"http"}}
+EXCEPT = {"query": {"http"}, "runner": {"http"}, "svc": {"http"}}
 # Programs of their own, beside the layers: they may include only this, and nobody includes them.
-PROGRAMS = {"agent": {"base", "proto"}}
+PROGRAMS = {"agent": {"base", "proto"}, "jupyter": {"base", "proto"}}
 
 LEVEL = {folder: level for level, folders in enumerate(LAYERS) for folder in folders}
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^">]+)[">]', re.MULTILINE)

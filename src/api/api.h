@@ -4,7 +4,8 @@
 // An endpoint is a constant: its name, who may call it, its parameters and reply, its text and
 // examples, and its handler. The same constants drive dispatch, the checks of parameters, the
 // reading of forms, api.json, the OpenAPI document, the reference page and the tests. Adding an
-// endpoint is one constant and one handler in a file of api/v1.
+// endpoint is one constant and one handler in a file of api/v1. The methods of the RPC are such
+// constants too, in files of api/rpc; api/rpc.h is what their handlers answer with.
 #ifndef API_API_H
 #define API_API_H
 
@@ -78,14 +79,32 @@ enum api_run {
     API_ASYNC,   // answers later, on the same loop
 };
 
+enum api_family {
+    API_V1,
+    API_HUB,     // methods of POST /api/conat/hub
+    API_PROJECT, // methods of POST /api/conat/project
+};
+#define API_FAMILIES 3
+
+// Where a method's parameters are in `args` (hub-rpc 1.1).
+enum api_args {
+    ARGS_OBJECT, // members of args[0]
+    ARGS_OPTS,   // members of args[0].opts
+    ARGS_LIST,   // args themselves, in the order of the table
+};
+
 struct api_endpoint {
     const char *name;
-    enum api_access access;
+    const char *event; // of a method, in logs and figures: its family and name; else NULL
+    enum api_family family;
+    enum api_args args;
+    enum api_access access; // of API v1
     enum api_run run;
     const char *text;
     const struct api_param *params;
     size_t params_count;
     size_t params_size;
+    const char *result; // of a method: JSON schema of what it answers
     const char *reply_event;
     const struct api_member *members;
     size_t members_count;
@@ -100,8 +119,14 @@ struct api_endpoint {
 #define API_MEMBERS(table)  .members = (table), .members_count = ARRAY_LEN(table)
 #define API_EXAMPLES(table) .examples = (table), .examples_count = ARRAY_LEN(table)
 
-// All endpoints of API v1, NULL behind the last (api/v1/registry.c).
+#define HUB_METHOD(method)     .name = (method), .event = "hub." method, .family = API_HUB
+#define PROJECT_METHOD(method) .name = (method), .event = "project." method, .family = API_PROJECT
+
+// All endpoints of API v1 (api/v1/registry.c) and all methods (api/rpc/registry.c), NULL behind the
+// last.
 extern const struct api_endpoint *const api_v1_endpoints[];
+extern const struct api_endpoint *const api_hub_methods[];
+extern const struct api_endpoint *const api_project_methods[];
 
 // One call. Everything but `svc` and `session` belongs to the call and goes with it.
 struct api_call {
@@ -112,7 +137,9 @@ struct api_call {
     struct loop *loop;
     struct arena *arena;
     struct caller caller;
-    const char *client;  // the caller's network address
+    struct uuid project_id; // of a project's method: the project, which runs
+    bool project_key;       // the caller is the project itself, and has no account
+    const char *client;     // the caller's network address
     const char *id_json; // the call's id, as JSON
     const void *params;
     struct buf reply;
@@ -157,6 +184,14 @@ void api_loop_shut(void *api_loop);
 void api_loop_close(void *api_loop);
 // POST below /api/v1/ (api-v1 section 1).
 void api_v1_handle(struct http_request *request, void *ctx);
+// /api/conat/hub and /api/conat/project (hub-rpc section 1); `ctx` is one of these. Only a POST has
+// a body.
+struct rpc_route {
+    enum api_family family;
+    bool has_body;
+};
+extern const struct rpc_route rpc_hub_post, rpc_hub_other, rpc_project_post, rpc_project_other;
+void rpc_handle(struct http_request *request, void *rpc_route);
 // The event names by their index in the HTTP figures, NULL behind the last; index 0 is everything
 // else.
 const char *api_event_name(unsigned index);

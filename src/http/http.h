@@ -30,14 +30,14 @@ struct http_request;
 typedef void http_handler_fn(struct http_request *request, void *ctx);
 
 struct http_route {
-    const char *method; // "GET" also serves HEAD
+    const char *method; // "GET" also serves HEAD; NULL: any
     const char *path;   // without the base path; ends in '*': a prefix
     http_handler_fn *handler;
     void *ctx;
 };
 
 // Figures by event, for the metrics page. Event 0 is what has no name of its own.
-#define HTTP_EVENTS_MAX 96
+#define HTTP_EVENTS_MAX 160
 #define HTTP_BUCKETS    12
 extern const uint32_t http_bucket_us[HTTP_BUCKETS]; // upper bounds of the latency histogram
 
@@ -124,7 +124,11 @@ bool http_request_answered(const struct http_request *request);
 // gone when it returns.
 void http_reply(struct http_request *request, int status, const char *content_type,
                 struct buf *body);
-// The same with a short page that says what went wrong.
+// Answers in the place of a handler that is not done: what it answers with later is dropped, and
+// until then the request lives on.
+void http_reply_for(struct http_request *request, int status, const char *content_type,
+                    struct buf *body);
+// As http_reply with a short page that says what went wrong.
 void http_reply_error(struct http_request *request, int status, const char *text);
 void http_reply_redirect(struct http_request *request, const char *location);
 // Further headers of the answer, before http_reply. `name` is static text, `value` is copied.

@@ -52,7 +52,7 @@ static const struct http_route *find_route(const struct http_request *r)
         bool prefix = route->path[len - 1] == '*';
         bool fits =
             prefix ? !strncmp(r->path, route->path, len - 1) : !strcmp(r->path, route->path);
-        if (fits && !strcmp(method, route->method))
+        if (fits && (!route->method || !strcmp(method, route->method)))
             return route;
     }
     return NULL;
@@ -335,7 +335,7 @@ void http_reply(struct http_request *r, int status, const char *content_type, st
 {
     assert(!r->answered);
     r->answered = true;
-    if (r->response) { // the server is stopping and has answered in the handler's place
+    if (r->response) { // it was answered in the handler's place
         buf_dispose(body);
         if (r->abandoned)
             request_free(r);
@@ -359,14 +359,25 @@ void request_acknowledge_fresh(struct http_loop *loop)
     }
 }
 
+void http_reply_for(struct http_request *r, int status, const char *content_type, struct buf *body)
+{
+    assert(!r->answered);
+    if (r->abandoned || r->response) {
+        buf_dispose(body);
+        return;
+    }
+    set_response(r, status, content_type, body);
+    if (r->suspended)
+        resume(r);
+}
+
 void request_abandon_all(struct http_loop *loop)
 {
     for (struct http_request *r = loop->requests; r; r = r->next) {
         if (r->suspended && !r->response) {
             auto_buf struct buf page = {0};
             buf_append_str(&page, "{\"error\":\"the server is shutting down\"}");
-            set_response(r, 503, HTTP_JSON, &page);
-            resume(r);
+            http_reply_for(r, 503, HTTP_JSON, &page);
         }
     }
 }

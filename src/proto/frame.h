@@ -26,6 +26,8 @@ enum frame_type {
     FRAME_KILL,     // no payload: end the stream's whole process tree
     FRAME_SHUTDOWN, // u32 grace in ms: SIGTERM to all, after the grace SIGKILL, then the agent
                     // exits
+    FRAME_KERNEL,   // a request to the kernel bridge (proto/kernel.h), whose answer comes as
+                    // FRAME_STDOUT
     // agent -> hub
     FRAME_HELLO = 64, // u32 FRAME_PROTOCOL_VERSION, on accepting a connection
     FRAME_STDOUT,     // raw bytes
@@ -40,14 +42,15 @@ struct frame_header {
     uint8_t reserved[3];
 };
 
-// FRAME_EXEC: this, then texts: working directory (absolute), command, args[args_count].
+// FRAME_EXEC: this, then texts: working directory (absolute), command, args[args_count],
+// env[env_count] ("NAME=value", which adds to the agent's environment or replaces what is in it).
 struct frame_exec {
     uint32_t timeout_ms;  // 0: none
     uint32_t cpu_seconds; // RLIMIT_CPU of the command, 0: none
     uint32_t script;      // 1: the command is text for bash, put into a temporary file
     uint32_t args_count;
     uint32_t limit_file_size; // 1: no file may grow beyond file_size_max
-    uint32_t reserved;
+    uint32_t env_count;
     uint64_t file_size_max; // bytes
 };
 
