@@ -56,6 +56,34 @@ class Hub(Server):
         assert response.status_code == 200, f"{event}: {response.status_code} {response.text}"
         return Reply(response.json())
 
+    def rpc(self, key, name, *args, project=None, timeout=..., raw=False, **body):
+        """Calls a method of the RPC; (status, JSON value), or the httpx response if `raw`.
+
+        key: an API key or an Account, None for no Authorization header. project: None for a method of the hub; else of a
+        project, whose id goes into the body unless it is "". More keywords are further members of the body.
+        """
+        auth = None if key is None else (key.key if isinstance(key, Account) else key, "")
+        body = {"name": name, "args": list(args), **body}
+        if project:
+            body["project_id"] = project
+        if timeout is not ...:
+            body["timeout"] = timeout
+        endpoint = "hub" if project is None else "project"
+        response = self.client.post(f"{self.url}/api/conat/{endpoint}", json=body, auth=auth)
+        return response if raw else (response.status_code, response.json())
+
+    def method(self, key, name, *args, **options):
+        """The result of an rpc() that works."""
+        status, value = self.rpc(key, name, *args, **options)
+        assert status == 200 and not (isinstance(value, dict) and "error" in value), f"{name}: {status} {value!r}"
+        return value
+
+    def refusal(self, key, name, *args, **options):
+        """The text of an rpc() that does not."""
+        status, value = self.rpc(key, name, *args, **options)
+        assert status == 200 and isinstance(value, dict) and list(value) == ["error"], f"{name}: {status} {value!r}"
+        return value["error"]
+
     def project(self, account, **parameters):
         """The id of a new project of `account` (an Account or a key)."""
         reply = self.call("create_project", key=account, **{"title": "A test's", **parameters})
