@@ -304,6 +304,10 @@
 // Seconds without a word before a silent server is asked whether it is there, three times.
 #define LIMIT_DB_KEEPALIVE_S_TEXT "10"
 
+// How long a token that signs a browser in may last, milliseconds: whoever finds it in a history is
+// that person until then.
+#define LIMIT_AUTH_TOKEN_LIFE_MS (INT64_C(31) * 24 * 3600 * 1000)
+
 // Keys whose accounts a loop remembers.
 #define LIMIT_KEY_CACHE 4096
 

@@ -343,6 +343,9 @@ static void on_token(struct auth_token_call *token)
     api_send(op->call);
 }
 
+// After a wrong password (api-v1 3.31).
+#define USER_AUTH_PAUSE_MS 60000
+
 static void handle_user_auth(struct api_call *call, const void *params)
 {
     const struct user_auth_params *p = params;
@@ -351,6 +354,8 @@ static void handle_user_auth(struct api_call *call, const void *params)
     op->token = (struct auth_token_call){.caller = call->caller,
                                          .account_id = p->account_id,
                                          .password = p->password,
+                                         .life_ms = AUTH_TOKEN_V1_LIFE_MS,
+                                         .pause_ms = USER_AUTH_PAUSE_MS,
                                          .loop = call->loop,
                                          .done = on_token};
     auth_token_create(call->svc, call->session, &op->token);
