@@ -222,7 +222,8 @@ def test_touch_marks_project_and_user(hub, account, project):
     find = "SELECT last_active FROM project_users WHERE project_id = ? AND account_id = ?"
     wait_until(lambda: row(hub, project, "last_edited") > 1, 5, "it is marked")
     assert execute(hub, find, project, account.id)[0][0] == row(hub, project, "last_edited")
-    assert execute(hub, "SELECT last_active FROM accounts WHERE account_id = ?", account.id)[0][0] > 1
+    wait_until(lambda: execute(hub, "SELECT last_active FROM accounts WHERE account_id = ?", account.id)[0][0], 5,
+               "so is the account")
 
 
 def test_touch_within_a_minute_writes_once(hub, account, project):
