@@ -140,7 +140,7 @@ struct api_call {
     struct uuid project_id; // of a project's method: the project, which runs
     bool project_key;       // the caller is the project itself, and has no account
     const char *client;     // the caller's network address
-    const char *id_json; // the call's id, as JSON
+    const char *id_json;    // the call's id, as JSON
     const void *params;
     struct buf reply;
 };
@@ -184,14 +184,9 @@ void api_loop_shut(void *api_loop);
 void api_loop_close(void *api_loop);
 // POST below /api/v1/ (api-v1 section 1).
 void api_v1_handle(struct http_request *request, void *ctx);
-// /api/conat/hub and /api/conat/project (hub-rpc section 1); `ctx` is one of these. Only a POST has
-// a body.
-struct rpc_route {
-    enum api_family family;
-    bool has_body;
-};
-extern const struct rpc_route rpc_hub_post, rpc_hub_other, rpc_project_post, rpc_project_other;
-void rpc_handle(struct http_request *request, void *rpc_route);
+// /api/conat/hub and /api/conat/project (hub-rpc section 1).
+void rpc_hub_handle(struct http_request *request, void *ctx);
+void rpc_project_handle(struct http_request *request, void *ctx);
 // The event names by their index in the HTTP figures, NULL behind the last; index 0 is everything
 // else.
 const char *api_event_name(unsigned index);

@@ -1,35 +1,16 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // From an HTTP request to an endpoint's handler: the checks of api-v1 1.4 in their order, the
 // caller, the parameters.
-#include <sodium.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "api/api.h"
-#include "api/key_cache.h"
-#include "api/lanes.h"
+#include "api/credentials.h"
+#include "api/loop_state.h"
 #include "api/params.h"
 #include "http/http.h"
-
-// What is made of a smaller body is not counted.
-#define PARSED_SIZE_MIN ((size_t)4096)
-
-struct api_entry {
-    const struct api_endpoint *endpoint;
-    unsigned index; // in the HTTP figures
-};
-
-struct api_loop {
-    struct loop *loop;
-    struct svc *svc;
-    struct db_session *session; // where the database is local
-    struct lanes *lanes;        // where it is remote
-    struct key_cache keys;
-    struct api_entry *entries;
-    struct map by_name;
-};
 
 // Names that exist in the protocol but not over HTTP, beside those of replies (api-v1 1.4, 3.32,
 // 3.33, 15).
@@ -56,79 +37,6 @@ static const char *const not_http[] = {
     "project_set_quotas",
     "remove_all_upgrades",
 };
-
-// ---- A loop's state ----
-
-int api_loop_open(struct loop *loop, void *api_config, void **ret_data, struct err *err)
-{
-    const struct api_config *config = api_config;
-    struct api_loop *l = mem_zalloc(sizeof *l);
-    l->loop = loop;
-    l->svc = config->svc;
-    struct db *db = l->svc->db;
-    int rc = db_is_remote(db) ? lanes_open(loop, db, config->lanes, &l->lanes, err)
-                              : db_session_open(db, &l->session, err);
-    if (rc) {
-        free(l);
-        return rc;
-    }
-    size_t count = 0;
-    while (api_v1_endpoints[count])
-        count++;
-    l->entries = mem_alloc(count * sizeof *l->entries);
-    for (size_t i = 0; i < count; i++) {
-        const struct api_endpoint *endpoint = api_v1_endpoints[i];
-        l->entries[i] = (struct api_entry){.endpoint = endpoint, .index = (unsigned)i + 1};
-        map_set(&l->by_name, endpoint->name, strlen(endpoint->name), &l->entries[i]);
-    }
-    *ret_data = l;
-    return 0;
-}
-
-void api_loop_shut(void *api_loop)
-{
-    struct api_loop *l = api_loop;
-    if (l->lanes)
-        lanes_shut(l->lanes);
-}
-
-void api_loop_close(void *api_loop)
-{
-    struct api_loop *l = api_loop;
-    api_loop_shut(l);
-    key_cache_dispose(&l->keys);
-    map_dispose(&l->by_name);
-    db_session_close(l->session);
-    lanes_close(l->lanes);
-    free(l->entries);
-    free(l);
-}
-
-struct svc *api_loop_svc(const struct api_loop *l)
-{
-    return l->svc;
-}
-
-struct loop *api_loop_loop(const struct api_loop *l)
-{
-    return l->loop;
-}
-
-void api_loop_run(struct api_loop *l, struct lane_call *call)
-{
-    if (l->lanes)
-        lanes_run(l->lanes, call);
-    else
-        call->run(call, l->session);
-}
-
-const char *api_event_name(unsigned index)
-{
-    unsigned count = 0;
-    while (api_v1_endpoints[count])
-        count++;
-    return index == 0 ? "other" : index <= count ? api_v1_endpoints[index - 1]->name : NULL;
-}
 
 // ---- Answering ----
 
@@ -219,50 +127,7 @@ void api_refuse(struct api_call *call, const char *fmt, ...)
     refuse(call->request, 400, text);
 }
 
-// ---- Credentials (api-v1 1.2) ----
-
-// "Basic base64(KEY:ANYTHING)" or "Bearer KEY" into the key, which is "" when blank. False when the
-// scheme is another; then *ret_key is its name.
-static bool read_authorization(const char *header, struct arena *arena, const char **ret_key)
-{
-    header += strspn(header, " \t");
-    size_t scheme = strcspn(header, " \t");
-    const char *word = header + scheme + strspn(header + scheme, " \t");
-    size_t size = strcspn(word, " \t");
-    if (scheme == 6 && !strncmp(header, "Bearer", 6)) {
-        *ret_key = arena_strndup(arena, word, size);
-        return true;
-    }
-    if (scheme != 5 || strncmp(header, "Basic", 5)) {
-        *ret_key = arena_strndup(arena, header, scheme);
-        return false;
-    }
-    char *key = arena_alloc(arena, size + 1);
-    size_t key_size = 0;
-    if (sodium_base642bin((unsigned char *)key, size, word, size, NULL, &key_size, NULL,
-                          sodium_base64_VARIANT_ORIGINAL))
-        sodium_base642bin((unsigned char *)key, size, word, size, NULL, &key_size, NULL,
-                          sodium_base64_VARIANT_ORIGINAL_NO_PADDING);
-    key[key_size] = '\0';
-    key[strcspn(key, ":")] = '\0';
-    *ret_key = key;
-    return true;
-}
-
-// What a request proves itself with. `key` is "" when blank; `owner` is known already or NULL.
-struct credentials {
-    const char *header, *key;
-    const struct key_owner *owner;
-};
-
-// Reads what a header holds. False: its scheme is unknown, and `key` is its name.
-static bool read_credentials(struct api_loop *l, struct arena *arena, const char *header,
-                             struct credentials *ret_credentials)
-{
-    *ret_credentials = (struct credentials){.header = header,
-                                            .owner = key_cache_find(&l->keys, l->svc->db, header)};
-    return ret_credentials->owner || read_authorization(header, arena, &ret_credentials->key);
-}
+// ---- Who calls ----
 
 // Whether the caller is nobody, which is enough for the endpoint.
 static bool is_anonymous(const struct api_endpoint *endpoint, const struct credentials *credentials)
@@ -274,33 +139,28 @@ static bool is_anonymous(const struct api_endpoint *endpoint, const struct crede
 static bool identify(struct api_call *call, struct api_loop *l,
                      const struct credentials *credentials)
 {
-    const struct key_owner *owner = credentials->owner;
-    struct key_owner resolved;
+    struct key_owner owner;
     struct err err;
     if (is_anonymous(call->endpoint, credentials)) {
         call->caller.anonymous = true;
         return true;
     }
-    if (!owner) {
-        if (key_cache_resolve(&l->keys, l->svc, call->session, credentials->header,
-                              credentials->key, &resolved, &err)) {
-            api_fail(call, &err);
-            return false;
-        }
-        owner = &resolved;
+    if (credentials_resolve(l, call->session, credentials, &owner, &err)) {
+        api_fail(call, &err);
+        return false;
     }
-    if (owner->status == KEY_BANNED) {
-        http_request_set_account(call->request, &owner->caller.account_id);
+    if (owner.status == KEY_BANNED) {
+        http_request_set_account(call->request, &owner.caller.account_id);
         api_refuse(call, "User is BANNED.  If this is a mistake, please contact %s",
                    l->svc->site.help_email);
         return false;
     }
     // A key for one project is no key for an account's calls.
-    if (owner->status != KEY_VALID || owner->project_id.text[0]) {
+    if (owner.status != KEY_VALID || owner.project_id.text[0]) {
         api_refuse(call, "No account found. Is your API key wrong?");
         return false;
     }
-    call->caller = owner->caller;
+    call->caller = owner.caller;
     http_request_set_account(call->request, &call->caller.account_id);
     return true;
 }
@@ -366,33 +226,17 @@ static struct api_call *call_new(struct http_request *request, struct api_loop *
     return call;
 }
 
-static void free_body(void *body)
-{
-    cJSON_Delete(body);
-}
-
 static void dispatch(struct http_request *request, struct api_loop *l, struct db_session *session,
                      const struct api_endpoint *endpoint, const struct credentials *credentials)
 {
-    size_t size;
+    const cJSON *body;
     struct err err;
-    const char *text = http_request_body(request, &size);
-    cJSON *body = NULL;
-    int rc =
-        params_read_body(http_request_header(request, "Content-Type"), text, size, &body, &err);
-    if (rc) {
+    if (params_take_body(request, &body, &err)) {
         refuse(request, err_http_status(err.code), err.message);
         return;
     }
-    if (body)
-        http_request_keep(request, body, free_body);
-    if (size > PARSED_SIZE_MIN && !http_request_memory_take(request, json_size(body))) {
-        refuse(request, 503, "the server is short of memory; try again later");
-        return;
-    }
     void *params;
-    rc = params_fill(endpoint, body, http_request_arena(request), &params, &err);
-    if (rc) {
+    if (params_fill(endpoint, body, http_request_arena(request), &params, &err)) {
         refuse(request, 400, err.message);
         return;
     }
@@ -420,7 +264,7 @@ static void run_in_lane(struct lane_call *lane_call, struct db_session *session)
     struct http_request *request = call->request;
     struct api_loop *l = http_request_loop_data(request);
     struct credentials credentials;
-    bool known = read_credentials(l, http_request_arena(request), call->header, &credentials);
+    bool known = credentials_read(l, http_request_arena(request), call->header, &credentials);
     assert(known);
     dispatch(request, l, session, call->endpoint, &credentials);
 }
@@ -455,14 +299,14 @@ void api_v1_handle(struct http_request *request, void *ctx UNUSED)
     struct api_loop *l = http_request_loop_data(request);
     struct arena *arena = http_request_arena(request);
     const char *name = event_of(http_request_path(request));
-    const struct api_entry *entry = map_get(&l->by_name, name, strlen(name));
+    const struct api_entry *entry = api_loop_find(l, API_V1, name);
     const char *header = http_request_header(request, "Authorization");
     struct credentials credentials;
     http_request_set_event(request, entry ? entry->endpoint->name : "unknown",
                            entry ? entry->index : 0);
     if (!header)
         refuse(request, 400, "You must provide authentication via an API key.");
-    else if (!read_credentials(l, arena, header, &credentials))
+    else if (!credentials_read(l, arena, header, &credentials))
         // The word may be a key whose sender forgot the scheme.
         refuse_noting(request, 400,
                       arena_printf(arena, "Unknown authorization type '%.100s'", credentials.key),

@@ -7,6 +7,10 @@
 #include "api/form.h"
 #include "base/limits.h"
 #include "base/text.h"
+#include "http/http.h"
+
+// What is made of a smaller body is not counted.
+#define PARSED_SIZE_MIN ((size_t)4096)
 
 // ---- The body ----
 
@@ -63,6 +67,26 @@ int params_read_body(const char *content_type, const char *text, size_t size, cJ
                   : 0;
 }
 
+static void free_body(void *body)
+{
+    cJSON_Delete(body);
+}
+
+int params_take_body(struct http_request *request, const cJSON **ret_body, struct err *err)
+{
+    size_t size;
+    const char *text = http_request_body(request, &size);
+    cJSON *body = NULL;
+    int rc = params_read_body(http_request_header(request, "Content-Type"), text, size, &body, err);
+    *ret_body = body;
+    if (rc || !body)
+        return rc;
+    http_request_keep(request, body, free_body);
+    if (size > PARSED_SIZE_MIN && !http_request_memory_take(request, json_size(body)))
+        return err_set(err, ERR_UNAVAILABLE, "the server is short of memory; try again later");
+    return 0;
+}
+
 // ---- Values ----
 
 bool params_truth(const cJSON *value)
@@ -82,8 +106,16 @@ bool params_truth(const cJSON *value)
 
 static int wrong_type(const struct api_param *param, const char *wanted, struct err *err)
 {
-    return err_set(err, ERR_INVALID, "invalid parameters 'TypeError: %s must be %s'", param->name,
-                   wanted);
+    return err_set(err, ERR_INVALID, "%s must be %s", param->name, wanted);
+}
+
+// Puts API v1's words around what is wrong.
+static int quote_wrong_type(const struct api_endpoint *endpoint, int rc, struct err *err)
+{
+    if (!rc || endpoint->family != API_V1)
+        return rc;
+    const struct err reason = *err;
+    return err_set(err, ERR_INVALID, "invalid parameters 'TypeError: %.400s'", reason.message);
 }
 
 static int fill_number(const struct api_param *param, const cJSON *value, struct api_number *out,
@@ -159,16 +191,24 @@ static const struct api_param *find_param(const struct api_endpoint *endpoint, c
     return NULL;
 }
 
+static int missing_param(const struct api_endpoint *endpoint, const struct api_param *param,
+                         struct err *err)
+{
+    if (endpoint->family != API_V1)
+        return err_set(err, ERR_INVALID, "%s must be specified", param->name);
+    return err_set(err, ERR_INVALID,
+                   "invalid parameters 'Error: misc.defaults -- TypeError: property '%s' "
+                   "must be specified: '",
+                   param->name);
+}
+
 static int check_missing(const struct api_endpoint *endpoint, const cJSON *body, struct err *err)
 {
     for (size_t i = 0; i < endpoint->params_count; i++) {
         const struct api_param *param = &endpoint->params[i];
         const cJSON *value = param->required ? json_get(body, param->name) : NULL;
         if (param->required && (!value || cJSON_IsNull(value)))
-            return err_set(err, ERR_INVALID,
-                           "invalid parameters 'Error: misc.defaults -- TypeError: property '%s' "
-                           "must be specified: '",
-                           param->name);
+            return missing_param(endpoint, param, err);
     }
     return 0;
 }
@@ -176,7 +216,7 @@ static int check_missing(const struct api_endpoint *endpoint, const cJSON *body,
 // `event` may stand in the body when it says what the URL says; `id` belongs to every endpoint.
 static int check_undeclared(const struct api_endpoint *endpoint, const cJSON *item, struct err *err)
 {
-    if (!strcmp(item->string, "id"))
+    if (endpoint->family != API_V1 || !strcmp(item->string, "id"))
         return 0;
     if (strcmp(item->string, "event"))
         return err_set(err, ERR_INVALID,
@@ -214,7 +254,27 @@ int params_fill(const struct api_endpoint *endpoint, const cJSON *body, struct a
         if (!param)
             rc = check_undeclared(endpoint, item, err);
         else if (!cJSON_IsNull(item))
+            rc = quote_wrong_type(endpoint,
+                                  fill_value(param, item, arena, params + param->offset, err), err);
+    }
+    *ret_params = params;
+    return rc;
+}
+
+int params_fill_list(const struct api_endpoint *endpoint, const cJSON *list, struct arena *arena,
+                     void **ret_params, struct err *err)
+{
+    char *params = arena_zalloc(arena, endpoint->params_size);
+    const cJSON *item = list ? list->child : NULL;
+    int rc = 0;
+    fill_defaults(endpoint, params);
+    for (size_t i = 0; i < endpoint->params_count && !rc; i++) {
+        const struct api_param *param = &endpoint->params[i];
+        if (item && !cJSON_IsNull(item))
             rc = fill_value(param, item, arena, params + param->offset, err);
+        else if (param->required)
+            rc = missing_param(endpoint, param, err);
+        item = item ? item->next : NULL;
     }
     *ret_params = params;
     return rc;

@@ -323,4 +323,8 @@
 // Hubs on one data folder: each looks at the others' locks when it starts.
 #define LIMIT_HUBS 16
 
+// How long a caller of a method can have it wait, in ms: longer than any command may run, so that
+// it is the command's limit that counts.
+#define LIMIT_RPC_TIMEOUT_MS (INT64_C(2) * LIMIT_EXEC_SECONDS * 1000)
+
 #endif

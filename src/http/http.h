@@ -87,9 +87,10 @@ size_t http_server_connections(const struct http_server *server);
 size_t http_server_memory(const struct http_server *server); // of bodies and unsent replies
 
 // ---- A request. What is returned is borrowed and lives as long as the request; a header until the
-// handler has returned. One that is answered in its handler's place has no path, headers and query
-// any more. ----
+// handler has returned. One that is answered in its handler's place has no method, path, headers
+// and query any more. ----
 
+const char *http_request_method(const struct http_request *request); // "POST"
 const char *
 http_request_path(const struct http_request *request); // decoded, without base path and query
 const char *http_request_header(struct http_request *request, const char *name); // NULL if absent

@@ -493,6 +493,11 @@ enum MHD_Result request_handle(void *cls, struct MHD_Connection *mhd, const char
 
 // ---- What handlers ask ----
 
+const char *http_request_method(const struct http_request *r)
+{
+    return r->method;
+}
+
 const char *http_request_path(const struct http_request *r)
 {
     return r->path;

@@ -148,6 +148,8 @@ static int open_http(struct hub *hub, struct err *err)
     static struct http_route routes[HTTP_ROUTES_MAX]; // outlives the server; filled once
     const struct http_route own[] = {
         {"POST", "/api/v1/*", api_v1_handle, NULL},
+        {NULL, "/api/conat/hub", rpc_hub_handle, NULL},
+        {NULL, "/api/conat/project", rpc_project_handle, NULL},
         {"GET", "/", handle_home, NULL},
         {"GET", "/api/v1/", docs_handle_page, NULL},
         {"GET", "/api/v1", docs_handle_page, NULL},

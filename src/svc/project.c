@@ -160,7 +160,8 @@ static void start_in_background(struct svc *svc, const struct uuid *project_id)
     projects_start(svc->projects, call, 0);
 }
 
-void project_touch(struct svc *svc, const struct uuid *account_id, const struct uuid *project_id)
+void project_mark_used(struct svc *svc, const struct uuid *account_id,
+                       const struct uuid *project_id)
 {
     struct touch touch = {.project_id = *project_id, .account_id = *account_id};
     char pair[2 * UUID_LEN + 1];
@@ -169,6 +170,11 @@ void project_touch(struct svc *svc, const struct uuid *account_id, const struct 
     if (throttle_pass(&svc->touched, pair, TOUCH_INTERVAL_MS))
         svc_write_later(svc, write_touch, &touch, sizeof touch);
     account_mark_active(svc, account_id);
+}
+
+void project_touch(struct svc *svc, const struct uuid *account_id, const struct uuid *project_id)
+{
+    project_mark_used(svc, account_id, project_id);
     start_in_background(svc, project_id);
 }
 

@@ -65,8 +65,10 @@ int project_home_ensure(const struct uuid *project_id) MUST_USE;
 
 // ---- Touching (api-v1 3.35) ----
 
-// Notes the project and the account as active, at most every 60 s for a pair, and starts the
-// project in the background.
+// Notes the project and the account as active, at most every 60 s for a pair.
+void project_mark_used(struct svc *svc, const struct uuid *account_id,
+                       const struct uuid *project_id);
+// The same, and starts the project in the background.
 void project_touch(struct svc *svc, const struct uuid *account_id, const struct uuid *project_id);
 
 // ---- Looking after projects ----
