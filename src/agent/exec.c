@@ -544,22 +544,32 @@ static void name_script(struct agent *a, char out[AGENT_SCRIPT_MAX])
     *text_put_random(out, 12) = '\0';
 }
 
-// Walks the texts behind a frame_exec. `ran` (may be NULL) gets command and arguments.
+static bool is_variable(const char *text, size_t size)
+{
+    return size > 0 && text[0] != '=' && memchr(text, '=', size) && !memchr(text, 0, size);
+}
+
+// Walks the texts behind a frame_exec. `ran` (may be NULL) gets command and arguments. *ret_valid:
+// no program can be given them otherwise.
 static bool check_texts(const struct frame_exec *frame, const uint8_t *payload, size_t size,
-                        struct exec *ran, bool *ret_has_nul)
+                        struct exec *ran, bool *ret_valid)
 {
     size_t at = sizeof *frame;
     const char *text;
     size_t text_size;
-    *ret_has_nul = false;
-    if (frame->args_count > size / sizeof(uint32_t))
+    const size_t count_max = size / sizeof(uint32_t), args_end = (size_t)frame->args_count + 2;
+    *ret_valid = true;
+    if (frame->args_count > count_max || frame->env_count > count_max)
         return false;
-    for (uint32_t i = 0; i < frame->args_count + 2; i++) {
+    for (size_t i = 0; i < args_end + frame->env_count; i++) {
         if (!frame_read_text(payload, size, &at, &text, &text_size))
             return false;
         const bool is_script = i == 1 && frame->script;
-        *ret_has_nul |= !is_script && memchr(text, 0, text_size) != NULL;
-        if (!ran || i == 0)
+        if (i >= args_end)
+            *ret_valid &= is_variable(text, text_size);
+        else
+            *ret_valid &= is_script || !memchr(text, 0, text_size);
+        if (!ran || i == 0 || i >= args_end)
             continue;
         if (i > 1)
             ran_append(ran, " ", 1);
@@ -635,9 +645,9 @@ static void command_start(struct agent *a, struct exec *exec, const struct comma
 static void exec_describe(struct exec *exec, const struct frame_exec *frame,
                           const struct command_job *job)
 {
-    bool has_nul;
+    bool valid;
     if (!job->script_path) {
-        check_texts(frame, job->payload, job->size, exec, &has_nul);
+        check_texts(frame, job->payload, job->size, exec, &valid);
         return;
     }
     ran_append(exec, SCRIPT_PREFIX, sizeof SCRIPT_PREFIX - 1);
@@ -650,11 +660,11 @@ bool exec_command(struct agent *a, struct agent_conn *conn, uint32_t stream, uin
 {
     struct frame_exec frame;
     size_t at = 0;
-    bool has_nul;
+    bool valid;
     char script_path[AGENT_SCRIPT_MAX];
     if (!frame_read_struct(payload, size, &at, &frame, sizeof frame) || frame.script > 1 ||
         frame.limit_file_size > 1 || (frame.script && frame.args_count) ||
-        !check_texts(&frame, payload, size, NULL, &has_nul))
+        !check_texts(&frame, payload, size, NULL, &valid))
         return false;
     if (frame.script)
         name_script(a, script_path);
@@ -665,8 +675,8 @@ bool exec_command(struct agent *a, struct agent_conn *conn, uint32_t stream, uin
         return true;
     }
     exec_describe(exec, &frame, &job);
-    if (has_nul || a->shutdown_ms)
-        refuse(a, exec, has_nul ? EINVAL : ESHUTDOWN);
+    if (!valid || a->shutdown_ms)
+        refuse(a, exec, valid ? ESHUTDOWN : EINVAL);
     else
         command_start(a, exec, &job, frame.timeout_ms);
     return true;

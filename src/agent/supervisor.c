@@ -19,13 +19,19 @@
 #include <unistd.h>
 
 #include "agent/agent.h"
+#include "proto/kernel.h"
 
-#define JOB_FD        3 // where commands come from
-#define OOM_SCORE_ADJ "700"
+#define JOB_FD           3 // where commands come from
+#define BRIDGE_FD        3 // where the kernel bridge gets its requests from
+#define PROGRAM_FD       4 // its program
+#define OOM_SCORE_ADJ    "700"
+#define TEXT_OF(number)  TEXT_OF_(number)
+#define TEXT_OF_(number) #number
 
 struct command {
     char *directory;
-    char **argv;
+    char **argv, **environment;
+    size_t script_size;
     struct frame_exec frame;
 };
 
@@ -50,49 +56,75 @@ static int write_script(const char *path, const char *text, size_t size)
 }
 
 // The texts lie one behind the other, each led by its size; once all are found, the byte behind
-// each can be made its NUL. The payload is this process's own copy.
-static bool find_texts(const struct command_job *job, size_t count, char **texts)
+// each can be made its NUL. The payload is this process's own copy. A NULL ends the arguments.
+static bool find_texts(const struct command_job *job, struct command *command, char **texts)
 {
     size_t at = sizeof(struct frame_exec), text_size;
+    const size_t args_end = (size_t)command->frame.args_count + 2;
+    const size_t count = args_end + command->frame.env_count;
     const char *text;
     for (size_t i = 0; i < count; i++) {
         if (!frame_read_text(job->payload, job->size, &at, &text, &text_size))
             return false;
-        texts[i] = (char *)job->payload + (text - (const char *)job->payload);
+        texts[i < args_end ? i : i + 1] =
+            (char *)job->payload + (text - (const char *)job->payload);
         if (i > 0)
             job->payload[at - text_size - sizeof(uint32_t)] = '\0';
+        if (i == 1)
+            command->script_size = text_size;
     }
     job->payload[job->size] = '\0';
     return true;
 }
 
-static size_t texts_size(uint32_t args_count)
+static bool is_replaced(const char *variable, char *const *by, size_t by_count)
 {
-    return ((size_t)args_count + 3) * sizeof(char *);
+    const size_t name_size = strcspn(variable, "=") + 1;
+    for (size_t i = 0; i < by_count; i++)
+        if (!strncmp(by[i], variable, name_size))
+            return true;
+    return false;
 }
 
-static int prepare_argv(const struct command_job *job, uint32_t args_count, struct command *command)
+// Puts this process's variables behind the command's own, which replace those of the same name.
+static void add_environment(char **own, size_t own_count)
 {
-    char **texts = mmap(NULL, texts_size(args_count), PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    char **end = own + own_count;
+    for (char **variable = environ; *variable; variable++)
+        if (!is_replaced(*variable, own, own_count))
+            *end++ = *variable;
+}
+
+static size_t texts_size(const struct frame_exec *frame)
+{
+    size_t inherited = 0;
+    while (environ[inherited])
+        inherited++;
+    return ((size_t)frame->args_count + frame->env_count + inherited + 4) * sizeof(char *);
+}
+
+static int prepare_texts(const struct command_job *job, struct command *command)
+{
+    const size_t size = texts_size(&command->frame);
+    char **texts = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (texts == MAP_FAILED)
         return ENOMEM;
-    command->directory = NULL;
-    if (find_texts(job, (size_t)args_count + 2, texts)) {
-        command->directory = texts[0];
-        command->argv = texts + 1;
-        return 0;
+    if (!find_texts(job, command, texts)) {
+        munmap(texts, size);
+        return EINVAL;
     }
-    munmap(texts, texts_size(args_count));
-    return EINVAL;
+    command->directory = texts[0];
+    command->argv = texts + 1;
+    command->environment = texts + command->frame.args_count + 3;
+    add_environment(command->environment, command->frame.env_count);
+    return 0;
 }
 
 static int prepare_script(const struct command_job *job, struct command *command)
 {
     static char bash[] = "bash";
     static char *argv[3] = {bash};
-    const size_t text_size = job->size - (size_t)((uint8_t *)command->argv[0] - job->payload);
-    const int error = write_script(job->script_path, command->argv[0], text_size);
+    const int error = write_script(job->script_path, command->argv[0], command->script_size);
     argv[1] = job->script_path;
     command->argv = argv;
     return error;
@@ -119,13 +151,24 @@ static void limit_files(uint64_t size_max)
     signal(SIGXFSZ, SIG_IGN);
 }
 
+// Who started the server may have ignored some, as nohup does.
+static void reset_signals(void)
+{
+    for (int number = 1; number < NSIG; number++)
+        signal(number, SIG_DFL);
+}
+
+static void let_signals_in(void)
+{
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
 // Between vfork and exec: shares all memory with the supervisor, which waits meanwhile.
 static _Noreturn void become_command(const struct command *command, volatile int *error)
 {
-    sigset_t none;
-    // Who started the server may have ignored some, as nohup does.
-    for (int number = 1; number < NSIG; number++)
-        signal(number, SIG_DFL);
+    reset_signals();
     setsid();
     if (chdir(command->directory) == 0) {
         limit(RLIMIT_NPROC, processes_max);
@@ -133,8 +176,8 @@ static _Noreturn void become_command(const struct command *command, volatile int
             limit(RLIMIT_CPU, command->frame.cpu_seconds);
         if (command->frame.limit_file_size)
             limit_files(command->frame.file_size_max);
-        sigemptyset(&none);
-        sigprocmask(SIG_SETMASK, &none, NULL);
+        let_signals_in();
+        environ = command->environment; // execvp looks for the program in its PATH
         execvp(command->argv[0], command->argv);
     }
     *error = errno;
@@ -158,9 +201,11 @@ static int wait_for(pid_t command)
 static int run_command(const struct command *command, int *ret_status)
 {
     volatile int error = 0;
+    char **const own = environ;
     const pid_t pid = vfork();
     if (pid == 0)
         become_command(command, &error);
+    environ = own; // which the child has changed
     if (pid < 0)
         return errno;
     *ret_status = wait_for(pid);
@@ -171,7 +216,7 @@ static int run_job(const struct command_job *job, int *ret_status)
 {
     struct command command;
     memcpy(&command.frame, job->payload, sizeof command.frame);
-    int error = prepare_argv(job, command.frame.args_count, &command);
+    int error = prepare_texts(job, &command);
     if (error)
         return error;
     char **texts = command.argv - 1;
@@ -179,7 +224,7 @@ static int run_job(const struct command_job *job, int *ret_status)
         error = prepare_script(job, &command);
     if (!error)
         error = run_command(&command, ret_status);
-    munmap(texts, texts_size(command.frame.args_count));
+    munmap(texts, texts_size(&command.frame));
     return error;
 }
 
@@ -298,5 +343,68 @@ _Noreturn void supervisor_serve(struct agent *a, int job_fd)
         reusable = nothing_left();
         tell(&a->slots[given.slot], error, status, reusable);
     }
+    _exit(0);
+}
+
+// ---- The kernel bridge. ----
+
+// Between vfork and exec, as above; in the agent's working directory, the home. In a system that is
+// not the host's, the host's loader runs it; it finds the program by its descriptor, which then
+// stays open.
+static _Noreturn void become_bridge(volatile int *error)
+{
+    const char *const direct[] = {"cohub-jupyter", "--socket-fd", TEXT_OF(BRIDGE_FD), NULL};
+    const char *const loaded[] = {KERNEL_LOADER,
+                                  "--inhibit-cache",
+                                  "--library-path",
+                                  KERNEL_LIBRARIES,
+                                  "/proc/self/fd/" TEXT_OF(PROGRAM_FD),
+                                  "--socket-fd",
+                                  TEXT_OF(BRIDGE_FD),
+                                  NULL};
+    reset_signals();
+    setsid();
+    limit(RLIMIT_NPROC, processes_max);
+    let_signals_in();
+    if (access(KERNEL_LOADER, X_OK) == 0) {
+        fcntl(PROGRAM_FD, F_SETFD, 0);
+        execv(KERNEL_LOADER, (char *const *)(uintptr_t)loaded);
+    } else {
+        execveat(PROGRAM_FD, "", (char *const *)(uintptr_t)direct, environ, AT_EMPTY_PATH);
+    }
+    *error = errno;
+    _exit(127);
+}
+
+static void take_bridge_descriptors(const struct agent *a, int fd)
+{
+    const int program = fcntl(a->kernel_fd, F_DUPFD_CLOEXEC, PROGRAM_FD + 1);
+    const int socket = fcntl(fd, F_DUPFD_CLOEXEC, PROGRAM_FD + 1);
+    dup2(socket, BRIDGE_FD);
+    dup3(program, PROGRAM_FD, O_CLOEXEC);
+    close_range(PROGRAM_FD + 1, ~0u, 0);
+}
+
+// The agent sees the bridge's end by its socket, which nobody else keeps open, and ends what is
+// left; so does this process once nothing is.
+_Noreturn void supervisor_run_bridge(struct agent *a, struct agent_slot *slot, int fd)
+{
+    volatile int error = 0;
+    take_bridge_descriptors(a, fd);
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    processes_max = a->processes_max;
+    yield_memory();
+    const pid_t pid = vfork();
+    if (pid == 0)
+        become_bridge(&error);
+    if (pid < 0)
+        error = errno;
+    if (error) {
+        slot->value = error;
+        slot->result = RESULT_NOT_STARTED;
+    }
+    close_range(0, ~0u, 0);
+    while (waitpid(-1, NULL, 0) > 0 || errno == EINTR)
+        ;
     _exit(0);
 }

@@ -135,12 +135,12 @@ static void append_text(struct buf *out, const char *text)
 }
 
 // False when it is larger than any frame; then not all of it was appended.
-static bool append_args(struct buf *out, const char *const *args, size_t count)
+static bool append_texts(struct buf *out, const char *const *texts, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         if (out->size > FRAME_PAYLOAD_MAX)
             return false;
-        append_text(out, args[i]);
+        append_text(out, texts[i]);
     }
     return true;
 }
@@ -155,11 +155,13 @@ static int send_exec(struct job *job, struct agent_conn *conn, struct err *err)
                                .script = exec->script,
                                .args_count = (uint32_t)args_count,
                                .limit_file_size = exec->limit_file_size,
+                               .env_count = (uint32_t)exec->env_count,
                                .file_size_max = exec->file_size_max};
     buf_append(out, &fixed, sizeof fixed);
     append_text(out, exec->path);
     append_text(out, exec->command);
-    if (!append_args(out, exec->args, args_count))
+    if (!append_texts(out, exec->args, args_count) ||
+        !append_texts(out, exec->env, exec->env_count))
         return err_set(err, ERR_TOO_LARGE, "the command is too long");
     return agent_conn_submit(conn, FRAME_EXEC, -1, &job->stream, err);
 }

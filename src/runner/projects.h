@@ -118,6 +118,8 @@ struct exec_call {
     const char *command;     // program, or text of a bash script
     const char *const *args; // of a program; a script has none
     size_t args_count;
+    const char *const *env; // "NAME=value", added to the project's or replacing what is in it
+    size_t env_count;
     bool script;
     uint32_t timeout_ms; // of the command, 0: none. Counts from when it runs, not from the start of
                          // the project

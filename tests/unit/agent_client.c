@@ -115,11 +115,15 @@ void client_exec(struct client *c, uint32_t stream, const struct client_command 
                                .script = command->script};
     for (const char *const *arg = command->args; arg && *arg; arg++)
         frame.args_count++;
+    for (const char *const *variable = command->env; variable && *variable; variable++)
+        frame.env_count++;
     buf_append(&payload, &frame, sizeof frame);
     add_text(&payload, command->directory ? command->directory : "/");
     add_text(&payload, command->command);
     for (uint32_t i = 0; i < frame.args_count; i++)
         add_text(&payload, command->args[i]);
+    for (uint32_t i = 0; i < frame.env_count; i++)
+        add_text(&payload, command->env[i]);
     client_send(c, FRAME_EXEC, stream, payload.data, payload.size, -1);
 }
 

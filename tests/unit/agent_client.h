@@ -29,6 +29,7 @@ struct client_command {
     const char *directory; // NULL: /
     const char *command;
     const char *const *args; // ends with NULL; or NULL
+    const char *const *env;  // ends with NULL; or NULL
     uint32_t timeout_ms, cpu_seconds;
     bool script;
 };

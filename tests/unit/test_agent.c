@@ -210,6 +210,54 @@ static void test_command_finds_a_clean_process(void **state)
                   "SigCgt:\t0000000000000000\nown\n");
 }
 
+static void test_variables_are_added_and_replaced(void **state)
+{
+    struct fixture *f = *state;
+    const char *const env[] = {"NEW=a=b c\n", "EMPTY=", "PATH=/tmp/bin:/usr/bin:/bin", NULL};
+    struct client_command command = {
+        .script = true,
+        .env = env,
+        .command = "mkdir -p /tmp/bin; printf '#!/bin/sh\\necho mine' >/tmp/bin/date\n"
+                   "chmod +x /tmp/bin/date; printf '%s|%s|' \"$NEW\" \"${EMPTY-unset}\"\n"
+                   "env | grep -c ^PATH="};
+    assert_exited(client_run(f->client, 1, &command), 0, "a=b c\n||1\n");
+    // The program itself is looked for where they say.
+    const char *const args[] = {"x", NULL};
+    command = (struct client_command){.command = "date", .args = args, .env = env};
+    const struct client_result *r = client_run(f->client, 1, &command);
+    assert_exited(r, 0, "mine\n");
+    assert_string_equal(r->text.data, "date x");
+    // Nothing of it stays with the process that starts the next.
+    assert_exited(run(f, "rm -r /tmp/bin; echo ${NEW-unset}; command -v date"), 0,
+                  "unset\n/usr/bin/date\n");
+}
+
+static void test_many_variables_reach_a_command(void **state)
+{
+    struct fixture *f = *state;
+    static char texts[500][220];
+    const char *env[501] = {NULL};
+    for (unsigned i = 0; i < 500; i++) {
+        snprintf(texts[i], sizeof texts[i], "V%u=%0200u", i, i);
+        env[i] = texts[i];
+    }
+    const struct client_command command = {
+        .script = true, .env = env, .command = "env | grep -c ^V; echo ${V499: -4}"};
+    assert_exited(client_run(f->client, 1, &command), 0, "500\n0499\n");
+}
+
+static void test_what_is_no_variable_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    const char *const wrong[] = {"", "=x", "NAME"};
+    for (size_t i = 0; i < 3; i++) {
+        const char *const env[] = {"A=b", wrong[i], NULL};
+        assert_not_started(
+            client_run(f->client, 1, &(struct client_command){.command = "true", .env = env}),
+            EINVAL);
+    }
+}
+
 static void test_standard_input_never_ends(void **state)
 {
     struct fixture *f = *state;
@@ -366,6 +414,7 @@ static void test_malformed_frames_end_only_their_connection(void **state)
     struct fixture *f = *state;
     static const uint8_t zeros[64];
     const struct frame_exec many = {.args_count = UINT32_MAX};
+    const struct frame_exec many_variables = {.env_count = UINT32_MAX};
     struct client *c = client_open(f->socket);
     client_send(c, 99, 1, NULL, 0, -1);
     assert_closes(c);
@@ -374,6 +423,9 @@ static void test_malformed_frames_end_only_their_connection(void **state)
     assert_closes(c);
     c = client_open(f->socket);
     client_send(c, FRAME_EXEC, 1, &many, sizeof many, -1);
+    assert_closes(c);
+    c = client_open(f->socket);
+    client_send(c, FRAME_EXEC, 1, &many_variables, sizeof many_variables, -1);
     assert_closes(c);
     c = client_open(f->socket);
     client_send(c, FRAME_EXEC, 1, zeros, 48, -1);
@@ -535,6 +587,9 @@ int main(void)
         TEST(test_large_script_and_output_are_whole),
         TEST(test_what_cannot_start_says_why),
         TEST(test_command_finds_a_clean_process),
+        TEST(test_variables_are_added_and_replaced),
+        TEST(test_many_variables_reach_a_command),
+        TEST(test_what_is_no_variable_is_refused),
         TEST(test_standard_input_never_ends),
         TEST(test_timeout_kills_daemons_too),
         TEST(test_timeout_ends_what_keeps_forking),
