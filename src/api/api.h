@@ -139,7 +139,6 @@ struct api_call {
     struct caller caller;
     struct uuid project_id; // of a project's method: the project, which runs
     bool project_key;       // the caller is the project itself, and has no account
-    const char *client;     // the caller's network address
     const char *id_json;    // the call's id, as JSON
     const void *params;
     struct buf reply;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "api/api.h"
+#include "api/body.h"
 #include "api/credentials.h"
 #include "api/loop_state.h"
 #include "api/params.h"
@@ -211,62 +212,64 @@ static const char *id_json(struct http_request *request, const cJSON *body)
     return arena_strndup(http_request_arena(request), text.data, text.size);
 }
 
-static struct api_call *call_new(struct http_request *request, struct api_loop *l,
-                                 struct db_session *session, const struct api_endpoint *endpoint,
-                                 const cJSON *body)
+// ---- Where it runs ----
+
+// A call on its way to its handler.
+struct v1_call {
+    struct lane_call lane_call;
+    struct body_read body;
+    struct http_request *request;
+    const struct api_endpoint *endpoint;
+    const char *header; // Authorization
+};
+
+static struct api_call *call_new(const struct v1_call *v1, struct api_loop *l,
+                                 struct db_session *session)
 {
+    struct http_request *request = v1->request;
     struct api_call *call = arena_zalloc(http_request_arena(request), sizeof *call);
-    call->endpoint = endpoint;
+    call->endpoint = v1->endpoint;
     call->request = request;
     call->svc = l->svc;
     call->session = session;
     call->loop = l->loop;
     call->arena = http_request_arena(request);
-    call->id_json = id_json(request, body);
+    call->id_json = id_json(request, v1->body.body);
     return call;
 }
 
-static void dispatch(struct http_request *request, struct api_loop *l, struct db_session *session,
-                     const struct api_endpoint *endpoint, const struct credentials *credentials)
+static void dispatch(const struct v1_call *v1, struct db_session *session,
+                     const struct credentials *credentials)
 {
-    const cJSON *body;
+    struct api_loop *l = http_request_loop_data(v1->request);
     struct err err;
-    if (params_take_body(request, &body, &err)) {
-        refuse(request, err_http_status(err.code), err.message);
-        return;
-    }
     void *params;
-    if (params_fill(endpoint, body, http_request_arena(request), &params, &err)) {
-        refuse(request, 400, err.message);
+    if (params_fill(v1->endpoint, v1->body.body, http_request_arena(v1->request), &params, &err)) {
+        refuse(v1->request, 400, err.message);
         return;
     }
-    struct api_call *call = call_new(request, l, session, endpoint, body);
+    struct api_call *call = call_new(v1, l, session);
     call->params = params;
     if (!identify(call, l, credentials))
         return;
-    endpoint->handler(call, params);
-    assert(endpoint->run == API_ASYNC || http_request_answered(request));
+    v1->endpoint->handler(call, params);
+    assert(v1->endpoint->run == API_ASYNC || http_request_answered(v1->request));
 }
 
-// ---- Where it runs ----
+// What the cache says holds until the call waits for something.
+static void read_again(const struct v1_call *v1, struct credentials *ret_credentials)
+{
+    struct api_loop *l = http_request_loop_data(v1->request);
+    bool known = credentials_read(l, http_request_arena(v1->request), v1->header, ret_credentials);
+    assert(known);
+}
 
-struct v1_call {
-    struct lane_call lane_call;
-    struct http_request *request;
-    const struct api_endpoint *endpoint;
-    const char *header;
-};
-
-// What the cache said before the call waited for its lane does not hold any more.
 static void run_in_lane(struct lane_call *lane_call, struct db_session *session)
 {
-    const struct v1_call *call = CONTAINER(lane_call, struct v1_call, lane_call);
-    struct http_request *request = call->request;
-    struct api_loop *l = http_request_loop_data(request);
+    const struct v1_call *v1 = CONTAINER(lane_call, struct v1_call, lane_call);
     struct credentials credentials;
-    bool known = credentials_read(l, http_request_arena(request), call->header, &credentials);
-    assert(known);
-    dispatch(request, l, session, call->endpoint, &credentials);
+    read_again(v1, &credentials);
+    dispatch(v1, session, &credentials);
 }
 
 static void refuse_lane(struct lane_call *lane_call)
@@ -283,15 +286,33 @@ static bool needs_lane(const struct api_loop *l, const struct api_endpoint *endp
     return l->lanes && (reads_key || endpoint->run != API_INSTANT);
 }
 
-static void enter_lane(struct http_request *request, struct api_loop *l,
-                       const struct api_endpoint *endpoint, const char *header)
+static void on_body(struct body_read *body)
 {
-    struct v1_call *call = arena_zalloc(http_request_arena(request), sizeof *call);
-    *call = (struct v1_call){.lane_call = {.run = run_in_lane, .refuse = refuse_lane},
-                             .request = request,
-                             .endpoint = endpoint,
-                             .header = header};
-    lanes_run(l->lanes, &call->lane_call);
+    struct v1_call *v1 = CONTAINER(body, struct v1_call, body);
+    struct api_loop *l = http_request_loop_data(v1->request);
+    struct credentials credentials;
+    if (body->rc) {
+        refuse(v1->request, err_http_status(body->err.code), body->err.message);
+        return;
+    }
+    read_again(v1, &credentials);
+    if (needs_lane(l, v1->endpoint, &credentials))
+        lanes_run(l->lanes, &v1->lane_call);
+    else
+        dispatch(v1, l->session, &credentials);
+}
+
+static void begin(struct http_request *request, struct api_loop *l,
+                  const struct api_endpoint *endpoint, const char *header)
+{
+    struct v1_call *v1 = arena_zalloc(http_request_arena(request), sizeof *v1);
+    v1->lane_call.run = run_in_lane;
+    v1->lane_call.refuse = refuse_lane;
+    v1->body.ready = on_body;
+    v1->request = request;
+    v1->endpoint = endpoint;
+    v1->header = arena_strdup(http_request_arena(request), header);
+    body_read(l->svc, request, l->loop, &v1->body);
 }
 
 void api_v1_handle(struct http_request *request, void *ctx UNUSED)
@@ -313,8 +334,6 @@ void api_v1_handle(struct http_request *request, void *ctx UNUSED)
                       "unknown authorization type");
     else if (!entry)
         refuse_unknown(request, name);
-    else if (needs_lane(l, entry->endpoint, &credentials))
-        enter_lane(request, l, entry->endpoint, header);
     else
-        dispatch(request, l, l->session, entry->endpoint, &credentials);
+        begin(request, l, entry->endpoint, header);
 }

@@ -7,10 +7,6 @@
 #include "api/form.h"
 #include "base/limits.h"
 #include "base/text.h"
-#include "http/http.h"
-
-// What is made of a smaller body is not counted.
-#define PARSED_SIZE_MIN ((size_t)4096)
 
 // ---- The body ----
 
@@ -65,26 +61,6 @@ int params_read_body(const char *content_type, const char *text, size_t size, cJ
     return json   ? read_json(text, size, ret_body, err)
            : form ? form_parse(text, size, ret_body, err)
                   : 0;
-}
-
-static void free_body(void *body)
-{
-    cJSON_Delete(body);
-}
-
-int params_take_body(struct http_request *request, const cJSON **ret_body, struct err *err)
-{
-    size_t size;
-    const char *text = http_request_body(request, &size);
-    cJSON *body = NULL;
-    int rc = params_read_body(http_request_header(request, "Content-Type"), text, size, &body, err);
-    *ret_body = body;
-    if (rc || !body)
-        return rc;
-    http_request_keep(request, body, free_body);
-    if (size > PARSED_SIZE_MIN && !http_request_memory_take(request, json_size(body)))
-        return err_set(err, ERR_UNAVAILABLE, "the server is short of memory; try again later");
-    return 0;
 }
 
 // ---- Values ----

@@ -11,11 +11,6 @@
 int params_read_body(const char *content_type, const char *text, size_t size, cJSON **ret_body,
                      struct err *err) MUST_USE;
 
-// Reads the body of a request that has one, and keeps *ret_body as long as it. ERR_UNAVAILABLE when
-// there is no memory for it, else as params_read_body.
-int params_take_body(struct http_request *request, const cJSON **ret_body,
-                     struct err *err) MUST_USE;
-
 // Checks names and types against the endpoint and fills a zeroed struct of endpoint->params_size
 // bytes in the arena. Texts borrow from `body`. ERR_INVALID with the contract's text (1.4); of a
 // method with a short one, and names that it does not know are no fault (hub-rpc 1.1).

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "api/body.h"
 #include "api/credentials.h"
 #include "api/loop_state.h"
 #include "api/params.h"
@@ -24,7 +25,7 @@ struct rpc_call {
     struct api_loop *api_loop;
     enum api_family family;
     const char *header; // Authorization
-    const cJSON *body;
+    struct body_read body;
     const char *name;
     const struct api_entry *entry; // NULL: no such method
     double timeout_ms;
@@ -234,7 +235,7 @@ static int find_object(const struct api_endpoint *method, const cJSON *args,
 static int read_params(struct rpc_call *c, void **ret_params, struct err *err)
 {
     const struct api_endpoint *method = c->entry->endpoint;
-    const cJSON *args = json_get(c->body, "args"), *object = NULL;
+    const cJSON *args = json_get(c->body.body, "args"), *object = NULL;
     if (args && cJSON_IsNull(args))
         args = NULL;
     if (args && !cJSON_IsArray(args))
@@ -295,7 +296,7 @@ static void wake_project(struct rpc_call *c)
 static bool find_project(struct rpc_call *c, const struct key_owner *owner)
 {
     struct api_call *call = &c->call;
-    const cJSON *target = json_get(c->body, "project_id");
+    const cJSON *target = json_get(c->body.body, "project_id");
     const char *text = cJSON_IsString(target) ? target->valuestring : "";
     struct uuid id = {0};
     struct err err;
@@ -359,7 +360,7 @@ static bool identify(struct rpc_call *c)
 // How long the caller waits, negative if what it says is no time.
 static double read_timeout(const struct rpc_call *c)
 {
-    const cJSON *timeout = json_get(c->body, "timeout");
+    const cJSON *timeout = json_get(c->body.body, "timeout");
     if (!timeout)
         return TIMEOUT_DEFAULT_MS;
     if (!cJSON_IsNumber(timeout) || timeout->valuedouble <= 0)
@@ -370,7 +371,7 @@ static double read_timeout(const struct rpc_call *c)
 
 static bool is_elsewhere(const struct rpc_call *c)
 {
-    const cJSON *server = json_get(c->body, "compute_server_id");
+    const cJSON *server = json_get(c->body.body, "compute_server_id");
     return server && !cJSON_IsNull(server) && !(cJSON_IsNumber(server) && server->valuedouble == 0);
 }
 
@@ -422,13 +423,12 @@ static struct rpc_call *rpc_new(struct http_request *request, enum api_family fa
     c->call.svc = c->api_loop->svc;
     c->call.loop = c->api_loop->loop;
     c->call.arena = http_request_arena(request);
-    c->call.client = http_request_client(request);
     return c;
 }
 
 static void find_method(struct rpc_call *c)
 {
-    const cJSON *name = json_get(c->body, "name");
+    const cJSON *name = json_get(c->body.body, "name");
     c->name = cJSON_IsString(name) ? name->valuestring : "undefined";
     c->entry = api_loop_find(c->api_loop, c->family, c->name);
     http_request_set_event(c->call.request, c->entry ? c->entry->endpoint->event : "unknown method",
@@ -442,12 +442,29 @@ static bool is_instant(struct rpc_call *c, const struct credentials *credentials
            (!c->entry || c->entry->endpoint->run == API_INSTANT);
 }
 
+static void on_body(struct body_read *body)
+{
+    struct rpc_call *c = CONTAINER(body, struct rpc_call, body);
+    struct credentials credentials;
+    if (body->rc) {
+        http_request_set_error(c->call.request, &body->err);
+        send_error(c, err_http_status(body->err.code), body->err.message);
+        return;
+    }
+    find_method(c);
+    bool known = credentials_read(c->api_loop, c->call.arena, c->header, &credentials);
+    assert(known);
+    if (is_instant(c, &credentials))
+        dispatch(c, c->api_loop->session);
+    else
+        api_loop_run(c->api_loop, &c->lane_call);
+}
+
 static void handle(struct http_request *request, enum api_family family)
 {
     struct rpc_call *c = rpc_new(request, family);
     const char *header = http_request_header(request, "Authorization");
     struct credentials credentials;
-    struct err err;
     http_request_set_event(request, "unknown method", 0);
     if (!header) {
         rpc_refuse_bare(&c->call, "You must provide authentication via an API key.");
@@ -462,17 +479,11 @@ static void handle(struct http_request *request, enum api_family family)
             arena_printf(c->call.arena, "Unknown authorization type '%.100s'", credentials.key));
         return;
     }
-    if (!strcmp(http_request_method(request), "POST") &&
-        params_take_body(request, &c->body, &err)) {
-        http_request_set_error(request, &err);
-        send_error(c, err_http_status(err.code), err.message);
-        return;
-    }
-    find_method(c);
-    if (is_instant(c, &credentials))
-        dispatch(c, c->api_loop->session);
+    c->body.ready = on_body;
+    if (!strcmp(http_request_method(request), "POST"))
+        body_read(c->call.svc, request, c->call.loop, &c->body);
     else
-        api_loop_run(c->api_loop, &c->lane_call);
+        on_body(&c->body);
 }
 
 void rpc_hub_handle(struct http_request *request, void *ctx UNUSED)

@@ -43,6 +43,7 @@ int svc_init(struct svc *svc, struct db *db, const struct site *site, struct err
     if (rc)
         return rc;
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    work_gate_init(&svc->parsing, cores > 1 ? (unsigned)cores : 1);
     work_gate_init(&svc->hashing, cores > 1 ? (unsigned)cores : 1);
     svc->hashing.owner_max = LIMIT_HASHES_WAITING;
     work_gate_init(&svc->rendering, cores > 1 ? (unsigned)cores : 1);
@@ -58,6 +59,7 @@ int svc_init(struct svc *svc, struct db *db, const struct site *site, struct err
     throttle_init(&svc->touched);
     throttle_init(&svc->active);
     throttle_init(&svc->read);
+    throttle_init(&svc->keys);
     svc->aggregator = aggregator_new();
     svc->disk = disk_new();
     return 0;
@@ -73,6 +75,7 @@ void svc_dispose(struct svc *svc)
     throttle_dispose(&svc->touched);
     throttle_dispose(&svc->active);
     throttle_dispose(&svc->read);
+    throttle_dispose(&svc->keys);
     secret_dispose(&svc->secret);
     while (svc->site_texts) {
         struct site_text *text = svc->site_texts;

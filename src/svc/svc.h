@@ -62,6 +62,7 @@ struct svc {
     struct site configured;       // without settings
     struct site_text *site_texts; // of those who load settings, one at a time
     struct secret secret;
+    struct work_gate parsing;    // of large bodies, for clients who may be many
     struct work_gate hashing;    // a password hash takes 64 MB
     struct work_gate rendering;  // of large results, which take three times their size meanwhile
     struct work_gate publishing; // what strangers ask for, who may be many
@@ -73,6 +74,7 @@ struct svc {
     struct throttle touched;     // account and project pairs
     struct throttle active;      // accounts marked as active
     struct throttle read;        // blobs marked as read
+    struct throttle keys;        // API keys marked as active
     struct aggregator *aggregator;
     struct disk *disk;
     struct mailer *mailer; // NULL where nothing is sent (commands)
