@@ -7,6 +7,7 @@
 //   exec.c        the streams: pipes, results, when the reply is due
 //   supervisor.c  the process per command that starts it and waits for it
 //   file.c        the process per file operation
+//   kernel.c      requests to the kernel bridge, and the process that it is
 //   kill.c        ending whole process trees
 //
 // One thread. Everything lives in the tables of one struct agent in zeroed static memory, whose
@@ -71,6 +72,8 @@ enum exec_kind {
     EXEC_COMMAND,
     EXEC_FILE_READ,
     EXEC_FILE_WRITE,
+    EXEC_KERNEL, // a request to the kernel bridge
+    EXEC_BRIDGE, // the bridge itself; no stream of a hub's
 };
 
 struct exec {
@@ -89,13 +92,14 @@ struct exec {
     int job_fd;              // the supervisor's, -1: none
     int stdin_fd;            // never written
     int out_fd[2];           // -1: closed
-    uint32_t drain_left;     // bytes
-    uint64_t deadline_ms;    // UINT64_MAX: none
-    uint32_t heap_at;        // place in agent.heap, UINT32_MAX: none
+    int request_fd[2];    // of EXEC_KERNEL, until the bridge has them: request, end of its answer
+    uint32_t drain_left;  // bytes
+    uint64_t deadline_ms; // UINT64_MAX: none
+    uint32_t heap_at;     // place in agent.heap, UINT32_MAX: none
     uint32_t outcome;
     int32_t value;
     uint64_t size;
-    struct exec *next; // free list, or conn's blocked list
+    struct exec *next; // free list, conn's blocked list, or those that wait for the bridge
     char *ran;         // ran_inline, or mapped
     uint32_t ran_size;
     bool script; // ran is "bash FILE"
@@ -112,6 +116,14 @@ struct kill_scan {
     char dents[2048] __attribute__((aligned(8)));
 };
 
+// The process behind all requests of kernels, while it runs.
+struct bridge {
+    struct exec *exec;         // its supervisor; NULL: there is none, or it is being ended
+    int fd;                    // what it is given requests by
+    bool full;                 // it takes no more at present
+    struct exec *first, *last; // requests that it has not taken yet
+};
+
 // A supervisor without a command.
 struct spare {
     pid_t pid;
@@ -120,6 +132,7 @@ struct spare {
 
 struct agent {
     int epoll_fd, listen_fd, signal_fd, proc_fd;
+    int kernel_fd;          // the bridge's program, -1: there is none
     uint32_t processes_max; // of commands together
     struct agent_conn conns[AGENT_CONN_MAX];
     struct exec execs[AGENT_EXEC_MAX];
@@ -131,6 +144,7 @@ struct agent {
     uint32_t heap[AGENT_EXEC_MAX]; // execs with a deadline, the earliest first
     uint32_t heap_size;
     uint32_t scripts; // counts, for file names
+    struct bridge bridge;
     struct kill_scan scan;
     uint64_t shutdown_ms; // 0: running; else when the grace ends
     bool killed;          // that is over, and the last answers are sent
@@ -138,7 +152,14 @@ struct agent {
 };
 
 // What an epoll event belongs to: kind in the high half, index (and stream of an exec) in the low.
-enum agent_event { EVENT_LISTEN, EVENT_SIGNAL, EVENT_CONN, EVENT_STDOUT, EVENT_STDERR };
+enum agent_event {
+    EVENT_LISTEN,
+    EVENT_SIGNAL,
+    EVENT_CONN,
+    EVENT_STDOUT,
+    EVENT_STDERR,
+    EVENT_BRIDGE,
+};
 bool agent_watch(struct agent *a, int fd, uint32_t events, enum agent_event kind, uint32_t index);
 uint64_t agent_now_ms(void);
 void agent_begin_shutdown(struct agent *a, uint32_t grace_ms);
@@ -168,6 +189,27 @@ bool exec_unanswered(const struct agent *a); // some stream, or what was said is
 void exec_deadlines(struct agent *a, uint64_t now_ms);
 uint64_t exec_next_deadline(const struct agent *a);
 
+// For kernel.c. A place in the table, NULL if there is none left.
+struct exec *exec_new(struct agent *a, enum exec_kind kind, struct agent_conn *conn,
+                      uint32_t stream);
+void exec_refuse_without_place(struct agent *a, struct agent_conn *conn, uint32_t stream,
+                               enum exec_outcome outcome);
+void exec_watch(struct agent *a, struct exec *exec);
+// What comes of it is known, unless it was before, and nothing more is read: replies when that can
+// be sent. Then it may be free.
+void exec_end(struct agent *a, struct exec *exec, enum exec_outcome outcome, int value);
+void exec_free(struct agent *a, struct exec *exec);
+void exec_close(int *fd); // which becomes -1
+
+// kernel.c
+void kernel_request(struct agent *a, struct agent_conn *conn, uint32_t stream,
+                    const uint8_t *payload, size_t size);
+// Of a request whose socket is at its end.
+enum exec_outcome kernel_outcome(struct agent *a, int *ret_value);
+void kernel_drop(struct agent *a, struct exec *exec); // nobody waits for the answer any more
+void bridge_event(struct agent *a, uint32_t events);
+void bridge_reaped(struct agent *a, struct exec *exec);
+
 // supervisor.c and file.c: the processes. `fds` are standard input, output and error.
 struct command_job {
     uint8_t *payload; // of FRAME_EXEC, checked; one more byte behind it
@@ -180,6 +222,8 @@ _Noreturn void supervisor_run(struct agent *a, struct agent_slot *slot,
 _Noreturn void supervisor_serve(struct agent *a, int job_fd);
 #define SUPERVISOR_GIVE_MAX (32u * 1024) // bytes of a payload that can be given
 bool supervisor_give(int fd, uint32_t slot, const struct command_job *job, const int fds[3]);
+// Runs the kernel bridge, which gets requests by fd.
+_Noreturn void supervisor_run_bridge(struct agent *a, struct agent_slot *slot, int fd);
 _Noreturn void file_run_read(struct agent_slot *slot, const char *path, uint64_t size_max,
                              int out_fd);
 _Noreturn void file_run_write(struct agent_slot *slot, const char *path, int content_fd);

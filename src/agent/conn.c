@@ -151,6 +151,9 @@ static bool handle_frame(struct agent *a, struct agent_conn *conn,
         return exec_command(a, conn, header->stream, payload, header->size);
     case FRAME_FILE:
         return file_frame(a, conn, header->stream, payload, header->size);
+    case FRAME_KERNEL:
+        kernel_request(a, conn, header->stream, payload, header->size);
+        return true;
     case FRAME_KILL:
         exec_kill(a, conn, header->stream);
         return header->size == 0;

@@ -101,8 +101,8 @@ uint64_t exec_next_deadline(const struct agent *a)
 
 // ---- The table. ----
 
-static struct exec *exec_new(struct agent *a, enum exec_kind kind, struct agent_conn *conn,
-                             uint32_t stream)
+struct exec *exec_new(struct agent *a, enum exec_kind kind, struct agent_conn *conn,
+                      uint32_t stream)
 {
     struct exec *exec = a->execs_free;
     if (exec)
@@ -117,25 +117,28 @@ static struct exec *exec_new(struct agent *a, enum exec_kind kind, struct agent_
                           .job_fd = -1,
                           .stdin_fd = -1,
                           .out_fd = {-1, -1},
+                          .request_fd = {-1, -1},
                           .heap_at = NO_PLACE};
     exec->ran = exec->ran_inline;
     memset(slot_of(a, exec), 0, sizeof(struct agent_slot)); // RESULT_NONE
     return exec;
 }
 
-static void close_end(int *fd)
+void exec_close(int *fd)
 {
     if (*fd >= 0)
         close(*fd);
     *fd = -1;
 }
 
-static void exec_free(struct agent *a, struct exec *exec)
+void exec_free(struct agent *a, struct exec *exec)
 {
     deadline_clear(a, exec);
-    close_end(&exec->stdin_fd);
-    close_end(&exec->out_fd[0]);
-    close_end(&exec->out_fd[1]);
+    exec_close(&exec->stdin_fd);
+    exec_close(&exec->out_fd[0]);
+    exec_close(&exec->out_fd[1]);
+    exec_close(&exec->request_fd[0]);
+    exec_close(&exec->request_fd[1]);
     if (exec->ran != exec->ran_inline)
         munmap(exec->ran, AGENT_RAN_MAX);
     exec->kind = EXEC_FREE;
@@ -277,12 +280,16 @@ static void reply_if_due(struct agent *a, struct exec *exec)
 {
     if (exec->out_fd[0] >= 0 || exec->out_fd[1] >= 0)
         return;
+    if (exec->kind == EXEC_KERNEL && !exec->known) {
+        exec->outcome = kernel_outcome(a, &exec->value);
+        exec->known = true;
+    }
     // Its process may have told already, though it has not been reaped.
     if (slot_of(a, exec)->result != RESULT_NONE)
         take_result(a, exec, 0);
     if (!exec->known)
         return;
-    close_end(&exec->stdin_fd);
+    exec_close(&exec->stdin_fd);
     deadline_clear(a, exec);
     remove_script(exec);
     if (exec->conn && !exec->replied) {
@@ -293,6 +300,15 @@ static void reply_if_due(struct agent *a, struct exec *exec)
         send_exit(a, exec);
     }
     finish(a, exec);
+}
+
+void exec_end(struct agent *a, struct exec *exec, enum exec_outcome outcome, int value)
+{
+    exec_close(&exec->out_fd[0]);
+    exec_close(&exec->out_fd[1]);
+    set_outcome(exec, outcome, value);
+    if (!exec->blocked)
+        reply_if_due(a, exec);
 }
 
 // For a stream that never came to be.
@@ -312,7 +328,7 @@ static void watch_output(struct agent *a, struct exec *exec, unsigned i)
 {
     if (exec->out_fd[i] >= 0 && !agent_watch(a, exec->out_fd[i], EPOLLIN,
                                              i ? EVENT_STDERR : EVENT_STDOUT, index_of(a, exec)))
-        close_end(&exec->out_fd[i]);
+        exec_close(&exec->out_fd[i]);
 }
 
 // Reads one piece and sends it. False: nothing more can be done at present.
@@ -325,7 +341,7 @@ static bool forward(struct agent *a, struct exec *exec, unsigned i)
     if (got < 0 && errno == EAGAIN && !exec->draining)
         return false;
     if (got <= 0 || (exec->draining && exec->drain_left < (size_t)got)) {
-        close_end(&exec->out_fd[i]);
+        exec_close(&exec->out_fd[i]);
         return false;
     }
     if (exec->draining)
@@ -409,7 +425,11 @@ void exec_reaped(struct agent *a, pid_t pid, int status)
         return;
     }
     exec->pid = 0;
-    close_end(&exec->job_fd);
+    if (exec->kind == EXEC_BRIDGE) {
+        bridge_reaped(a, exec);
+        return;
+    }
+    exec_close(&exec->job_fd);
     const bool was_killed = exec->killing;
     kill_end(a, exec);
     take_result(a, exec, status);
@@ -457,7 +477,7 @@ struct exec_pipes {
 static void pipes_close_child(struct exec_pipes *pipes)
 {
     for (unsigned i = 0; i < 3; i++)
-        close_end(&pipes->child[i]);
+        exec_close(&pipes->child[i]);
 }
 
 // What fails leaves the ends that are open to exec_free and pipes_close_child.
@@ -488,22 +508,27 @@ static bool pipes_open(struct exec *exec, struct exec_pipes *ret_pipes)
 static void exec_abandon(struct agent *a, struct exec *exec, struct exec_pipes *pipes, int error)
 {
     pipes_close_child(pipes);
-    close_end(&exec->out_fd[0]);
-    close_end(&exec->out_fd[1]);
+    exec_close(&exec->out_fd[0]);
+    exec_close(&exec->out_fd[1]);
     refuse(a, exec, error);
+}
+
+void exec_watch(struct agent *a, struct exec *exec)
+{
+    for (unsigned i = 0; i < 2; i++)
+        watch_output(a, exec, i);
 }
 
 static void exec_started(struct agent *a, struct exec *exec, uint32_t timeout_ms)
 {
-    for (unsigned i = 0; i < 2; i++)
-        watch_output(a, exec, i);
+    exec_watch(a, exec);
     if (timeout_ms)
         deadline_set(a, exec, timeout_ms);
 }
 
 // A stream when there is no place in the table.
-static void refuse_without_place(struct agent *a, struct agent_conn *conn, uint32_t stream,
-                                 enum exec_outcome outcome)
+void exec_refuse_without_place(struct agent *a, struct agent_conn *conn, uint32_t stream,
+                               enum exec_outcome outcome)
 {
     // When even the reply does not fit, the hub sends faster than it reads.
     if (!conn_can_send(conn)) {
@@ -671,7 +696,7 @@ bool exec_command(struct agent *a, struct agent_conn *conn, uint32_t stream, uin
     const struct command_job job = {payload, size, frame.script ? script_path : NULL};
     struct exec *exec = exec_new(a, EXEC_COMMAND, conn, stream);
     if (!exec) {
-        refuse_without_place(a, conn, stream, EXEC_NOT_STARTED);
+        exec_refuse_without_place(a, conn, stream, EXEC_NOT_STARTED);
         return true;
     }
     exec_describe(exec, &frame, &job);
@@ -744,9 +769,9 @@ bool exec_file(struct agent *a, struct agent_conn *conn, uint32_t stream, const 
         else
             start_file(a, exec, &frame, path, path_size, content_fd);
     } else if (well_formed) {
-        refuse_without_place(a, conn, stream, EXEC_FILE_FAILED);
+        exec_refuse_without_place(a, conn, stream, EXEC_FILE_FAILED);
     }
-    close_end(&content_fd);
+    exec_close(&content_fd);
     return well_formed;
 }
 
@@ -756,6 +781,10 @@ static void kill_stream(struct agent *a, struct exec *exec)
 {
     if (exec->killing || exec->replied)
         return;
+    if (exec->kind == EXEC_KERNEL) {
+        kernel_drop(a, exec);
+        return;
+    }
     if (has_ended(a, exec)) {
         begin_drain(a, exec);
     } else if (exec->kind == EXEC_FILE_READ) {
@@ -794,10 +823,14 @@ void exec_conn_ended(struct agent *a, struct agent_conn *conn)
         if (exec->kind == EXEC_FREE || exec->conn != conn)
             continue;
         exec->conn = NULL;
-        if (exec->blocked) {
-            exec->blocked = false;
-            exec_service(a, exec);
+        const bool was_blocked = exec->blocked;
+        exec->blocked = false;
+        if (exec->kind == EXEC_KERNEL) {
+            kernel_drop(a, exec);
+            continue;
         }
+        if (was_blocked)
+            exec_service(a, exec);
         if (exec->kind != EXEC_FREE)
             finish(a, exec);
     }

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // The agent's loop. Started as PID 1 of a sandbox:
 //
-//   cohub-agent --listen-fd N [--hold-fd N] [--processes COUNT]
+//   cohub-agent --listen-fd N [--hold-fd N] [--kernel-fd N] [--processes COUNT]
 //
 // (or to copy only: proto/copy.h).
 //
-// The first is a listening Unix stream socket; the second is kept open as long as the agent lives.
-// Every other descriptor but the standard three is closed, and those are replaced by /dev/null, so
-// that nothing of whoever started the sandbox is kept open. COUNT is how many processes commands
-// may have.
+// The first is a listening Unix stream socket; the second is kept open as long as the agent lives;
+// the third is the program of the kernel bridge. Every other descriptor but the standard three is
+// closed, and those are replaced by /dev/null, so that nothing of whoever started the sandbox is
+// kept open. COUNT is how many processes commands may have.
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -33,6 +33,7 @@
 #define SHUTDOWN_ANSWERS_MS    1000
 #define LISTEN_FD              3
 #define HOLD_FD                4
+#define KERNEL_FD              5
 #define NUMBER_MAX             1000000
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__clang__)
@@ -120,6 +121,9 @@ static void dispatch(struct agent *a, const struct epoll_event *event, bool *ret
     case EVENT_STDERR:
         exec_readable(a, &a->execs[index], 1);
         break;
+    case EVENT_BRIDGE:
+        bridge_event(a, event->events);
+        break;
     }
 }
 
@@ -174,28 +178,46 @@ static void loop_once(struct agent *a)
         _exit(0);
 }
 
-// Keeps only the socket and what is held (-1: nothing), as the lowest descriptors behind the
-// standard three.
-static bool take_descriptors(struct agent *a, int listen_fd, int hold_fd)
+struct options {
+    int listen_fd, hold_fd, kernel_fd, processes; // -1: there is none
+};
+
+// Puts a descriptor where it stays. False when that fails.
+static bool place(int copy, int where)
+{
+    return copy < 0 || dup3(copy, where, O_CLOEXEC) >= 0;
+}
+
+// -1: there is none; -2: it cannot be had.
+static int copy_behind(int fd)
+{
+    const int copy = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, KERNEL_FD + 1);
+    return fd >= 0 && copy < 0 ? -2 : copy;
+}
+
+// Keeps only what it was given, as the lowest descriptors behind the standard three.
+static bool take_descriptors(struct agent *a, const struct options *options)
 {
     const int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-    if (null_fd < 0)
+    const int listen_copy = copy_behind(options->listen_fd);
+    const int hold_copy = copy_behind(options->hold_fd);
+    const int kernel_copy = copy_behind(options->kernel_fd);
+    if (null_fd < 0 || listen_copy < 0 || hold_copy < -1 || kernel_copy < -1)
         return false;
     for (int fd = 0; fd <= 2; fd++)
-        if (fd != listen_fd && fd != hold_fd && dup2(null_fd, fd) < 0)
+        if (dup2(null_fd, fd) < 0)
             return false;
-    const int listen_copy = fcntl(listen_fd, F_DUPFD_CLOEXEC, HOLD_FD + 1);
-    const int hold_copy = hold_fd < 0 ? -1 : fcntl(hold_fd, F_DUPFD_CLOEXEC, HOLD_FD + 1);
-    if (listen_copy < 0 || dup3(listen_copy, LISTEN_FD, O_CLOEXEC) < 0)
+    close_range(LISTEN_FD, KERNEL_FD, 0);
+    if (!place(listen_copy, LISTEN_FD) || !place(hold_copy, HOLD_FD) ||
+        !place(kernel_copy, KERNEL_FD))
         return false;
-    if (hold_fd >= 0 && (hold_copy < 0 || dup3(hold_copy, HOLD_FD, O_CLOEXEC) < 0))
-        return false;
+    close_range(KERNEL_FD + 1, ~0u, 0);
     a->listen_fd = LISTEN_FD;
-    close_range(hold_fd < 0 ? HOLD_FD : HOLD_FD + 1, ~0u, 0);
+    a->kernel_fd = kernel_copy < 0 ? -1 : KERNEL_FD;
     return fcntl(a->listen_fd, F_SETFL, O_NONBLOCK) == 0;
 }
 
-static bool set_up(struct agent *a, int listen_fd, int hold_fd)
+static bool set_up(struct agent *a, const struct options *options)
 {
     struct rlimit files;
     if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
@@ -206,7 +228,7 @@ static bool set_up(struct agent *a, int listen_fd, int hold_fd)
     prctl(PR_SET_DUMPABLE, 0);
     prctl(PR_SET_NAME, "cohub-agent");
     umask(022);
-    if (!take_descriptors(a, listen_fd, hold_fd))
+    if (!take_descriptors(a, options))
         return false;
     // All signals stay blocked, here and in the processes per stream: those that are sent to every
     // process of the sandbox shall not cost the results.
@@ -239,10 +261,6 @@ static int number(const char *text)
     return errno || end == text || *end || value < 0 || value > NUMBER_MAX ? -1 : (int)value;
 }
 
-struct options {
-    int listen_fd, hold_fd, processes;
-};
-
 static bool read_options(int argc, char **argv, struct options *options)
 {
     const struct {
@@ -250,6 +268,7 @@ static bool read_options(int argc, char **argv, struct options *options)
         int *value;
     } known[] = {{"--listen-fd", &options->listen_fd},
                  {"--hold-fd", &options->hold_fd},
+                 {"--kernel-fd", &options->kernel_fd},
                  {"--processes", &options->processes}};
     for (int i = 1; i < argc; i += 2) {
         int value = -1;
@@ -274,14 +293,15 @@ int main(int argc, char **argv)
     static struct agent agent;
     if (argc > 1 && strcmp(argv[1], "--copy") == 0)
         return copy_main(argc, argv);
-    struct options options = {-1, -1, AGENT_PROCESSES_MAX};
+    struct options options = {-1, -1, -1, AGENT_PROCESSES_MAX};
     if (!read_options(argc, argv, &options))
-        return fail("usage: cohub-agent --listen-fd N [--hold-fd N] [--processes COUNT]\n");
+        return fail("usage: cohub-agent --listen-fd N [--hold-fd N] [--kernel-fd N] "
+                    "[--processes COUNT]\n");
     // It signals all processes it can: that must be those of its own sandbox only.
     if (getpid() != 1)
         return fail("cohub-agent: must be the first process of a PID namespace\n");
     agent.processes_max = (uint32_t)options.processes;
-    if (!set_up(&agent, options.listen_fd, options.hold_fd))
+    if (!set_up(&agent, &options))
         return fail("cohub-agent: cannot set up\n");
     for (;;)
         loop_once(&agent);

@@ -19,9 +19,14 @@
 #include <unistd.h>
 
 #include "agent/agent.h"
+#include "proto/kernel.h"
 
-#define JOB_FD        3 // where commands come from
-#define OOM_SCORE_ADJ "700"
+#define JOB_FD           3 // where commands come from
+#define BRIDGE_FD        3 // where the kernel bridge gets its requests from
+#define PROGRAM_FD       4 // its program
+#define OOM_SCORE_ADJ    "700"
+#define TEXT_OF(number)  TEXT_OF_(number)
+#define TEXT_OF_(number) #number
 
 struct command {
     char *directory;
@@ -146,13 +151,24 @@ static void limit_files(uint64_t size_max)
     signal(SIGXFSZ, SIG_IGN);
 }
 
+// Who started the server may have ignored some, as nohup does.
+static void reset_signals(void)
+{
+    for (int number = 1; number < NSIG; number++)
+        signal(number, SIG_DFL);
+}
+
+static void let_signals_in(void)
+{
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
 // Between vfork and exec: shares all memory with the supervisor, which waits meanwhile.
 static _Noreturn void become_command(const struct command *command, volatile int *error)
 {
-    sigset_t none;
-    // Who started the server may have ignored some, as nohup does.
-    for (int number = 1; number < NSIG; number++)
-        signal(number, SIG_DFL);
+    reset_signals();
     setsid();
     if (chdir(command->directory) == 0) {
         limit(RLIMIT_NPROC, processes_max);
@@ -160,8 +176,7 @@ static _Noreturn void become_command(const struct command *command, volatile int
             limit(RLIMIT_CPU, command->frame.cpu_seconds);
         if (command->frame.limit_file_size)
             limit_files(command->frame.file_size_max);
-        sigemptyset(&none);
-        sigprocmask(SIG_SETMASK, &none, NULL);
+        let_signals_in();
         environ = command->environment; // execvp looks for the program in its PATH
         execvp(command->argv[0], command->argv);
     }
@@ -328,5 +343,68 @@ _Noreturn void supervisor_serve(struct agent *a, int job_fd)
         reusable = nothing_left();
         tell(&a->slots[given.slot], error, status, reusable);
     }
+    _exit(0);
+}
+
+// ---- The kernel bridge. ----
+
+// Between vfork and exec, as above; in the agent's working directory, the home. In a system that is
+// not the host's, the host's loader runs it; it finds the program by its descriptor, which then
+// stays open.
+static _Noreturn void become_bridge(volatile int *error)
+{
+    const char *const direct[] = {"cohub-jupyter", "--socket-fd", TEXT_OF(BRIDGE_FD), NULL};
+    const char *const loaded[] = {KERNEL_LOADER,
+                                  "--inhibit-cache",
+                                  "--library-path",
+                                  KERNEL_LIBRARIES,
+                                  "/proc/self/fd/" TEXT_OF(PROGRAM_FD),
+                                  "--socket-fd",
+                                  TEXT_OF(BRIDGE_FD),
+                                  NULL};
+    reset_signals();
+    setsid();
+    limit(RLIMIT_NPROC, processes_max);
+    let_signals_in();
+    if (access(KERNEL_LOADER, X_OK) == 0) {
+        fcntl(PROGRAM_FD, F_SETFD, 0);
+        execv(KERNEL_LOADER, (char *const *)(uintptr_t)loaded);
+    } else {
+        execveat(PROGRAM_FD, "", (char *const *)(uintptr_t)direct, environ, AT_EMPTY_PATH);
+    }
+    *error = errno;
+    _exit(127);
+}
+
+static void take_bridge_descriptors(const struct agent *a, int fd)
+{
+    const int program = fcntl(a->kernel_fd, F_DUPFD_CLOEXEC, PROGRAM_FD + 1);
+    const int socket = fcntl(fd, F_DUPFD_CLOEXEC, PROGRAM_FD + 1);
+    dup2(socket, BRIDGE_FD);
+    dup3(program, PROGRAM_FD, O_CLOEXEC);
+    close_range(PROGRAM_FD + 1, ~0u, 0);
+}
+
+// The agent sees the bridge's end by its socket, which nobody else keeps open, and ends what is
+// left; so does this process once nothing is.
+_Noreturn void supervisor_run_bridge(struct agent *a, struct agent_slot *slot, int fd)
+{
+    volatile int error = 0;
+    take_bridge_descriptors(a, fd);
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    processes_max = a->processes_max;
+    yield_memory();
+    const pid_t pid = vfork();
+    if (pid == 0)
+        become_bridge(&error);
+    if (pid < 0)
+        error = errno;
+    if (error) {
+        slot->value = error;
+        slot->result = RESULT_NOT_STARTED;
+    }
+    close_range(0, ~0u, 0);
+    while (waitpid(-1, NULL, 0) > 0 || errno == EINTR)
+        ;
     _exit(0);
 }

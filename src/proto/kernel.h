@@ -35,4 +35,9 @@
 // Requests under way at once; more wait in the bridge.
 #define KERNEL_CALLS_MAX 16
 
+// In a sandbox with another system than the host's, the bridge is run by the host's own loader and
+// with the host's libraries.
+#define KERNEL_LIBRARIES "/run/cohub/lib"
+#define KERNEL_LOADER    "/run/cohub/loader"
+
 #endif
