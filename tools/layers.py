@@ -90,7 +90,7 @@ def own_header_comes_first():
 
 
 def compiler_flags():
-    packages = ["gnutls", "libcjson", "libmicrohttpd", "libseccomp", "libsodium", "libpq", "libuv", "sqlite3"]
+    packages = ["gnutls", "libcjson", "libmicrohttpd", "libseccomp", "libsodium", "libpq", "libuv", "libzmq", "sqlite3"]
     flags = subprocess.run(["pkg-config", "--cflags", *packages], check=True, capture_output=True, text=True).stdout
     return ["-std=gnu17", "-D_GNU_SOURCE", "-Wall", "-Werror", f"-I{SRC}", *flags.split()]
 

@@ -34,6 +34,23 @@
 #define LIMIT_EXEC_SECONDS 86400
 #define LIMIT_EXEC_ARGS    4096
 
+// Kernels. Name of one, bytes. Files that one may have open (hub-rpc 7.4). Characters of output
+// that a caller can ask for: in four bytes each they fit into an answer. Kernels in reserve, and
+// for how long, that it can ask for (7.5): each takes 68 MB of its project. Longest total time,
+// milliseconds. What the project's process says of an error, bytes; and of kernels, with their
+// pictures. How long it may take to answer at all, and to start a kernel besides, with others that
+// are being started, milliseconds.
+#define LIMIT_KERNEL_NAME      200
+#define LIMIT_KERNEL_FILES     1000
+#define LIMIT_KERNEL_OUTPUT    8000000
+#define LIMIT_KERNEL_POOL      10
+#define LIMIT_KERNEL_IDLE_S    86400
+#define LIMIT_KERNEL_TOTAL_MS  86400000
+#define LIMIT_KERNEL_ERROR     ((size_t)64 * 1024)
+#define LIMIT_KERNEL_LIST      ((size_t)4 * 1024 * 1024)
+#define LIMIT_KERNEL_ANSWER_MS 30000
+#define LIMIT_KERNEL_START_MS  150000
+
 // The longest path that the system takes, bytes.
 #define LIMIT_PATH 4096
 // Files in a home, soft and hard (api-v1 11.6), and the names that are counted at most: a file can
@@ -156,6 +173,10 @@
 // Tickets in one list.
 #define LIMIT_TICKETS_LISTED 100
 
+// The life of a project that is made for a time, ms: a hundred years, so that its end is a time.
+#define LIMIT_EPHEMERAL_MS (INT64_C(36525) * 24 * 3600 * 1000)
+// Bandwidth of a copy, KB a second: no disk is faster than a terabyte.
+#define LIMIT_COPY_BANDWIDTH 1000000000
 // Copies that one account has asked for and that have not finished: a course's handout to a large
 // class, and rows that a start can count.
 #define LIMIT_COPIES_WAITING 1000
@@ -255,16 +276,18 @@
 #define LIMIT_SETTING_USED ((size_t)1000)
 // Messages: subject, characters, body, characters (a long letter), and recipients, whose unread
 // messages are counted anew, each in a millisecond. What one account may write in a second, a
-// minute and an hour is the contract's (user-query 12.14), what it keeps is not. And messages among
-// which the unread ones are counted.
-#define LIMIT_MESSAGE_SUBJECT    1000
-#define LIMIT_MESSAGE_BODY       ((size_t)100 * 1000)
-#define LIMIT_MESSAGE_RECIPIENTS 100
-#define LIMIT_MESSAGES_SECOND    3
-#define LIMIT_MESSAGES_MINUTE    15
-#define LIMIT_MESSAGES_HOUR      200
-#define LIMIT_MESSAGES_WRITTEN   20000
-#define LIMIT_MESSAGES_COUNTED   1000
+// minute and an hour is the contract's (user-query 12.14), what it keeps is not. Messages among
+// which the unread ones are counted. And messages in a list (hub-rpc 2.7).
+#define LIMIT_MESSAGE_SUBJECT         1000
+#define LIMIT_MESSAGE_BODY            ((size_t)100 * 1000)
+#define LIMIT_MESSAGE_RECIPIENTS      100
+#define LIMIT_MESSAGES_SECOND         3
+#define LIMIT_MESSAGES_MINUTE         15
+#define LIMIT_MESSAGES_HOUR           200
+#define LIMIT_MESSAGES_WRITTEN        20000
+#define LIMIT_MESSAGES_COUNTED        1000
+#define LIMIT_MESSAGES_LISTED         500
+#define LIMIT_MESSAGES_LISTED_DEFAULT 100
 // Texts of an organization (user-query 12.15), its name aside; its profile, characters.
 #define LIMIT_ORGANIZATION_TEXT 254
 
@@ -308,6 +331,10 @@
 // that person until then.
 #define LIMIT_AUTH_TOKEN_LIFE_MS (INT64_C(31) * 24 * 3600 * 1000)
 
+// Browsers that are signed in to one account: a token lets in any number. The oldest are signed
+// out.
+#define LIMIT_SIGN_INS 1000
+
 // Keys whose accounts a loop remembers.
 #define LIMIT_KEY_CACHE 4096
 
@@ -326,5 +353,24 @@
 // How long a caller of a method can have it wait, in ms: longer than any command may run, so that
 // it is the command's limit that counts.
 #define LIMIT_RPC_TIMEOUT_MS (INT64_C(2) * LIMIT_EXEC_SECONDS * 1000)
+
+// The patches of one sync.history, bytes: they are made in memory.
+#define LIMIT_HISTORY_RESULT ((size_t)64 * 1024 * 1024)
+// Of a search for accounts by any part of their names (hub-rpc 2.1): words, each of which is looked
+// for in every name; those found, and by administrators.
+#define LIMIT_FIND_TERMS       32
+#define LIMIT_FIND_NAMES       50
+#define LIMIT_FIND_NAMES_ADMIN 2500
+// Accounts that one statement of an administrators' search reads.
+#define LIMIT_FIND_PAGE 10000
+// Accounts whose names one method looks up on a loop; more are looked up on a worker.
+#define LIMIT_NAMES_SMALL 64
+// Blobs that one method keeps for good: it is one transaction.
+#define LIMIT_BLOBS_KEPT 1000
+
+// Of the kernel bridge: a request, bytes (code, history and what JSON adds); and kernels that wait
+// for work, each of which takes some 70 MB of the project's memory.
+#define LIMIT_KERNEL_REQUEST ((size_t)16 * 1024 * 1024)
+#define LIMIT_KERNELS_IDLE   10
 
 #endif

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+#include "jupyter/cell.h"
+
+#include "base/clock.h"
+
+// How long "idle" may lag behind the reply until it is asked for.
+#define LAG_US 200000
+
+// Waits behind each interrupt; after the last one the kernel is killed.
+static const uint64_t interrupt_waits_us[] = {1000000, 1300000, 1700000};
+
+static void write_request(struct buf *out, const struct cell_code *code)
+{
+    json_begin_object(out);
+    json_member_str(out, "code", code->text);
+    json_member_bool(out, "silent", code->silent);
+    json_member_bool(out, "store_history", !code->silent);
+    json_key(out, "user_expressions");
+    json_begin_object(out);
+    json_end_object(out);
+    json_member_bool(out, "allow_stdin", false);
+    // An error must not keep what comes next from running.
+    json_member_bool(out, "stop_on_error", false);
+    json_end_object(out);
+}
+
+static void interrupt(struct cell *cell, uint64_t now_us)
+{
+    if (cell->interrupts == ARRAY_LEN(interrupt_waits_us)) {
+        kernel_kill(cell->kernel);
+        cell->due_us = WATCH_NEVER;
+        return;
+    }
+    kernel_interrupt(cell->kernel);
+    cell->due_us = now_us + interrupt_waits_us[cell->interrupts++];
+}
+
+static void reply_came(struct cell *cell, const struct message *message)
+{
+    if (strcmp(message->type, "execute_reply") != 0)
+        return;
+    cell->replied = true;
+    cell->probe_us = clock_monotonic_us() + LAG_US;
+}
+
+static bool is_idle(const struct message *message)
+{
+    auto_json cJSON *content =
+        strcmp(message->type, "status") == 0 ? message_content(message) : NULL;
+    const char *state = json_get_str(content, "execution_state");
+    return state && strcmp(state, "idle") == 0;
+}
+
+// Some kernels ask though they were told that nobody answers. They would wait for ever.
+static void refuse_input(struct cell *cell)
+{
+    if (cell->refused)
+        return;
+    cell->refused = true;
+    if (cell->items)
+        items_add_text(cell->items, "stderr",
+                       "Error: input was asked for, but there is nobody to give it.");
+    interrupt(cell, clock_monotonic_us());
+}
+
+// Anything of a long output may be too much: such messages are not verified.
+static bool matters(const struct cell *cell, const struct message *message)
+{
+    return strcmp(message->type, "status") == 0 || strcmp(message->type, "execute_reply") == 0 ||
+           strcmp(message->type, "input_request") == 0 ||
+           (cell->items && items_want(cell->items, message->type, message->content->size));
+}
+
+static void heard(void *owner, enum channel channel, const struct message *message)
+{
+    struct cell *cell = owner;
+    if (strcmp(message->parent_id, cell->id) != 0 || !matters(cell, message) ||
+        !kernel_verify(cell->kernel, message))
+        return;
+    switch (channel) {
+    case CHANNEL_SHELL:
+        reply_came(cell, message);
+        break;
+    case CHANNEL_IOPUB:
+        cell->idle |= is_idle(message);
+        break;
+    case CHANNEL_STDIN:
+        if (strcmp(message->type, "input_request") == 0)
+            refuse_input(cell);
+        return;
+    case CHANNEL_CONTROL:
+    case CHANNEL_COUNT:
+        return;
+    }
+    if (cell->items)
+        items_add(cell->items, message);
+}
+
+bool cell_start(struct cell *cell, struct kernel *kernel, struct items *items,
+                const struct cell_code *code, uint64_t due_us)
+{
+    auto_buf struct buf content = {0};
+    *cell =
+        (struct cell){.kernel = kernel, .items = items, .due_us = due_us, .probe_us = WATCH_NEVER};
+    kernel->heard = heard;
+    kernel->heard_owner = cell;
+    write_request(&content, code);
+    return kernel_send(kernel, CHANNEL_SHELL, "execute_request", &content, cell->id);
+}
+
+// The answer to the probe came by a new connection: something had been too long for the old one.
+static void probe_answered(struct cell *cell)
+{
+    if (cell->kernel->probe.reconnected && cell->items && !cell->idle)
+        items_overflow(cell->items);
+    cell->idle = true;
+}
+
+void cell_tick(struct cell *cell, uint64_t now_us)
+{
+    if (cell->replied && !cell->idle && !cell->probing && now_us >= cell->probe_us) {
+        cell->probing = true;
+        kernel_probe(cell->kernel);
+    }
+    if (cell->probing && kernel_probe_done(cell->kernel))
+        probe_answered(cell);
+    if (cell_done(cell) && cell->items)
+        items_finish(cell->items);
+    else if (!cell_done(cell) && now_us >= cell->due_us)
+        interrupt(cell, now_us);
+}
+
+void cell_watch(const struct cell *cell, struct watch_set *set)
+{
+    watch_due(set, cell->due_us);
+    if (cell->replied && !cell->probing)
+        watch_due(set, cell->probe_us);
+}
+
+bool cell_done(const struct cell *cell)
+{
+    return cell->replied && cell->idle;
+}
