@@ -80,9 +80,12 @@ int cli_show(struct cli *cli, int (*write)(struct cli *cli, struct cli_store *st
 void cli_settle_database(struct cli *cli);
 // The path of the agent's binary, found beside this program. Heap; NULL if it is not there.
 char *cli_agent_path(void);
+// The same of the kernel bridge's.
+char *cli_kernel_path(void);
 
 int cli_serve(struct cli *cli);
 int cli_account_create(struct cli *cli);
+int cli_account_import(struct cli *cli);
 int cli_account_list(struct cli *cli);
 int cli_account_show(struct cli *cli);
 int cli_account_ban(struct cli *cli);

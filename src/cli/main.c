@@ -96,6 +96,10 @@ static const struct cli_command commands[] = {
     {"serve", "", 0, 0, "run the hub", serve_options, cli_serve},
     {"account create", "", 0, 0, "make an account and an API key for it", account_create_options,
      cli_account_create},
+    {"account import", "", 0, 0,
+     "make accounts: each line of standard input is a JSON object with email_address, first_name, "
+     "last_name, password, admin",
+     NULL, cli_account_import},
     {"account list", "", 0, 0, "list accounts", account_list_options, cli_account_list},
     {"account show", "WHO", 1, 1, "show an account", NULL, cli_account_show},
     {"account ban", "WHO", 1, 1, "refuse an account everything", NULL, cli_account_ban},

@@ -11,7 +11,7 @@ import pytest
 
 from harness.server import COHUB
 
-COMMANDS = ["serve", "account create", "account list", "account show", "account ban", "account unban", "account admin",
+COMMANDS = ["serve", "account create", "account import", "account list", "account show", "account ban", "account unban", "account admin",
             "account delete", "account password", "key create", "key list", "key delete",
             "registration-token create", "registration-token list", "registration-token delete", "setting get",
             "setting set", "project list", "project show",
@@ -164,6 +164,74 @@ def test_an_administrator(cohub):
     assert "password" not in made
     shown = printed(cohub("account", "show", "a@x.org"))
     assert (shown["groups"], shown["has_password"]) == (["admin"], False)
+
+
+@pytest.mark.parametrize("password", ["--no-password", None, "of my own"])
+def test_a_new_account_signs_in(hub, password):
+    email = f"{uuid.uuid4()}@x.org"
+    args = ["--no-password"] if password == "--no-password" else ["--password-file", "-"] if password else []
+    made = hub.cli("account", "create", "--email", email, *args, input=password)
+    assert hub.call("ping", key=made["api_key"])["event"] == "pong"
+    assert ("password" in made) == (password is None)
+    word = made.get("password", password)
+    reply = hub.call("user_auth", key=hub.account(), account_id=made["account_id"], password=word)
+    assert (reply["event"] == "user_auth_token") == (password != "--no-password")
+
+
+def imported(cohub, status, *lines):
+    """What the command printed for each line, as objects."""
+    done = cohub("account", "import", input="".join(f"{line if isinstance(line, str) else json.dumps(line)}\n" for line in lines))
+    assert (done.returncode, done.stderr) == (status, "")
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_importing_accounts(cohub):
+    ada, bob = imported(cohub, 0, {"email_address": "Ada@x.org", "first_name": "Ada", "last_name": "Zoë", "admin": True}, "",
+                        {"email_address": "bob@x.org", "password": None, "admin": False, "first_name": None})
+    assert ada.keys() == {"account_id", "email_address", "password", "api_key"} and len(ada["password"]) >= 16
+    assert bob.keys() == {"account_id", "email_address", "api_key"}
+    shown = printed(cohub("account", "show", "ada@x.org"))
+    assert (shown["account_id"], shown["first_name"], shown["last_name"], shown["groups"], shown["has_password"]) == (
+        ada["account_id"], "Ada", "Zoë", ["admin"], True)
+    shown = printed(cohub("account", "show", bob["account_id"]))
+    assert (shown["email_address"], shown["groups"], shown["has_password"]) == ("bob@x.org", [], False)
+
+
+def test_importing_nothing(cohub):
+    assert imported(cohub, 0) == []
+
+
+def test_an_imported_password_signs_in(hub):
+    email = f"{uuid.uuid4()}@x.org"
+    made = hub.cli("account", "import", input=json.dumps({"email_address": email, "password": "of my own"}))
+    assert "password" not in made
+    reply = hub.call("user_auth", key=made["api_key"], account_id=made["account_id"], password="of my own")
+    assert reply["event"] == "user_auth_token"
+
+
+@pytest.mark.parametrize("line, answer", [
+    ({"email_address": "a@x.org"}, {"email_address": "a@x.org", "error": "This e-mail address is already taken."}),
+    ({"email_address": "no"}, {"email_address": "no", "error": "Email address does not appear to be valid."}),
+    ({"email_address": "b@x.org", "password": "x"},
+     {"email_address": "b@x.org", "error": "Password must be between 6 and 64 characters in length."}),
+    ({"email_address": "b@x.org", "pass": "x"}, {"email_address": "b@x.org", "error": "there is no member pass"}),
+    ({"email_address": "b@x.org", "admin": 1}, {"email_address": "b@x.org", "error": "admin must be true or false"}),
+    ({"email_address": "b@x.org", "first_name": ["x"]}, {"email_address": "b@x.org", "error": "first_name must be a string"}),
+    ({"email_address": 7}, {"error": "email_address must be a string"}),
+    ({"first_name": "x"}, {"error": "email_address is missing"}), ({"email_address": ""}, {"email_address": "", "error": "email_address is missing"}),
+    ([1], {"error": "a line must be a JSON object"}),
+])
+def test_a_line_that_is_wrong_holds_up_no_other(cohub, line, answer):
+    """The command fails in the end."""
+    first, wrong, last = imported(cohub, 1, {"email_address": "a@x.org", "password": None}, line,
+                                  {"email_address": "c@x.org", "password": None})
+    assert (first["email_address"], wrong, last["email_address"]) == ("a@x.org", answer, "c@x.org")
+
+
+@pytest.mark.parametrize("line", ["x", "{", "\0", '{"email_address": "b@x.org"} {}', '{"a": [[1]]}'])
+def test_a_line_that_is_no_json(cohub, line):
+    [wrong] = imported(cohub, 1, line)
+    assert re.match("invalid JSON: .* at byte", wrong["error"])
 
 
 def test_the_list_of_accounts(cohub):

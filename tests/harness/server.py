@@ -13,6 +13,7 @@ import subprocess
 import time
 
 from harness import database
+from harness.accounts import Accounts
 from harness.process import LineReader, descendants, environments, identities, parents, wait_until
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -54,6 +55,7 @@ class Server:
         self.process = None
         self.urls = []
         self.numbers = itertools.count(1)
+        self.accounts = Accounts([COHUB, "account", "import", "--data", self.data], self.env, self.log)
 
     # ---- The process ----
 
@@ -102,6 +104,7 @@ class Server:
 
     def stop(self):
         """SIGTERM; the exit must be clean. Sandboxes go on."""
+        self.accounts.end()
         self.process.terminate()
         self._gone()
         assert self.process.returncode == 0, f"exit {self.process.returncode} after SIGTERM\n{self.log_tail()}"
@@ -125,6 +128,7 @@ class Server:
             raise AssertionError(f"still there {STOP_S} s after the signal\n{self.log_tail()}") from None
         finally:
             self.process.stdout.close()
+        self.accounts.end()
 
     def end(self):
         """At the end of its use: stops what runs, the sandboxes too; looks at the exit, the log and what is left."""
@@ -203,8 +207,9 @@ class Server:
     def account(self, email=None, password=None, first_name="Ada", last_name="Lovelace", admin=False):
         """A new account with a key; without a password, for that is quick, unless one is given."""
         email = email or f"user{next(self.numbers)}-{os.urandom(4).hex()}@example.org"
-        args = ["--email", email, "--first-name", first_name, "--last-name", last_name]
-        args += ["--password-file", "-"] if password is not None else ["--no-password"]
-        args += ["--admin"] if admin else []
-        made = self.cli("account", "create", *args, input=password)
+        person = {"email_address": email, "first_name": first_name, "last_name": last_name, "password": password,
+                  "admin": admin}
+        made = self.accounts.make(person)
+        if not self.running():  # what looks at or moves the data then finds nobody at it
+            self.accounts.end()
         return Account(made["account_id"], made["email_address"], made["api_key"], password)
