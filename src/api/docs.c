@@ -93,7 +93,7 @@ const char *docs_member_event(const struct api_endpoint *endpoint, const struct 
 
 // ---- api.json ----
 
-static void append_examples(struct buf *out, const struct api_endpoint *endpoint)
+void docs_append_examples(struct buf *out, const struct api_endpoint *endpoint)
 {
     if (endpoint->examples_count)
         buf_append_str(out, endpoint->examples_count == 1 ? "\n\nExample:" : "\n\nExamples:");
@@ -110,7 +110,7 @@ static void write_description(struct buf *out, const struct api_endpoint *endpoi
 {
     auto_buf struct buf text = {0};
     buf_append_str(&text, endpoint->text);
-    append_examples(&text, endpoint);
+    docs_append_examples(&text, endpoint);
     if (endpoint->notes)
         buf_printf(&text, "\n\n%s", endpoint->notes);
     json_member_str(out, "description", buf_cstr(&text));
@@ -207,7 +207,7 @@ static void append_param_row(struct buf *out, const char *name, const char *type
     buf_append_char(out, '\n');
 }
 
-static void append_params(struct buf *out, const struct api_endpoint *endpoint)
+void docs_append_params(struct buf *out, const struct api_endpoint *endpoint)
 {
     buf_append_str(out, "| parameter | type | | |\n| --- | --- | --- | --- |\n");
     for (size_t i = 0; i < endpoint->params_count; i++) {
@@ -220,7 +220,7 @@ static void append_params(struct buf *out, const struct api_endpoint *endpoint)
         append_param_row(out, param->name, docs_param_type(param), buf_cstr(&presence),
                          param->text);
     }
-    if (!docs_declares_id(endpoint))
+    if (endpoint->family == API_V1 && !docs_declares_id(endpoint))
         append_param_row(out, "id", "string", "", DOCS_ID_TEXT);
 }
 
@@ -246,9 +246,9 @@ static void append_endpoint(struct buf *out, const struct api_endpoint *endpoint
 {
     buf_printf(out, "\n### %s\n\n`POST /api/v1/%s`\n\n%s\n\n", endpoint->name, endpoint->name,
                endpoint->text);
-    append_params(out, endpoint);
+    docs_append_params(out, endpoint);
     append_reply(out, endpoint);
-    append_examples(out, endpoint);
+    docs_append_examples(out, endpoint);
     if (endpoint->notes)
         buf_printf(out, "\n\n%s", endpoint->notes);
     buf_append_char(out, '\n');
@@ -261,6 +261,8 @@ void docs_markdown(struct buf *out)
         append_endpoint(out, api_v1_endpoints[i]);
     buf_append_str(out, "\n## Tables\n\n");
     docs_append_tables(out);
+    buf_append_str(out, "\n\n");
+    docs_rpc_markdown(out);
 }
 
 // ---- Over HTTP ----

@@ -49,15 +49,17 @@ static void append_param(struct buf *out, const struct api_param *param)
     buf_append_str(out, "</td></tr>\n");
 }
 
-static void append_params(struct buf *out, const struct api_endpoint *endpoint)
+void docs_html_params(struct buf *out, const struct api_endpoint *endpoint)
 {
     buf_append_str(out, "<h4>Parameters</h4>\n<table>\n"
                         "<thead><tr><th scope=\"col\">Name</th><th scope=\"col\">Meaning</th></tr>"
                         "</thead>\n<tbody>\n");
     for (size_t i = 0; i < endpoint->params_count; i++)
         append_param(out, &endpoint->params[i]);
-    buf_append_str(out, "<tr><th scope=\"row\"><code>id</code><small>string</small></th>"
-                        "<td>" DOCS_ID_TEXT "</td></tr>\n</tbody>\n</table>\n");
+    if (endpoint->family == API_V1)
+        buf_append_str(out, "<tr><th scope=\"row\"><code>id</code><small>string</small></th>"
+                            "<td>" DOCS_ID_TEXT "</td></tr>\n");
+    buf_append_str(out, "</tbody>\n</table>\n");
 }
 
 // ---- Reply ----
@@ -103,6 +105,19 @@ static bool is_nested(const cJSON *schema)
     return false;
 }
 
+void docs_html_schema(struct buf *out, const char *text)
+{
+    auto_json cJSON *schema = cJSON_Parse(text);
+    buf_append_str(out, "<p>");
+    append_schema_type(out, schema);
+    buf_append_str(out, "</p>\n");
+    if (is_nested(schema)) {
+        buf_append_str(out, "<details><summary>JSON schema</summary>");
+        append_json_pre(out, "schema", text);
+        buf_append_str(out, "</details>\n");
+    }
+}
+
 static void append_member(struct buf *out, const struct api_member *member)
 {
     auto_json cJSON *schema = cJSON_Parse(member->schema);
@@ -144,7 +159,7 @@ static void append_reply(struct buf *out, const struct api_endpoint *endpoint)
 
 // ---- Examples ----
 
-static void append_examples(struct buf *out, const struct api_endpoint *endpoint)
+void docs_html_examples(struct buf *out, const struct api_endpoint *endpoint)
 {
     if (endpoint->examples_count)
         buf_append_str(out, endpoint->examples_count == 1 ? "<h4>Example</h4>\n"
@@ -269,9 +284,9 @@ static void append_endpoint(struct buf *out, const struct api_endpoint *endpoint
                endpoint->name, endpoint->name, endpoint->name, endpoint->name, endpoint->name,
                endpoint->name);
     docs_append_prose(out, endpoint->text);
-    append_params(out, endpoint);
+    docs_html_params(out, endpoint);
     append_reply(out, endpoint);
-    append_examples(out, endpoint);
+    docs_html_examples(out, endpoint);
     if (endpoint->notes) {
         buf_append_str(out, "<h4>Notes</h4>\n");
         docs_append_prose(out, endpoint->notes);
@@ -280,13 +295,15 @@ static void append_endpoint(struct buf *out, const struct api_endpoint *endpoint
     buf_append_str(out, "</section>\n");
 }
 
-static void append_head(struct buf *out)
+void docs_html_head(struct buf *out, const char *title)
 {
-    buf_append_str(out, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-                        "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-                        "<meta name=\"color-scheme\" content=\"light dark\">\n"
-                        "<meta name=\"referrer\" content=\"no-referrer\">\n"
-                        "<title>cohub API v1</title>\n<style>");
+    buf_printf(out,
+               "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+               "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
+               "<meta name=\"color-scheme\" content=\"light dark\">\n"
+               "<meta name=\"referrer\" content=\"no-referrer\">\n"
+               "<title>%s</title>\n<style>",
+               title);
     buf_append_str(out, docs_text_page_css);
     buf_append_str(out, "</style>\n</head>\n");
 }
@@ -318,10 +335,11 @@ static void append_tables(struct buf *out)
 
 static void append_page(struct buf *out)
 {
-    append_head(out);
+    docs_html_head(out, "cohub API v1");
     buf_append_str(out, "<body>\n<a class=\"skip\" href=\"#reference\">Skip to the reference</a>\n"
                         "<header><h1>cohub API v1</h1>\n<p>Version " COHUB_VERSION
-                        " &middot; <a href=\"openapi.json\">OpenAPI document</a></p></header>\n"
+                        " &middot; <a href=\"openapi.json\">OpenAPI document</a>"
+                        " &middot; <a href=\"../conat/\">RPC</a></p></header>\n"
                         "<div class=\"columns\">\n");
     append_aside(out);
     buf_append_str(out, "<main id=\"reference\">\n");

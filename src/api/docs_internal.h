@@ -17,7 +17,16 @@
 bool docs_declares_id(const struct api_endpoint *endpoint);
 
 // Files of src/api/docs.
-extern const char docs_text_intro_md[], docs_text_page_css[], docs_text_page_js[];
+extern const char docs_text_intro_md[], docs_text_rpc_md[], docs_text_page_css[],
+    docs_text_page_js[];
+
+// The two kinds of methods of the RPC.
+struct docs_family {
+    const char *name, *title, *path;
+    const struct api_endpoint *const *methods; // NULL behind the last
+};
+#define DOCS_FAMILIES 2
+extern const struct docs_family docs_families[DOCS_FAMILIES];
 
 // Appends JSON with a line for each member and item, indented by `step` spaces a level.
 void docs_append_pretty(struct buf *out, const char *json, size_t size, unsigned step);
@@ -39,13 +48,24 @@ cJSON *docs_example_params(const struct api_endpoint *endpoint, const struct api
 // "## " becomes a heading of level 2.
 void docs_append_prose(struct buf *out, const char *markdown);
 
+// Append, as Markdown, a table of the parameters and the examples.
+void docs_append_params(struct buf *out, const struct api_endpoint *endpoint);
+void docs_append_examples(struct buf *out, const struct api_endpoint *endpoint);
+
+// Append parts of a page: its head with the style that the policy allows, a table of parameters, a
+// JSON schema, and the examples.
+void docs_html_head(struct buf *out, const char *title);
+void docs_html_params(struct buf *out, const struct api_endpoint *endpoint);
+void docs_html_schema(struct buf *out, const char *schema);
+void docs_html_examples(struct buf *out, const struct api_endpoint *endpoint);
+
 // Appends what there is to say of the tables of the endpoint query, as Markdown.
 void docs_append_tables(struct buf *out);
 
 // Appends one line of such a text.
 void docs_append_span(struct buf *out, const char *text, size_t size);
 
-// The value of the reference page's Content-Security-Policy.
+// The value of the reference pages' Content-Security-Policy.
 const char *docs_html_policy(void);
 
 #endif

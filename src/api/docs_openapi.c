@@ -356,6 +356,116 @@ static void write_path(struct buf *out, const struct api_endpoint *endpoint)
     json_end_object(out);
 }
 
+// ---- The RPC ----
+
+// The parameters of a method that stand in one object.
+static void write_object_args(struct buf *out, const struct api_endpoint *method)
+{
+    json_begin_object(out);
+    json_member_str(out, "type", "object");
+    if (has_required(method))
+        write_required(out, method, false);
+    json_key(out, "properties");
+    json_begin_object(out);
+    for (size_t i = 0; i < method->params_count; i++)
+        write_param(out, &method->params[i], false);
+    json_end_object(out);
+    json_end_object(out);
+}
+
+static void write_opts_args(struct buf *out, const struct api_endpoint *method)
+{
+    RAW(out, "{\"type\":\"object\",\"properties\":{\"opts\":");
+    write_object_args(out, method);
+    buf_append_str(out, "}}");
+}
+
+static void write_list_args(struct buf *out, const struct api_endpoint *method)
+{
+    for (size_t i = 0; i < method->params_count; i++) {
+        json_begin_object(out);
+        write_type(out, &method->params[i]);
+        json_member_str(out, "description", method->params[i].text);
+        json_end_object(out);
+    }
+}
+
+static void write_args(struct buf *out, const struct api_endpoint *method)
+{
+    json_key(out, "args");
+    json_begin_object(out);
+    json_member_str(out, "type", "array");
+    if (method->params_count) {
+        json_key(out, "prefixItems");
+        json_begin_array(out);
+        if (method->args == ARGS_LIST)
+            write_list_args(out, method);
+        else if (method->args == ARGS_OPTS)
+            write_opts_args(out, method);
+        else
+            write_object_args(out, method);
+        json_end_array(out);
+    }
+    json_end_object(out);
+}
+
+static void write_method(struct buf *out, const struct api_endpoint *method)
+{
+    json_begin_object(out);
+    json_member_str(out, "title", method->name);
+    json_member_str(out, "description", method->text);
+    RAW(out, "\"type\":\"object\",\"required\":[\"name\"],\"properties\":{");
+    json_key(out, "name");
+    json_begin_object(out);
+    json_member_str(out, "const", method->name);
+    json_end_object(out);
+    write_args(out, method);
+    json_key(out, "timeout");
+    RAW(out, "{\"type\":\"number\",\"description\":\"Milliseconds to wait\",\"default\":15000}");
+    if (method->family == API_PROJECT) {
+        json_key(out, "project_id");
+        RAW(out, "{\"type\":\"string\",\"format\":\"uuid\"}");
+    }
+    json_end_object(out);
+    json_key(out, "x-result");
+    RAW(out, method->result);
+    json_end_object(out);
+}
+
+static void write_methods_body(struct buf *out, const struct docs_family *family)
+{
+    json_key(out, "requestBody");
+    RAW(out, "{\"required\":true,\"content\":{\"application/json\":{\"schema\":{\"oneOf\":[");
+    for (size_t i = 0; family->methods[i]; i++)
+        write_method(out, family->methods[i]);
+    buf_append_str(out, "]}}}}");
+}
+
+// The path stands beside API v1's, not below it.
+static void write_family(struct buf *out, const struct docs_family *family)
+{
+    auto_buf struct buf id = {0};
+    buf_printf(&id, "rpc_%s", family->name);
+    json_key(out, family->path);
+    json_begin_object(out);
+    json_key(out, "servers");
+    RAW(out, "[{\"url\":\"" DOCS_HOST "\"}]");
+    json_key(out, "post");
+    json_begin_object(out);
+    json_member_str(out, "operationId", buf_cstr(&id));
+    json_member_str(out, "summary", family->title);
+    json_member_str(out, "description", docs_text_rpc_md);
+    write_methods_body(out, family);
+    json_key(out, "responses");
+    RAW(out,
+        "{\"200\":{\"description\":\"The result itself (`x-result` of the method), or what went "
+        "wrong\",\"content\":{\"application/json\":{\"schema\":{}}}},"
+        "\"400\":{\"$ref\":\"#/components/responses/Refused\"},"
+        "\"default\":{\"$ref\":\"#/components/responses/Other\"}}");
+    json_end_object(out);
+    json_end_object(out);
+}
+
 // ---- The document ----
 
 static const char components[] =
@@ -382,7 +492,7 @@ static void write_info(struct buf *out)
 {
     json_key(out, "info");
     json_begin_object(out);
-    json_member_str(out, "title", "cohub API v1");
+    json_member_str(out, "title", "cohub API v1 and RPC");
     json_member_str(out, "version", COHUB_VERSION);
     json_member_str(out, "description", docs_text_intro_md);
     json_key(out, "license");
@@ -404,6 +514,8 @@ static void write_document(struct buf *out)
     json_begin_object(out);
     for (size_t i = 0; api_v1_endpoints[i]; i++)
         write_path(out, api_v1_endpoints[i]);
+    for (size_t i = 0; i < DOCS_FAMILIES; i++)
+        write_family(out, &docs_families[i]);
     json_end_object(out);
     json_key(out, "components");
     RAW(out, components);

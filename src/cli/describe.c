@@ -16,8 +16,11 @@ int cli_api(struct cli *cli)
         docs_openapi(&text, *url ? url : "http://localhost:5000");
     } else if (!strcmp(format, "markdown")) {
         docs_markdown(&text);
+    } else if (!strcmp(format, "rpc.json")) {
+        docs_rpc_json(&text);
     } else {
-        fprintf(stderr, "cohub api: --format is api.json, openapi or markdown, not %s\n", format);
+        fprintf(stderr, "cohub api: --format is api.json, rpc.json, openapi or markdown, not %s\n",
+                format);
         return CLI_USAGE;
     }
     while (text.size && text.data[text.size - 1] == '\n')

@@ -154,6 +154,8 @@ static int open_http(struct hub *hub, struct err *err)
         {"GET", "/api/v1/", docs_handle_page, NULL},
         {"GET", "/api/v1", docs_handle_page, NULL},
         {"GET", "/api/v1/openapi.json", docs_handle_openapi, NULL},
+        {"GET", "/api/conat/", docs_handle_rpc_page, NULL},
+        {"GET", "/api/conat", docs_handle_rpc_page, NULL},
         {"GET", "/healthz", healthz_handle, &hub->metrics},
         {"GET", "/metrics", metrics_handle, &hub->metrics},
     };

@@ -10,6 +10,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "db/query.h"
 #include "svc/accounts.h"
 #include "svc/setting_names.h"
 
@@ -202,6 +203,17 @@ int setting_set(struct db_session *txn, const char *name, const char *value, str
                                        " ON CONFLICT (name) DO UPDATE SET value = excluded.value"};
     db_notify(txn, DB_TOPIC_SETTINGS);
     return db_exec(txn, &set, DB_ARGS(DB_TEXT(name), DB_TEXT(value)), NULL, err);
+}
+
+int setting_get(struct db_session *session, const char *name, struct buf *out, struct err *err)
+{
+    static const struct db_stmt find = {
+        "SELECT value FROM server_settings WHERE name = $1 AND value IS NOT NULL"};
+    auto_rows struct db_rows *rows = NULL;
+    int rc = db_query_row(session, &find, DB_ARGS(DB_TEXT(name)), &rows, err);
+    if (rc == 1)
+        buf_append(out, db_rows_text(rows, 0), db_rows_size(rows, 0));
+    return rc < 0 ? rc : 0;
 }
 
 int settings_show(struct db_session *session, const char *name, struct buf *out, struct err *err)

@@ -19,6 +19,9 @@ int setting_check(const struct svc *svc, const char *name, const char *value,
 // In a transaction; the value is not checked.
 int setting_set(struct db_session *txn, const char *name, const char *value,
                 struct err *err) MUST_USE;
+// Appends the value, nothing if it has none.
+int setting_get(struct db_session *session, const char *name, struct buf *out,
+                struct err *err) MUST_USE;
 // Appends a JSON object: name -> value, of all that have one; of one name only if it is not NULL.
 int settings_show(struct db_session *session, const char *name, struct buf *out,
                   struct err *err) MUST_USE;

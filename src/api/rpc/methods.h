@@ -8,6 +8,15 @@
 extern const struct api_endpoint hub_system_ping, hub_system_test;                       // system.c
 extern const struct api_endpoint project_ping, project_system_ping, project_system_test; // system.c
 
+extern const struct api_endpoint hub_system_get_names;     // names.c
+extern const struct api_endpoint hub_system_user_search;   // search.c
+extern const struct api_endpoint hub_system_get_customize; // customize.c
+extern const struct api_endpoint hub_sync_history;         // sync.c
+extern const struct api_endpoint hub_db_user_query, hub_db_touch, hub_db_file_use_times,
+    hub_db_get_legacy_time_travel_info, hub_db_remove_blob_ttls; // db.c
+extern const struct api_endpoint hub_purchases_get_balance,
+    hub_purchases_get_min_balance; // purchases.c
+
 // In every example: what the tests and the reference page put the real values for.
 #define EXAMPLE_HOST       "https://cocalc.com"
 #define EXAMPLE_KEY        "sk-abcdefQWERTY0909000001"

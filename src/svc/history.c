@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+#include "svc/history.h"
+
+#include <string.h>
+
+#include "base/json.h"
+#include "base/limits.h"
+#include "db/query.h"
+
+// Patches of one statement: a database may end one that takes long.
+#define PAGE_ROWS 1000
+
+// ---- Columns as members ----
+
+enum kind { TEXT, JSON, INTEGER, BOOLEAN, TIME };
+
+struct member {
+    const char *name;
+    enum kind kind;
+};
+
+// Nothing for NULL.
+static void write_member(struct buf *out, const struct member *member, struct db_rows *rows,
+                         int column)
+{
+    if (db_rows_null(rows, column))
+        return;
+    switch (member->kind) {
+    case TEXT:
+        json_key(out, member->name);
+        json_strn(out, db_rows_text(rows, column), db_rows_size(rows, column));
+        break;
+    case JSON:
+        json_key(out, member->name);
+        json_raw(out, db_rows_text(rows, column), db_rows_size(rows, column));
+        break;
+    case INTEGER:
+        json_member_int(out, member->name, db_rows_int(rows, column));
+        break;
+    case BOOLEAN:
+        json_member_bool(out, member->name, db_rows_int(rows, column));
+        break;
+    case TIME:
+        json_member_time(out, member->name, db_rows_int(rows, column));
+        break;
+    }
+}
+
+static void write_members(struct buf *out, const struct member *members, size_t count,
+                          struct db_rows *rows, int column)
+{
+    for (size_t i = 0; i < count; i++)
+        write_member(out, &members[i], rows, column + (int)i);
+}
+
+// ---- What is known of the file ----
+
+static const struct member info_members[] = {
+    {"string_id", TEXT},
+    {"project_id", TEXT},
+    {"path", TEXT},
+    {"users", JSON},
+    {"doctype", TEXT},
+    {"last_active", TIME},
+    {"init", JSON},
+    {"save", JSON},
+    {"read_only", BOOLEAN},
+    {"settings", JSON},
+    {"snapshot_interval", INTEGER},
+};
+
+static int write_info(struct db_session *session, struct history *history)
+{
+    static const struct db_stmt find = {
+        "SELECT string_id, project_id, path, users, doctype, last_active, init, save, read_only,"
+        " settings, snapshot_interval FROM syncstrings WHERE string_id = $1"};
+    auto_rows struct db_rows *rows = NULL;
+    int rc =
+        db_query_row(session, &find, DB_ARGS(DB_TEXT(history->string_id)), &rows, &history->err);
+    if (rc < 0)
+        return rc;
+    json_key(&history->result, "info");
+    json_begin_object(&history->result);
+    if (rc)
+        write_members(&history->result, info_members, ARRAY_LEN(info_members), rows, 0);
+    json_end_object(&history->result);
+    return 0;
+}
+
+// ---- Patches ----
+
+static const struct member outer_members[] = {
+    {"seq", INTEGER}, {"time", INTEGER}, {"headers", JSON}, {"key", TEXT}};
+static const struct member inner_members[] = {
+    {"time", INTEGER},        {"wall", INTEGER},  {"patch", TEXT},
+    {"user_id", INTEGER},     {"parents", JSON},  {"version", INTEGER},
+    {"is_snapshot", BOOLEAN}, {"snapshot", TEXT}, {"seq_info", JSON},
+};
+
+static void write_patch(struct buf *out, struct db_rows *rows)
+{
+    const size_t outer = ARRAY_LEN(outer_members);
+    json_begin_object(out);
+    write_members(out, outer_members, outer, rows, 0);
+    json_key(out, "mesg");
+    json_begin_object(out);
+    write_members(out, inner_members, ARRAY_LEN(inner_members), rows, (int)outer);
+    json_end_object(out);
+    json_end_object(out);
+}
+
+// *ret_count: how many there were; *seq: of the next page.
+static int write_page(struct db_session *session, struct history *history, int64_t *seq,
+                      int *ret_count)
+{
+    static const struct db_stmt find = {
+        "SELECT seq, time, headers, key, logical_time, wall, patch, user_id, parents, version,"
+        " is_snapshot, snapshot, seq_info FROM patches"
+        " WHERE string_id = $1 AND seq >= $2 AND seq <= $3 ORDER BY seq LIMIT $4"};
+    auto_rows struct db_rows *rows = NULL;
+    int rc = db_query(session, &find,
+                      DB_ARGS(DB_TEXT(history->string_id), DB_INT(*seq), DB_INT(history->end_seq),
+                              DB_INT(PAGE_ROWS)),
+                      &rows, &history->err);
+    for (*ret_count = 0; !rc && (rc = db_rows_next(rows, &history->err)) == 1;
+         rc = 0, ++*ret_count) {
+        write_patch(&history->result, rows);
+        *seq = db_rows_int(rows, 0);
+        if (history->result.size > LIMIT_HISTORY_RESULT)
+            return err_set(&history->err, ERR_TOO_LARGE,
+                           "the history is too large for one answer: ask for it in parts, such as "
+                           "start_seq=%lld with end_seq=%lld",
+                           (long long)history->start_seq, (long long)(*seq - 1));
+        ++*seq;
+    }
+    return rc;
+}
+
+static int write_patches(struct db_session *session, struct history *history)
+{
+    int64_t seq = history->start_seq;
+    int rc = 0, count = PAGE_ROWS;
+    json_key(&history->result, "patches");
+    json_begin_array(&history->result);
+    while (!rc && count == PAGE_ROWS && seq <= history->end_seq)
+        rc = write_page(session, history, &seq, &count);
+    json_end_array(&history->result);
+    return rc;
+}
+
+// ---- On a worker ----
+
+static void read_it(struct work *work)
+{
+    struct history *history = CONTAINER(work, struct history, work);
+    struct db_session *session;
+    history->rc = sessions_take(&history->svc->sessions, &session, &history->err);
+    if (history->rc)
+        return;
+    json_begin_object(&history->result);
+    history->rc = write_patches(session, history);
+    if (!history->rc)
+        history->rc = write_info(session, history);
+    json_end_object(&history->result);
+    sessions_give(&history->svc->sessions, session);
+}
+
+static void finish(struct work *work)
+{
+    struct history *history = CONTAINER(work, struct history, work);
+    if (history->rc)
+        buf_dispose(&history->result);
+    history->done(history);
+}
+
+static void name_string(struct history *history)
+{
+    auto_buf struct buf name = {0};
+    buf_append_str(&name, history->project_id.text);
+    buf_append_str(&name, history->path);
+    sha1_text(name.data, name.size, history->string_id);
+}
+
+void history_read(struct svc *svc, struct history *history)
+{
+    history->svc = svc;
+    history->rc = 0;
+    history->result = (struct buf){0};
+    name_string(history);
+    if (work_submit_gated(history->loop, &svc->querying, &history->work, history->owner, read_it,
+                          finish))
+        return;
+    history->rc = err_set(&history->err, ERR_RATE_LIMITED,
+                          "too many of your queries are waiting; try again later");
+    finish(&history->work);
+}
