@@ -162,6 +162,7 @@ static bool identify(struct api_call *call, struct api_loop *l,
         return false;
     }
     call->caller = owner.caller;
+    key_mark_active(call->svc, &owner);
     http_request_set_account(call->request, &call->caller.account_id);
     return true;
 }

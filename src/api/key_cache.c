@@ -72,7 +72,7 @@ int key_cache_resolve(struct key_cache *cache, struct svc *svc, struct db_sessio
         return 0;
     refresh(cache, svc->db);
     uint64_t epoch = cache->epoch;
-    int rc = key_resolve(session, &svc->secret, key, ret_owner, err);
+    int rc = key_resolve(svc, session, key, ret_owner, err);
     if (!rc && ret_owner->status != KEY_UNKNOWN && cache->epoch == epoch)
         remember(cache, header, ret_owner);
     return rc;

@@ -352,7 +352,10 @@ static bool identify(struct rpc_call *c)
         call->caller = owner.caller;
         http_request_set_account(call->request, &call->caller.account_id);
     }
-    return c->family == API_HUB || find_project(c, &owner);
+    if (c->family == API_PROJECT && !find_project(c, &owner))
+        return false;
+    key_mark_active(call->svc, &owner);
+    return true;
 }
 
 // ---- The way there ----

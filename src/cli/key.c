@@ -26,8 +26,6 @@ static int apply_create(struct db_session *txn, void *arg, struct err *err)
 static int read_key_options(const struct cli *cli, struct key_change *change, struct err *err)
 {
     const char *project = cli_get(cli, "project"), *name = cli_get(cli, "name");
-    if (name && utf8_utf16_len(name, strlen(name)) > 128)
-        return err_set(err, ERR_INVALID, "a name may have 128 characters at most");
     if (project && !uuid_parse(project, strlen(project), &change->project_id))
         return err_set(err, ERR_INVALID, "%s is no project id", project);
     change->options.name = name;
@@ -42,7 +40,11 @@ static void write_key(const struct key_change *change, struct buf *out)
     json_member_str(out, "account_id", change->account_id.text);
     if (change->options.project_id)
         json_member_str(out, "project_id", change->project_id.text);
-    json_member_str(out, "name", change->options.name ? change->options.name : "");
+    json_key(out, "name");
+    if (change->options.name)
+        json_str(out, change->options.name);
+    else
+        json_null(out);
     if (change->options.expires_ms)
         json_member_time(out, "expire", change->options.expires_ms);
     json_member_str(out, "api_key", change->key);

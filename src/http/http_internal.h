@@ -11,7 +11,7 @@
 #define HTTP_LISTENERS_MAX     16
 #define HTTP_REQUEST_ARENA     2048 // first memory of a request's arena: enough for an ordinary one
 #define HTTP_REQUESTS_KEPT     64   // that a loop keeps for reuse
-#define HTTP_REPLY_HEADERS_MAX 4
+#define HTTP_REPLY_HEADERS_MAX 6
 
 struct http_server {
     struct http_config config;

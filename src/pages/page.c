@@ -150,6 +150,8 @@ void page_handle(struct http_request *request, void *page)
     call->loop = api_loop_loop(l);
     call->arena = arena;
     call->client = http_request_client(request);
+    const char *cookies = http_request_header(request, "Cookie");
+    call->cookies = cookies ? arena_strdup(arena, cookies) : "";
     http_request_set_event(request, described->name, 0);
     if (read_form(call))
         page_go_on(call, described->run);

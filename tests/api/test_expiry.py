@@ -10,6 +10,7 @@ from harness.store import execute, execute_many
 ID, ACCOUNT, PROJECT, TIME = object(), object(), object(), object()  # what differs between rows
 EXPIRING = {
     "auth_tokens": {"auth_token": ID, "account_id": ACCOUNT, "created": 1, "expire": TIME},
+    "remember_me": {"hash": ID, "account_id": ACCOUNT, "created": 1, "expire": TIME},
     "account_creation_actions": {"id": ID, "email_address": ACCOUNT, "action": "{}", "expire": TIME},
     "password_reset": {"id": ID, "email_address": ACCOUNT, "expire": TIME},
     "client_error_log": {"id": ID, "account_id": ACCOUNT, "event": "error", "time": 1, "expire": TIME},

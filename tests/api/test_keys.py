@@ -2,6 +2,7 @@
 """API keys while the hub runs: what the command line changes holds for the very next call."""
 import re
 import stat
+import string
 import time
 
 import pytest
@@ -55,13 +56,45 @@ def test_create_and_list(hub, account):
     assert {"id", "account_id", "name", "expire", "api_key"} == made.keys()
     assert (made["account_id"], made["name"]) == (account.id, "Für é")
     second = hub.cli("key", "create", account.email.upper())
-    assert "expire" not in second
+    assert "expire" not in second and second["name"] is None
     listed = hub.cli("key", "list", account.email)
-    assert [(key["kind"], key["name"]) for key in listed] == [("v1", ""), ("v2", "Für é"), ("v2", "")]
+    assert [(key["kind"], key["name"]) for key in listed] == [("v1", None), ("v2", "Für é"), ("v2", None)]
     for key, text in zip(listed, (account.key, made["api_key"], second["api_key"])):
         assert key["trunc"] == f"{text[:3]}...{text[-6:]}"
         assert text not in str(listed)
     assert listed[1]["id"] == made["id"] and listed[1]["expire"] == made["expire"]
+    assert listed[0]["expire"] is None and all(key["account_id"] == account.id for key in listed)
+
+
+def number_of(digits):
+    """What six digits of base 62 stand for."""
+    alphabet = string.digits + string.ascii_lowercase + string.ascii_uppercase
+    return sum(alphabet.index(digit) * 62 ** power for power, digit in enumerate(reversed(digits)))
+
+
+def test_a_key_ends_with_its_id(hub, account):
+    made = hub.cli("key", "create", account.id)
+    assert number_of(made["api_key"][-6:]) == made["id"]
+
+
+@pytest.mark.parametrize("number, works", [(61, True), (62, True), (2147483646, True), (2147483647, False)])
+def test_the_range_of_ids(hub_factory, number, works):
+    """The key of the id behind `number`."""
+    hub = hub_factory()
+    account = hub.account()
+    hub.stop()
+    if hub.database_url:
+        execute(hub, f"ALTER TABLE api_keys ALTER COLUMN id RESTART WITH {number + 1}")
+    else:
+        execute(hub, "UPDATE sqlite_sequence SET seq = ? WHERE name = 'api_keys'", number)
+    if not works:
+        with pytest.raises(CommandFailed):
+            hub.cli("key", "create", account.id)
+        return
+    made = hub.cli("key", "create", account.id)
+    assert made["id"] == number + 1 == number_of(made["api_key"][-6:])
+    hub.start()
+    assert answers(hub, made["api_key"]) == {(200, None)}
 
 
 def test_a_deleted_key_is_refused_at_once(hub, account):
@@ -95,6 +128,43 @@ def test_a_key_that_expires_while_it_is_remembered(hub, account):
     execute(hub, "UPDATE api_keys SET expire = 1000 WHERE id = ?", made["id"])
     hub.cli("account", "unban", account.id)  # any change of accounts has the hub look again
     assert is_refused(hub, made["api_key"])
+
+
+def ids(hub, account):
+    return [key["id"] for key in hub.cli("key", "list", account.id)]
+
+
+def test_an_expired_key_is_deleted_when_it_is_used(hub, account):
+    made, other = (hub.cli("key", "create", account.id, "--expires", "2020-01-31") for _ in range(2))
+    assert made["id"] in ids(hub, account)
+    assert not works(hub, made["api_key"])
+    wait_until(lambda: made["id"] not in ids(hub, account), 10, "the key is deleted")
+    assert other["id"] in ids(hub, account)
+
+
+def last_active(hub, key_id):
+    [(time_ms,)] = execute(hub, "SELECT last_active FROM api_keys WHERE id = ?", key_id)
+    return time_ms
+
+
+def test_when_a_key_was_used(hub_factory):
+    """It is written at the first use, and not again soon, though the key is remembered."""
+    hub = hub_factory()
+    account = hub.account()
+    made = hub.cli("key", "create", account.id)
+    assert last_active(hub, made["id"]) is None
+    assert works(hub, made["api_key"])
+    wait_until(lambda: last_active(hub, made["id"]), 10, "the use is noted")
+    execute(hub, "UPDATE api_keys SET last_active = 1 WHERE id = ?", made["id"])
+    second = hub.cli("key", "create", account.id)
+    assert works(hub, made["api_key"]) and works(hub, second["api_key"])
+    wait_until(lambda: last_active(hub, second["id"]), 10, "what came later is noted")
+    assert last_active(hub, made["id"]) == 1
+    hub.restart()
+    assert works(hub, made["api_key"])
+    wait_until(lambda: last_active(hub, made["id"]) > 1, 10, "the use is noted again")
+    [shown] = [key for key in hub.cli("key", "list", account.id) if key["id"] == made["id"]]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", shown["last_active"])
 
 
 @pytest.mark.parametrize("args", [["--expires", "tomorrow"], ["--expires", ""], ["--expires", "2020-13-45"], ["--name", "x" * 129],
@@ -136,6 +206,65 @@ def test_a_key_of_a_project_is_no_key_of_an_account(hub, account, project):
     assert refusal(hub, made["api_key"]) == NO_ACCOUNT
     assert hub.api("ping", key=made["api_key"]).status_code == 400
     assert hub.cli("key", "list", account.id)[1]["project_id"] == project
+
+
+def project_call(hub, key, project=""):
+    return hub.rpc(key, "system.test", {}, project=project)[1]
+
+
+SIGN_IN = {"error": "must sign in as project or account"}
+
+
+def test_a_key_of_a_project_dies_with_its_creators_collaboration(hub, account, project):
+    """Also where the key is remembered; and it does not come back with them."""
+    other = hub.account()
+    hub.call("invite_collaborator", key=account, project_id=project, account_id=other.id)
+    key, staying = (hub.cli("key", "create", who.id, "--project", project) for who in (other, account))
+    for _ in range(4):  # every loop of the hub
+        assert project_call(hub, key["api_key"])["project_id"] == project
+    hub.call("remove_collaborator", key=account, project_id=project, account_id=other.id)
+    if hub.database_url:
+        wait_until(lambda: project_call(hub, key["api_key"]) == SIGN_IN, 5, "the key is refused")
+    assert all(project_call(hub, key["api_key"]) == SIGN_IN for _ in range(4))
+    assert key["id"] not in ids(hub, other) and staying["id"] in ids(hub, account)
+    hub.call("invite_collaborator", key=account, project_id=project, account_id=other.id)
+    assert project_call(hub, key["api_key"]) == SIGN_IN
+    assert project_call(hub, staying["api_key"])["project_id"] == project
+
+
+@pytest.mark.parametrize("change", ["DELETE FROM project_users WHERE project_id = ? AND account_id = ?",
+                                    "UPDATE project_users SET \"group\" = 'viewer' WHERE project_id = ? AND account_id = ?"])
+def test_the_collaboration_is_looked_at_when_a_key_is_used(hub, account, project, change):
+    made = hub.cli("key", "create", account.id, "--project", project)
+    execute(hub, change, project, account.id)
+    assert project_call(hub, made["api_key"]) == SIGN_IN
+    wait_until(lambda: made["id"] not in ids(hub, account), 10, "the key is deleted")
+
+
+@pytest.mark.parametrize("command", ["ban", "delete"])
+def test_a_key_of_a_project_whose_creator_is_gone(hub, account, project, command):
+    made = hub.cli("key", "create", account.id, "--project", project)
+    assert project_call(hub, made["api_key"])["project_id"] == project
+    hub.cli("account", command, account.id)
+    wait_until(lambda: project_call(hub, made["api_key"]) == SIGN_IN, 5, "the key is refused")
+
+
+def test_a_key_of_a_project_is_for_who_works_on_it(hub, account, project):
+    other = hub.account()
+    with pytest.raises(CommandFailed, match="user must be collaborator on project to manage project_id api keys"):
+        hub.cli("key", "create", other.id, "--project", project)
+    assert len(ids(hub, other)) == 1
+
+
+def test_as_many_keys_as_an_account_may_have(hub, account):
+    """It has one."""
+    execute(hub, "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 99998)"
+            " INSERT INTO api_keys (account_id, kind, hash, trunc, created)"
+            " SELECT ?, 'v2', ? || i, 'x', 1 FROM n", account.id, account.id)
+    hub.cli("key", "create", account.id)
+    with pytest.raises(CommandFailed, match="There is a limit of 100000 per account; please delete some api keys."):
+        hub.cli("key", "create", account.id)
+    execute(hub, "DELETE FROM api_keys WHERE account_id = ? AND trunc = 'x'", account.id)
 
 
 def test_keys_and_the_files(hub_factory):

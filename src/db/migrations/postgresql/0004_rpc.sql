@@ -36,3 +36,74 @@ CREATE TABLE patches (
     snapshot TEXT COLLATE "C",              -- last, as of blobs
     PRIMARY KEY (string_id, seq)
 );
+
+-- ---- Projects ----
+
+-- 1: no outside network, whatever its quota has.
+ALTER TABLE projects ADD COLUMN disable_internet BIGINT;
+-- For queries that say: ephemeral IS NOT NULL AND coalesce(deleted, 0) = 0
+CREATE INDEX projects_ephemeral ON projects ((created + ephemeral))
+    WHERE ephemeral IS NOT NULL AND coalesce(deleted, 0) = 0;
+
+-- ---- Copies ----
+
+ALTER TABLE copy_paths ADD COLUMN bandwidth BIGINT;      -- KB a second, NULL: any
+ALTER TABLE copy_paths ADD COLUMN exclude_patterns TEXT COLLATE "C"; -- of names, one a line
+
+-- ---- Keys and browsers that are signed in ----
+
+-- A key without a name has none, rather than an empty one.
+UPDATE api_keys SET name = NULL WHERE name = '';
+
+-- Found by the keyed hash of what the browser's cookie holds.
+CREATE TABLE remember_me (
+    hash TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    account_id TEXT COLLATE "C" NOT NULL REFERENCES accounts (account_id) ON DELETE CASCADE,
+    created BIGINT NOT NULL,
+    expire BIGINT NOT NULL
+);
+CREATE INDEX remember_me_account ON remember_me (account_id);
+CREATE INDEX remember_me_expire ON remember_me (expire);
+
+-- ---- Messages and organizations ----
+
+-- What a recipient's messages are listed by, made of the time and the marks of the message: whether
+-- it is still there (not expunged), new (neither read nor put away), starred, liked (unless deleted).
+ALTER TABLE message_recipients ADD COLUMN sent BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE message_recipients ADD COLUMN kept BIGINT NOT NULL DEFAULT 1;
+ALTER TABLE message_recipients ADD COLUMN fresh BIGINT NOT NULL DEFAULT 1;
+ALTER TABLE message_recipients ADD COLUMN starred BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE message_recipients ADD COLUMN liked BIGINT NOT NULL DEFAULT 0;
+UPDATE message_recipients SET sent = own.sent,
+    kept = CASE WHEN own.expire = '1' THEN 0 ELSE 1 END,
+    fresh = CASE WHEN '1' IN (own.read, own.saved, own.deleted, own.expire) THEN 0 ELSE 1 END,
+    starred = CASE WHEN own.starred = '1' AND '1' NOT IN (own.deleted, own.expire) THEN 1 ELSE 0 END,
+    liked = CASE WHEN own.liked = '1' AND '1' NOT IN (own.deleted, own.expire) THEN 1 ELSE 0 END
+    FROM (SELECT account_id, message_id, sent,
+              coalesce(substr(read, place, 1), '') AS read,
+              coalesce(substr(saved, place, 1), '') AS saved,
+              coalesce(substr(starred, place, 1), '') AS starred,
+              coalesce(substr(liked, place, 1), '') AS liked,
+              coalesce(substr(deleted, place, 1), '') AS deleted,
+              coalesce(substr(expire, place, 1), '') AS expire
+          FROM (SELECT r.account_id, r.message_id, m.sent, m.read, m.saved, m.starred, m.liked,
+                    m.deleted, m.expire,
+                    (strpos(m.to_ids, r.account_id) - 3) / 39 + 2 AS place  -- each id takes 39
+                FROM message_recipients r JOIN messages m ON m.id = r.message_id) AS placed) AS own
+    WHERE message_recipients.account_id = own.account_id
+        AND message_recipients.message_id = own.message_id;
+CREATE INDEX message_recipients_kept ON message_recipients (account_id, sent, message_id)
+    WHERE kept = 1;
+CREATE INDEX message_recipients_fresh ON message_recipients (account_id, sent, message_id)
+    WHERE fresh = 1;
+CREATE INDEX message_recipients_starred ON message_recipients (account_id, sent, message_id)
+    WHERE starred = 1;
+CREATE INDEX message_recipients_liked ON message_recipients (account_id, sent, message_id)
+    WHERE liked = 1;
+-- For queries that say it in these words: what its author has not expunged, drafts at 0.
+CREATE INDEX messages_sent ON messages (from_id, coalesce(sent, 0), id)
+    WHERE coalesce(substr(expire, 1, 1), '') <> '1';
+
+-- Members are gone through in the order of their ids.
+DROP INDEX accounts_org;
+CREATE INDEX accounts_org ON accounts (org, account_id) WHERE org IS NOT NULL;
