@@ -23,16 +23,10 @@
 
 #include <cmocka.h>
 
-#include "agent_client.h"
+#include "agent_fixture.h"
 #include "base/fd.h"
 
 #define TIMEOUT_MS 10000
-
-struct fixture {
-    char folder[64], socket[80];
-    pid_t bwrap;
-    struct client *client;
-};
 
 static uint64_t now_ms(void)
 {
@@ -41,81 +35,9 @@ static uint64_t now_ms(void)
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-static void become_unprivileged(void)
-{
-    const struct passwd *user = getpwnam("cohub");
-    if (geteuid() != 0)
-        return;
-    if (!user)
-        user = getpwnam("nobody");
-    if (setgroups(0, NULL) < 0 || setresgid(user->pw_gid, user->pw_gid, user->pw_gid) < 0 ||
-        setresuid(user->pw_uid, user->pw_uid, user->pw_uid) < 0)
-        _exit(126);
-}
-
-static _Noreturn void run_agent(int listen_fd, int agent_fd)
-{
-    char number[16], agent[32];
-    snprintf(number, sizeof number, "%d", listen_fd);
-    snprintf(agent, sizeof agent, "/proc/self/fd/%d", agent_fd);
-    fcntl(listen_fd, F_SETFD, 0);
-    fcntl(agent_fd, F_SETFD, 0);
-    const struct rlimit files = {1024, 16384};
-    setrlimit(RLIMIT_NOFILE, &files);
-    become_unprivileged();
-    setenv("PATH", "/usr/local/bin:/usr/bin:/bin", 1);
-    execlp("bwrap", "bwrap", "--dev-bind", "/", "/", "--unshare-user", "--unshare-pid", "--proc",
-           "/proc", "--perms", "1777", "--tmpfs", "/tmp", "--as-pid-1", agent, "--listen-fd",
-           number, NULL);
-    _exit(127);
-}
-
 static int start(void **state)
 {
-    struct fixture *f = calloc(1, sizeof *f);
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    strcpy(f->folder, "/tmp/test_agent.XXXXXX");
-    assert_non_null(mkdtemp(f->folder));
-    snprintf(f->socket, sizeof f->socket, "%s/agent.sock", f->folder);
-    strcpy(address.sun_path, f->socket);
-    auto_fd int agent_fd = open(AGENT_PATH, O_RDONLY | O_CLOEXEC);
-    assert_true(agent_fd >= 0);
-    auto_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
-    assert_int_equal(listen(fd, 16), 0);
-    f->bwrap = fork();
-    if (f->bwrap == 0)
-        run_agent(fd, agent_fd);
-    fd_close(&fd);
-    f->client = client_open(f->socket);
-    *state = f;
-    return 0;
-}
-
-static int stop(void **state)
-{
-    struct fixture *f = *state;
-    int status;
-    if (f->client) {
-        client_shutdown(f->client, 0);
-        while (client_read(f->client, TIMEOUT_MS))
-            ;
-        assert_true(f->client->closed);
-        client_close(f->client);
-    }
-    assert_int_equal(waitpid(f->bwrap, &status, 0), f->bwrap);
-    assert_int_equal(status, 0);
-    unlink(f->socket);
-    rmdir(f->folder);
-    free(f);
-    return 0;
-}
-
-static struct client_result *run(struct fixture *f, const char *script)
-{
-    return client_run(
-        f->client, 1,
-        &(struct client_command){.command = script, .script = true, .timeout_ms = TIMEOUT_MS});
+    return fixture_start(state, NULL);
 }
 
 static void assert_exited(const struct client_result *r, int code, const char *out)
@@ -139,14 +61,15 @@ static void test_command_gets_its_arguments_as_they_are(void **state)
 static void test_script_runs_in_bash_and_leaves_no_file(void **state)
 {
     struct fixture *f = *state;
-    const struct client_result *r = run(f, "echo $BASH_VERSION | grep -q . && ls -l /tmp; exit 3");
+    const struct client_result *r =
+        fixture_run(f, "echo $BASH_VERSION | grep -q . && ls -l /tmp; exit 3");
     assert_int_equal(r->exit.value, 3);
     assert_non_null(strstr(r->out.data, "-rwx------"));
     assert_int_equal(strncmp(r->text.data, "bash /tmp/f-1-", 14), 0);
-    assert_exited(run(f, "ls /tmp | wc -l"), 0, "1\n");
-    r = run(f, "kill -9 $$");
+    assert_exited(fixture_run(f, "ls /tmp | wc -l"), 0, "1\n");
+    r = fixture_run(f, "kill -9 $$");
     assert_int_equal(r->exit.outcome, EXEC_SIGNALED);
-    assert_exited(run(f, "ls /tmp | wc -l"), 0, "1\n");
+    assert_exited(fixture_run(f, "ls /tmp | wc -l"), 0, "1\n");
 }
 
 static void test_large_script_and_output_are_whole(void **state)
@@ -157,7 +80,7 @@ static void test_large_script_and_output_are_whole(void **state)
     for (unsigned i = 0; i < 40000; i++)
         buf_printf(&script, "%07u some line of text\n", i);
     buf_append_str(&script, "END\nhead -c 3000000 /dev/zero >&2\n");
-    const struct client_result *r = run(f, buf_cstr(&script));
+    const struct client_result *r = fixture_run(f, buf_cstr(&script));
     assert_int_equal(r->exit.value, 0);
     assert_int_equal(r->out.size, 40000 * 26);
     assert_memory_equal(r->out.data, script.data + 12, r->out.size);
@@ -190,7 +113,7 @@ static void test_what_cannot_start_says_why(void **state)
                                                            .script = true,
                                                            .directory = "/etc/passwd"}),
                        ENOTDIR);
-    assert_exited(run(f, "ls /tmp | wc -l"), 0, "1\n");
+    assert_exited(fixture_run(f, "ls /tmp | wc -l"), 0, "1\n");
 }
 
 static void test_command_finds_a_clean_process(void **state)
@@ -228,7 +151,7 @@ static void test_variables_are_added_and_replaced(void **state)
     assert_exited(r, 0, "mine\n");
     assert_string_equal(r->text.data, "date x");
     // Nothing of it stays with the process that starts the next.
-    assert_exited(run(f, "rm -r /tmp/bin; echo ${NEW-unset}; command -v date"), 0,
+    assert_exited(fixture_run(f, "rm -r /tmp/bin; echo ${NEW-unset}; command -v date"), 0,
                   "unset\n/usr/bin/date\n");
 }
 
@@ -280,8 +203,8 @@ static void test_timeout_kills_daemons_too(void **state)
                        "sleep 1004"});
     assert_int_equal(r->exit.outcome, EXEC_TIMED_OUT);
     assert_string_equal(r->out.data, "begun\n");
-    assert_exited(run(f, "pgrep -f 'sleep 100[0-9]' | grep -vx $$ | wc -l"), 0, "0\n");
-    assert_exited(run(f, "ls /tmp | wc -l"), 0, "1\n");
+    assert_exited(fixture_run(f, "pgrep -f 'sleep 100[0-9]' | grep -vx $$ | wc -l"), 0, "0\n");
+    assert_exited(fixture_run(f, "ls /tmp | wc -l"), 0, "1\n");
 }
 
 static void test_timeout_ends_what_keeps_forking(void **state)
@@ -294,7 +217,7 @@ static void test_timeout_ends_what_keeps_forking(void **state)
                                  .command = "f() { g=$1; (sleep 0.01; f $((g+1))) & }\n"
                                             "export -f f; f 1; f 2; f 3; wait; sleep 1005"});
     assert_int_equal(r->exit.outcome, EXEC_TIMED_OUT);
-    assert_exited(run(f, "pgrep -cx 'bash|sleep'"), 0, "1\n");
+    assert_exited(fixture_run(f, "pgrep -cx 'bash|sleep'"), 0, "1\n");
 }
 
 static void test_kill_ends_the_tree(void **state)
@@ -309,7 +232,7 @@ static void test_kill_ends_the_tree(void **state)
     const struct client_result *r = client_wait(f->client, 2);
     assert_int_equal(r->exit.outcome, EXEC_SIGNALED);
     assert_int_equal(r->exit.value, SIGKILL);
-    assert_exited(run(f, "pgrep -f 'sleep 100[67]' | grep -vx $$ | wc -l"), 0, "0\n");
+    assert_exited(fixture_run(f, "pgrep -f 'sleep 100[67]' | grep -vx $$ | wc -l"), 0, "0\n");
 }
 
 static void test_background_process_that_holds_the_pipes_lives_on(void **state)
@@ -322,22 +245,23 @@ static void test_background_process_that_holds_the_pipes_lives_on(void **state)
             .script = true, .timeout_ms = 300, .command = "sleep 1008 & echo left; exit 4"});
     assert_exited(r, 4, "left\n");
     assert_true(now_ms() - begin >= 300);
-    assert_exited(run(f, "pgrep -xf 'sleep 1008' | wc -l; pkill -xf 'sleep 1008'"), 0, "1\n");
+    assert_exited(fixture_run(f, "pgrep -xf 'sleep 1008' | wc -l; pkill -xf 'sleep 1008'"), 0,
+                  "1\n");
 }
 
 static void test_daemon_lives_on_at_once(void **state)
 {
     struct fixture *f = *state;
     const uint64_t begin = now_ms();
-    assert_exited(run(f, "setsid sleep 1009 >/dev/null 2>&1 </dev/null &"), 0, "");
+    assert_exited(fixture_run(f, "setsid sleep 1009 >/dev/null 2>&1 </dev/null &"), 0, "");
     assert_true(now_ms() - begin < TIMEOUT_MS / 2);
-    assert_exited(run(f, "ps -o ppid= -p $(pgrep -xf 'sleep 1009') | tr -d ' '"), 0, "1\n");
+    assert_exited(fixture_run(f, "ps -o ppid= -p $(pgrep -xf 'sleep 1009') | tr -d ' '"), 0, "1\n");
 }
 
 static void test_killed_command_is_reported_at_once(void **state)
 {
     struct fixture *f = *state;
-    const struct client_result *r = run(f, "sleep 1010 & echo x; kill -SEGV $$");
+    const struct client_result *r = fixture_run(f, "sleep 1010 & echo x; kill -SEGV $$");
     assert_int_equal(r->exit.outcome, EXEC_SIGNALED);
     assert_int_equal(r->exit.value, SIGSEGV);
     assert_string_equal(r->out.data, "x\n");
@@ -346,10 +270,10 @@ static void test_killed_command_is_reported_at_once(void **state)
 static void test_all_being_killed_by_the_user_is_survived(void **state)
 {
     struct fixture *f = *state;
-    assert_exited(run(f, "true"), 0, "");
-    const struct client_result *r = run(f, "kill -9 -1; sleep 1011");
+    assert_exited(fixture_run(f, "true"), 0, "");
+    const struct client_result *r = fixture_run(f, "kill -9 -1; sleep 1011");
     assert_int_equal(r->exit.outcome, EXEC_SIGNALED);
-    assert_exited(run(f, "echo still here"), 0, "still here\n");
+    assert_exited(fixture_run(f, "echo still here"), 0, "still here\n");
 }
 
 static void test_hub_that_does_not_read_holds_up_nobody_else(void **state)
@@ -361,8 +285,8 @@ static void test_hub_that_does_not_read_holds_up_nobody_else(void **state)
                 &(struct client_command){.script = true,
                                          .command = "head -c 20000000 /dev/zero; echo end"});
     for (unsigned i = 0; i < 5; i++)
-        assert_exited(run(f, "echo other"), 0, "other\n");
-    assert_exited(run(f, "pgrep -x yes | wc -l"), 0, "1\n");
+        assert_exited(fixture_run(f, "echo other"), 0, "other\n");
+    assert_exited(fixture_run(f, "pgrep -x yes | wc -l"), 0, "1\n");
     client_send(slow, FRAME_KILL, 1, NULL, 0, -1);
     assert_int_equal(client_wait(slow, 1)->exit.outcome, EXEC_SIGNALED);
     assert_int_equal(client_wait(slow, 2)->out.size, 20000004);
@@ -382,11 +306,11 @@ static void test_commands_go_on_when_their_hub_is_gone(void **state)
     while (gone->results[1].out.size == 0)
         assert_true(client_read(gone, TIMEOUT_MS));
     client_close(gone);
-    assert_exited(run(f, "until [ -p /tmp/q ]; do :; done; echo went on >/tmp/q\n"
-                         "until [ -s /tmp/done ]; do sleep 0.01; done; cat /tmp/done\n"
-                         "while pgrep -x yes >/dev/null; do sleep 0.01; done"),
+    assert_exited(fixture_run(f, "until [ -p /tmp/q ]; do :; done; echo went on >/tmp/q\n"
+                                 "until [ -s /tmp/done ]; do sleep 0.01; done; cat /tmp/done\n"
+                                 "while pgrep -x yes >/dev/null; do sleep 0.01; done"),
                   0, "went on\n");
-    assert_exited(run(f, "rm /tmp/q /tmp/done; ls /tmp | wc -l"), 0, "1\n");
+    assert_exited(fixture_run(f, "rm /tmp/q /tmp/done; ls /tmp | wc -l"), 0, "1\n");
 }
 
 static void test_thousand_sleepers(void **state)
@@ -395,9 +319,9 @@ static void test_thousand_sleepers(void **state)
     const char *const args[] = {"1012", NULL};
     for (uint32_t i = 100; i < 1100; i++)
         client_exec(f->client, i, &(struct client_command){.command = "sleep", .args = args});
-    assert_exited(run(f, "while [ $(pgrep -xf 'sleep 1012' | wc -l) -lt 1000 ]; do :; done"), 0,
-                  "");
-    assert_exited(run(f, "pkill -xf 'sleep 1012'"), 0, "");
+    assert_exited(
+        fixture_run(f, "while [ $(pgrep -xf 'sleep 1012' | wc -l) -lt 1000 ]; do :; done"), 0, "");
+    assert_exited(fixture_run(f, "pkill -xf 'sleep 1012'"), 0, "");
     for (uint32_t i = 100; i < 1100; i++)
         assert_int_equal(client_wait(f->client, i)->exit.value, SIGTERM);
 }
@@ -436,7 +360,7 @@ static void test_malformed_frames_end_only_their_connection(void **state)
     c = client_open(f->socket);
     send(c->fd, "\xff\xff\xff\xff\0\0\0\0\1\0\0\0", 12, MSG_NOSIGNAL);
     assert_closes(c);
-    assert_exited(run(f, "echo fine"), 0, "fine\n");
+    assert_exited(fixture_run(f, "echo fine"), 0, "fine\n");
 }
 
 // ---- Files ----
@@ -477,17 +401,19 @@ static void test_files_are_written_and_read(void **state)
     const struct client_result *r = read_file(f, "/tmp/new/folder/x", 100);
     assert_exited(r, 0, "first\n");
     assert_int_equal(r->exit.size, 6);
-    assert_exited(run(f, "stat -c %a /tmp/new /tmp/new/folder /tmp/new/folder/x"), 0,
+    assert_exited(fixture_run(f, "stat -c %a /tmp/new /tmp/new/folder /tmp/new/folder/x"), 0,
                   "700\n700\n644\n");
-    assert_exited(run(f, "cd /tmp/new; chmod 751 folder/x; ln -s folder/x l; ln -s /tmp/new/l l2"),
-                  0, "");
+    assert_exited(
+        fixture_run(f, "cd /tmp/new; chmod 751 folder/x; ln -s folder/x l; ln -s /tmp/new/l l2"), 0,
+        "");
     assert_exited(write_file(f, "/tmp/new/l2", "second\n"), 0, "");
     assert_exited(
-        run(f, "cd /tmp/new; readlink l l2; stat -c %a folder/x; cat folder/x; ls -A folder"), 0,
-        "folder/x\n/tmp/new/l\n751\nsecond\nx\n");
-    assert_exited(run(f, "ln -s /tmp/new/dangling /tmp/new/d"), 0, "");
+        fixture_run(f,
+                    "cd /tmp/new; readlink l l2; stat -c %a folder/x; cat folder/x; ls -A folder"),
+        0, "folder/x\n/tmp/new/l\n751\nsecond\nx\n");
+    assert_exited(fixture_run(f, "ln -s /tmp/new/dangling /tmp/new/d"), 0, "");
     assert_exited(write_file(f, "/tmp/new/d", "third\n"), 0, "");
-    assert_exited(run(f, "cat /tmp/new/dangling; rm -r /tmp/new"), 0, "third\n");
+    assert_exited(fixture_run(f, "cat /tmp/new/dangling; rm -r /tmp/new"), 0, "third\n");
 }
 
 static void test_large_file_is_whole(void **state)
@@ -507,14 +433,14 @@ static void test_large_file_is_whole(void **state)
     assert_failed(r, EFBIG, "read");
     assert_int_equal(r->exit.size, sizeof text);
     assert_int_equal(r->out.size, 0);
-    assert_exited(run(f, "rm /tmp/large"), 0, "");
+    assert_exited(fixture_run(f, "rm /tmp/large"), 0, "");
 }
 
 static void test_failed_file_operations_name_the_call(void **state)
 {
     struct fixture *f = *state;
-    assert_exited(run(f, "mkdir /tmp/d; mkfifo /tmp/p; echo x >/tmp/ro; chmod 400 /tmp/ro;"
-                         "echo x >/tmp/secret; chmod 0 /tmp/secret; ln -s loop /tmp/loop"),
+    assert_exited(fixture_run(f, "mkdir /tmp/d; mkfifo /tmp/p; echo x >/tmp/ro; chmod 400 /tmp/ro;"
+                                 "echo x >/tmp/secret; chmod 0 /tmp/secret; ln -s loop /tmp/loop"),
                   0, "");
     assert_failed(read_file(f, "/tmp/none", 9), ENOENT, "stat");
     assert_failed(read_file(f, "/tmp/d", 9), EISDIR, "read");
@@ -529,8 +455,9 @@ static void test_failed_file_operations_name_the_call(void **state)
     assert_failed(write_file(f, "/usr/new-folder/x", "y"), EACCES, "mkdir");
     assert_failed(write_file(f, "/usr/x", "y"), EACCES, "open");
     assert_exited(
-        run(f, "cat /tmp/ro; ls -A /tmp/d; rm -rf /tmp/d /tmp/p /tmp/ro /tmp/secret /tmp/loop"), 0,
-        "x\n");
+        fixture_run(
+            f, "cat /tmp/ro; ls -A /tmp/d; rm -rf /tmp/d /tmp/p /tmp/ro /tmp/secret /tmp/loop"),
+        0, "x\n");
 }
 
 // ---- Ends ----
@@ -577,7 +504,7 @@ static void test_shutdown_kills_after_the_grace(void **state)
     f->client = NULL;
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, start, fixture_stop)
 
 int main(void)
 {
