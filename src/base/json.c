@@ -25,6 +25,7 @@ struct walk {
     size_t size;
     size_t at;
     int depth_left;
+    int objects_depth; // depth_left at which there are only objects; negative: any value
     size_t values_left;
     struct err *err;
 };
@@ -165,6 +166,14 @@ static int walk_literal(struct walk *w)
 
 static int walk_value(struct walk *w);
 
+static int walk_item(struct walk *w)
+{
+    walk_space(w);
+    if (w->objects_depth == w->depth_left && walk_peek(w) != '{')
+        return walk_fail(w, "an element that is no object");
+    return walk_value(w);
+}
+
 // The members of an object or the elements of an array, behind the opening bracket.
 static int walk_items(struct walk *w, char close)
 {
@@ -187,7 +196,7 @@ static int walk_items(struct walk *w, char close)
                 return walk_fail(w, "a member without a colon");
             w->at++;
         }
-        if ((rc = walk_value(w)))
+        if ((rc = walk_item(w)))
             return rc;
         walk_space(w);
         char c = walk_peek(w);
@@ -236,22 +245,41 @@ static int check_keys(const cJSON *value, struct err *err)
     return 0;
 }
 
+static int walk_text(struct walk *w)
+{
+    if (!utf8_valid(w->text, w->size))
+        return err_set(w->err, ERR_INVALID, "invalid JSON: not valid UTF-8");
+    int rc = walk_value(w);
+    if (rc)
+        return rc;
+    walk_space(w);
+    return w->at == w->size ? 0 : walk_fail(w, "text behind the value");
+}
+
+int json_check_objects(const char *text, size_t size, int depth_max, struct err *err)
+{
+    struct walk w = {.text = text,
+                     .size = size,
+                     .depth_left = depth_max,
+                     .objects_depth = depth_max - 1,
+                     .values_left = SIZE_MAX,
+                     .err = err};
+    walk_space(&w);
+    return walk_peek(&w) == '[' ? walk_text(&w) : walk_fail(&w, "no array");
+}
+
 int json_parse(const char *text, size_t size, int depth_max, cJSON **ret_value, struct err *err)
 {
     assert(depth_max <= CJSON_NESTING_LIMIT);
     struct walk w = {.text = text,
                      .size = size,
                      .depth_left = depth_max,
+                     .objects_depth = -1,
                      .values_left = LIMIT_JSON_VALUES,
                      .err = err};
-    if (!utf8_valid(text, size))
-        return err_set(err, ERR_INVALID, "invalid JSON: not valid UTF-8");
-    int rc = walk_value(&w);
+    int rc = walk_text(&w);
     if (rc)
         return rc;
-    walk_space(&w);
-    if (w.at != size)
-        return walk_fail(&w, "text behind the value");
     auto_json cJSON *value = cJSON_ParseWithLength(text, size);
     if (!value)
         return err_internal(err, "cJSON refused what the strict reader let through");

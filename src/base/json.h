@@ -24,6 +24,10 @@ void json_free_ptr(cJSON **value);
 int json_parse(const char *text, size_t size, int depth_max, cJSON **ret_value,
                struct err *err) MUST_USE;
 
+// Whether the text is an array of objects, without making values of it, however many they are: as
+// json_parse, but that keys may be repeated.
+int json_check_objects(const char *text, size_t size, int depth_max, struct err *err) MUST_USE;
+
 const cJSON *json_get(const cJSON *object, const char *key); // NULL if absent or no object
 // Bytes that a parsed value takes, about.
 size_t json_size(const cJSON *value);

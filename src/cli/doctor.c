@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // cohub doctor: what this host can and cannot do. One line a check; a check that is needed and
 // fails makes the command fail.
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -29,6 +30,7 @@
 
 #define OPEN_FILES_WANTED 4096
 #define REMOVE_OPEN_FILES 16
+#define BRIDGE_TEXT_MAX   ((size_t)4096)
 #define FREE_BYTES_WANTED (UINT64_C(256) << 20)
 
 enum verdict { GOOD, LACKS, BAD }; // LACKS: works without it, but not everything does
@@ -257,6 +259,59 @@ static void check_rsync(struct cli *cli UNUSED, const struct cli_store *store UN
         find(f, BAD, "rsync is not installed; nothing can be copied between projects");
 }
 
+// Without a socket it says how it is used; if its libraries are missing, the loader says so.
+static int run_kernel_bridge(const char *path, struct buf *text)
+{
+    int ends[2], status = -1;
+    if (pipe2(ends, O_CLOEXEC))
+        return -1;
+    auto_fd int read_end = ends[0], write_end = ends[1];
+    const pid_t pid = fork();
+    if (pid == 0) {
+        dup2(write_end, STDERR_FILENO);
+        execl(path, path, (char *)NULL);
+        _exit(127);
+    }
+    fd_close(&write_end);
+    if (fd_read_all(read_end, BRIDGE_TEXT_MAX, text))
+        buf_dispose(text);
+    if (pid < 0 || waitpid(pid, &status, 0) != pid)
+        return -1;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void list_kernels(const char *folder, struct buf *names)
+{
+    DIR *kernels = opendir(folder);
+    if (!kernels)
+        return;
+    for (const struct dirent *entry; (entry = readdir(kernels));) {
+        auto_free char *spec = mem_printf("%s/%s/kernel.json", folder, entry->d_name);
+        if (entry->d_name[0] != '.' && !access(spec, R_OK))
+            buf_printf(names, "%s%s", names->size ? ", " : "", entry->d_name);
+    }
+    closedir(kernels);
+}
+
+// What projects find that have no image; their users may register more.
+static void check_kernels(struct cli *cli UNUSED, const struct cli_store *store UNUSED,
+                          struct finding *f)
+{
+    auto_free char *bridge = cli_kernel_path();
+    auto_buf struct buf names = {0}, text = {0};
+    list_kernels("/usr/local/share/jupyter/kernels", &names);
+    list_kernels("/usr/share/jupyter/kernels", &names);
+    if (!bridge)
+        find(f, LACKS, "cohub-jupyter is not beside this program; projects have no kernels");
+    else if (run_kernel_bridge(bridge, &text) != CLI_USAGE)
+        find(f, LACKS, "%s does not run: %.*s", bridge, (int)strcspn(buf_cstr(&text), "\n"),
+             buf_cstr(&text));
+    else if (!names.size)
+        find(f, LACKS, "none is installed on this host (for Python: python3-ipykernel)");
+    else
+        find(f, GOOD, "%s", buf_cstr(&names));
+}
+
 static void check_mail(struct cli *cli, const struct cli_store *store UNUSED, struct finding *f)
 {
     struct mailer_config config = site_mailer_config(&cli->config);
@@ -274,17 +329,12 @@ static const struct {
     bool as_started; // looks with the rights that the command was started with, as the runner does
     void (*check)(struct cli *cli, const struct cli_store *store, struct finding *f);
 } checks[] = {
-    {"sandbox", true, check_sandbox},
-    {"agent", true, check_agent},
-    {"limits", true, check_limits},
-    {"network", true, check_network},
-    {"disk", true, check_disk},
-    {"paths", false, check_paths},
-    {"shell", false, check_shell},
-    {"rsync", false, check_rsync},
-    {"open files", false, check_open_files},
-    {"database", false, check_database},
-    {"mail", false, check_mail},
+    {"sandbox", true, check_sandbox},    {"agent", true, check_agent},
+    {"limits", true, check_limits},      {"network", true, check_network},
+    {"disk", true, check_disk},          {"paths", false, check_paths},
+    {"shell", false, check_shell},       {"rsync", false, check_rsync},
+    {"kernels", false, check_kernels},   {"open files", false, check_open_files},
+    {"database", false, check_database}, {"mail", false, check_mail},
 };
 
 // Where a data folder that is not there would be made, as whom it would belong to.

@@ -14,7 +14,7 @@
 static int fork_runner(const struct data_owner *owner, int *ret_channel, struct err *err)
 {
     int channel[2];
-    auto_free char *agent = cli_agent_path();
+    auto_free char *agent = cli_agent_path(), *kernel = cli_kernel_path();
     if (!agent)
         return err_set(err, ERR_INTERNAL, "cohub-agent is not beside this program");
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel))
@@ -22,8 +22,11 @@ static int fork_runner(const struct data_owner *owner, int *ret_channel, struct 
     pid_t pid = fork();
     if (pid == 0) {
         fd_close(&channel[0]);
-        struct runner_config config = {
-            .channel_fd = channel[1], .uid = owner->uid, .gid = owner->gid, .agent_path = agent};
+        struct runner_config config = {.channel_fd = channel[1],
+                                       .uid = owner->uid,
+                                       .gid = owner->gid,
+                                       .agent_path = agent,
+                                       .kernel_path = kernel};
         _exit(runner_main(&config) ? 1 : 0);
     }
     fd_close(&channel[1]);

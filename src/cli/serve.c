@@ -144,8 +144,9 @@ int cli_serve(struct cli *cli)
         config_print(&cli->config, &out);
         return cli_print(&out);
     }
-    auto_free char *agent = cli_agent_path();
+    auto_free char *agent = cli_agent_path(), *kernel = cli_kernel_path();
     serve.agent_path = agent;
+    serve.kernel_path = kernel;
     if (!agent) {
         err_set(&err, ERR_INTERNAL, "cohub-agent is not beside this program");
         return cli_fail(&err);

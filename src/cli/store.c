@@ -40,24 +40,36 @@ void cli_settle_database(struct cli *cli)
     assert(rc == 0);
 }
 
-char *cli_agent_path(void)
+// Side by side; as in a build folder; as installed.
+static char *find_program(const char *const places[], size_t count)
 {
-    // Side by side; as in a build folder; as installed.
-    static const char *const places[] = {"cohub-agent", "../agent/cohub-agent",
-                                         "../libexec/cohub/cohub-agent"};
     char self[PATH_MAX];
     ssize_t size = readlink("/proc/self/exe", self, sizeof self - 1);
     if (size <= 0)
         return NULL;
     self[size] = '\0';
     *strrchr(self, '/') = '\0';
-    for (size_t i = 0; i < ARRAY_LEN(places); i++) {
+    for (size_t i = 0; i < count; i++) {
         char *path = mem_printf("%s/%s", self, places[i]);
         if (!access(path, X_OK))
             return path;
         free(path);
     }
     return NULL;
+}
+
+char *cli_agent_path(void)
+{
+    static const char *const places[] = {"cohub-agent", "../agent/cohub-agent",
+                                         "../libexec/cohub/cohub-agent"};
+    return find_program(places, ARRAY_LEN(places));
+}
+
+char *cli_kernel_path(void)
+{
+    static const char *const places[] = {"cohub-jupyter", "../jupyter/cohub-jupyter",
+                                         "../libexec/cohub/cohub-jupyter"};
+    return find_program(places, ARRAY_LEN(places));
 }
 
 int cli_store_enter(struct cli *cli, bool create, struct cli_store *store, struct err *err)

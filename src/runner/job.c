@@ -66,6 +66,19 @@ static struct file_call *file_of(const struct job *job)
     return CONTAINER(job->call, struct file_call, call);
 }
 
+static struct kernel_call *kernel_of(const struct job *job)
+{
+    assert(job->kind == JOB_KERNEL);
+    return CONTAINER(job->call, struct kernel_call, call);
+}
+
+const char *job_name(const struct job *job)
+{
+    return job->kind == JOB_EXEC     ? "the command"
+           : job->kind == JOB_KERNEL ? "the code"
+                                     : "the operation";
+}
+
 // ---- The end of a call ----
 
 static void job_unlist(struct job *job)
@@ -178,14 +191,45 @@ static int send_file(struct job *job, struct agent_conn *conn, struct err *err)
     return agent_conn_submit(conn, FRAME_FILE, file->content_fd, &job->stream, err);
 }
 
-// From when the command was handed over its own limit counts. A file operation has one for all of
-// it, which is running already.
+static int send_kernel(struct job *job, struct agent_conn *conn, struct err *err)
+{
+    const struct kernel_call *kernel = kernel_of(job);
+    if (kernel->request_size > FRAME_PAYLOAD_MAX)
+        return err_set(err, ERR_TOO_LARGE, "the code is too long");
+    buf_append(agent_conn_begin(conn), kernel->request, kernel->request_size);
+    return agent_conn_submit(conn, FRAME_KERNEL, -1, &job->stream, err);
+}
+
+static int send_request(struct job *job, struct agent_conn *conn, struct err *err)
+{
+    switch (job->kind) {
+    case JOB_EXEC:
+        return send_exec(job, conn, err);
+    case JOB_KERNEL:
+        return send_kernel(job, conn, err);
+    default:
+        return send_file(job, conn, err);
+    }
+}
+
+// How long it may be under way, 0: for as long as it takes.
+static uint64_t guard_ms(const struct job *job)
+{
+    if (job->kind == JOB_KERNEL)
+        return kernel_of(job)->timeout_ms;
+    const uint64_t timeout_ms = exec_of(job)->timeout_ms;
+    return timeout_ms ? timeout_ms + GUARD_MS : 0;
+}
+
+// The limit of a command or of a kernel counts from when it was handed over. A file operation has
+// one for all of it, which is running already.
 static void start_guard(struct job *job)
 {
+    if (job->kind == JOB_FILE)
+        return;
     uv_timer_stop(&job->timer);
-    uint32_t timeout_ms = exec_of(job)->timeout_ms;
-    if (timeout_ms)
-        uv_timer_start(&job->timer, on_deadline, (uint64_t)timeout_ms + GUARD_MS, 0);
+    if (guard_ms(job))
+        uv_timer_start(&job->timer, on_deadline, guard_ms(job), 0);
 }
 
 bool job_send(struct job *job, struct agent_conn *conn)
@@ -195,7 +239,7 @@ bool job_send(struct job *job, struct agent_conn *conn)
         return true;
     }
     struct err err;
-    int rc = job->kind == JOB_EXEC ? send_exec(job, conn, &err) : send_file(job, conn, &err);
+    int rc = send_request(job, conn, &err);
     if (rc && agent_conn_is_broken(conn))
         return false;
     if (rc) {
@@ -203,8 +247,7 @@ bool job_send(struct job *job, struct agent_conn *conn)
         return true;
     }
     job_unlist(job);
-    if (job->kind == JOB_EXEC)
-        start_guard(job);
+    start_guard(job);
     return true;
 }
 
@@ -213,15 +256,21 @@ bool job_send(struct job *job, struct agent_conn *conn)
 // Bytes that the calls of all projects keep, but for the first of each stream.
 static atomic_size_t outputs_size;
 
-// True if that much more may be kept.
-static bool outputs_take(struct exec_call *exec, size_t size)
+// True if that much more may be kept; *taken is what this call has.
+static bool outputs_take(size_t *taken, size_t size)
 {
     if (atomic_fetch_add(&outputs_size, size) + size > LIMIT_EXEC_OUTPUTS) {
         atomic_fetch_sub(&outputs_size, size);
         return false;
     }
-    exec->output_taken += size;
+    *taken += size;
     return true;
+}
+
+static void outputs_give_back(size_t *taken)
+{
+    atomic_fetch_sub(&outputs_size, *taken);
+    *taken = 0;
 }
 
 void exec_call_dispose(struct exec_call *call)
@@ -229,8 +278,13 @@ void exec_call_dispose(struct exec_call *call)
     buf_dispose(&call->ran);
     buf_dispose(&call->output);
     buf_dispose(&call->error_output);
-    atomic_fetch_sub(&outputs_size, call->output_taken);
-    call->output_taken = 0;
+    outputs_give_back(&call->output_taken);
+}
+
+void kernel_call_dispose(struct kernel_call *kernel)
+{
+    buf_dispose(&kernel->reply);
+    outputs_give_back(&kernel->reply_taken);
 }
 
 static void exec_output(struct exec_call *exec, bool is_error, const void *bytes, size_t size)
@@ -243,7 +297,7 @@ static void exec_output(struct exec_call *exec, bool is_error, const void *bytes
     *total += size;
     // What follows a gap would not be what the command wrote.
     if (kept->size + taken > LIMIT_EXEC_OUTPUT_FIRST && !*full)
-        *full = !outputs_take(exec, taken);
+        *full = !outputs_take(&exec->output_taken, taken);
     if (!*full)
         buf_append(kept, bytes, taken);
 }
@@ -256,26 +310,48 @@ static bool file_output(struct file_call *file, bool is_error, const void *bytes
     return true;
 }
 
+// A reply of which a part is missing is worth nothing: the stream is given up.
+static bool kernel_output(struct job *job, bool is_error, const void *bytes, size_t size)
+{
+    struct kernel_call *kernel = kernel_of(job);
+    struct err err;
+    if (is_error)
+        return false;
+    if (size > kernel->reply_max - kernel->reply.size)
+        err_set(&err, ERR_TOO_LARGE, "the result has more than %zu bytes", kernel->reply_max);
+    else if (kernel->reply.size + size > LIMIT_EXEC_OUTPUT_FIRST &&
+             !outputs_take(&kernel->reply_taken, size))
+        err_set(&err, ERR_UNAVAILABLE, "the server is busy with other results; try again");
+    else
+        err.code = 0;
+    if (err.code) {
+        agent_conn_abandon(job->project->conn, &job->stream);
+        job_fail(job, &err);
+    } else {
+        buf_append(&kernel->reply, bytes, size);
+    }
+    return true;
+}
+
 bool job_output(struct agent_stream *stream, bool is_error, const void *bytes, size_t size)
 {
     struct job *job = job_of_stream(stream);
     if (job->kind == JOB_FILE)
         return file_output(file_of(job), is_error, bytes, size);
+    if (job->kind == JOB_KERNEL)
+        return kernel_output(job, is_error, bytes, size);
     exec_output(exec_of(job), is_error, bytes, size);
     return true;
 }
 
-// Nothing if nobody has given one, or it is another process that stops the project.
-static void note_stop_reason(const struct project *project, struct exec_call *exec)
+// NULL if nobody has given one, or it is another process that stops the project.
+static const char *stop_reason(const struct project *project)
 {
     const struct job *stop;
     TAILQ_FOREACH(stop, &project->stops, link)
-    {
-        if (!stop->call->reason)
-            continue;
-        snprintf(exec->stop_reason, sizeof exec->stop_reason, "%s", stop->call->reason);
-        return;
-    }
+    if (stop->call->reason)
+        return stop->call->reason;
+    return NULL;
 }
 
 static bool exec_exit(struct job *job, const struct frame_exit *end, const char *text,
@@ -287,9 +363,31 @@ static bool exec_exit(struct job *job, const struct frame_exit *end, const char 
     exec->outcome = (enum exec_outcome)end->outcome;
     exec->value = end->value;
     buf_append(&exec->ran, text, text_size);
-    if (exec->outcome == EXEC_STOPPED)
-        note_stop_reason(job->project, exec);
+    const char *reason = exec->outcome == EXEC_STOPPED ? stop_reason(job->project) : NULL;
+    if (reason)
+        snprintf(exec->stop_reason, sizeof exec->stop_reason, "%s", reason);
     return true;
+}
+
+static bool kernel_exit(struct job *job, const struct frame_exit *end)
+{
+    struct project_call *call = job->call;
+    const char *reason;
+    switch ((enum exec_outcome)end->outcome) {
+    case EXEC_EXITED:
+        return true;
+    case EXEC_NOT_STARTED:
+        call->rc = err_set_errno(&call->err, ERR_UNAVAILABLE, end->value,
+                                 "Jupyter kernels cannot be run in this project");
+        return true;
+    case EXEC_STOPPED:
+        reason = stop_reason(job->project);
+        call->rc = err_set(&call->err, ERR_UNAVAILABLE, "the project was stopped%s%s",
+                           reason ? ": " : "", reason ? reason : "");
+        return true;
+    default:
+        return false;
+    }
 }
 
 static enum err_code errno_code(int sys_errno)
@@ -350,8 +448,9 @@ bool job_exit(struct agent_stream *stream, const struct frame_exit *end, const c
               size_t text_size)
 {
     struct job *job = job_of_stream(stream);
-    bool fits = job->kind == JOB_FILE ? file_exit(job, end, text, text_size)
-                                      : exec_exit(job, end, text, text_size);
+    bool fits = job->kind == JOB_FILE     ? file_exit(job, end, text, text_size)
+                : job->kind == JOB_KERNEL ? kernel_exit(job, end)
+                                          : exec_exit(job, end, text, text_size);
     if (!fits)
         return false;
     stream->number = 0;

@@ -594,11 +594,9 @@ static void on_lost(struct agent_stream *stream)
         err_set(&err, ERR_UNAVAILABLE, "the server is shutting down");
     else if (job->project->dropping)
         err_set(&err, ERR_UNAVAILABLE,
-                "the connection to the project was dropped while the %s was running",
-                job->kind == JOB_EXEC ? "command" : "operation");
+                "the connection to the project was dropped while %s was running", job_name(job));
     else
-        err_set(&err, ERR_UNAVAILABLE, "the project stopped while the %s was running",
-                job->kind == JOB_EXEC ? "command" : "operation");
+        err_set(&err, ERR_UNAVAILABLE, "the project stopped while %s was running", job_name(job));
     job_fail(job, &err);
 }
 

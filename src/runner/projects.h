@@ -144,6 +144,39 @@ struct exec_call {
 void projects_exec(struct projects *projects, struct exec_call *call);
 void exec_call_dispose(struct exec_call *call); // frees the buffers of the results
 
+// What a command has written so far. The call was submitted, and its buffers are there until
+// `done`.
+struct exec_look {
+    // in
+    const struct exec_call *exec;
+    struct loop *loop;
+    void (*done)(struct exec_look *look);
+    // out
+    struct buf output, error_output; // the caller's
+    uint64_t output_total, error_output_total;
+    // projects'
+    struct loop_message message;
+};
+void projects_exec_look(struct projects *projects, struct exec_look *look);
+
+struct kernel_call {
+    struct project_call call;
+    // in
+    const char *request; // to the kernel bridge (proto/kernel.h)
+    size_t request_size;
+    size_t reply_max;       // bytes; ERR_TOO_LARGE beyond
+    uint32_t start_wait_ms; // as of exec_call
+    uint32_t timeout_ms;    // from when it was handed over; ERR_TIMEOUT "timeout" then; 0: none
+    // out, if rc is 0
+    struct buf reply; // all that the bridge sent: nothing if it ended meanwhile
+    // projects'
+    size_t reply_taken; // of what all calls together may keep
+};
+// Asks the kernel bridge of a project, which is started if it does not run. ERR_UNAVAILABLE when
+// the bridge cannot be run or the project stops meanwhile.
+void projects_kernel(struct projects *projects, struct kernel_call *kernel);
+void kernel_call_dispose(struct kernel_call *kernel);
+
 struct file_call {
     struct project_call call;
     // in
@@ -191,6 +224,8 @@ struct copy_call {
     const char *source_path, *target_path; // relative to the homes, normalised
     unsigned flags;                        // runner_copy_flags
     uint32_t timeout_s;                    // without any transfer; 0: none
+    uint32_t bandwidth;                    // KB a second; 0: any
+    const char *exclude;                   // patterns of what is not copied, one a line; NULL: none
     uint64_t room, files; // by which the target may grow, bytes; that may be made in it
     // out, if rc is 0
     int status;                  // wait status; of the exits, proto/copy.h

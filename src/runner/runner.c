@@ -507,6 +507,8 @@ static bool handle_usage(struct runner *r, const struct runner_request *request,
     if (group_of(r, pid, group))
         cgroup_usage(&r->cgroups, group, &message.usage);
     message.usage.missing = r->missing;
+    if (find_init(project_id, &pid))
+        message.usage.pid = pid;
     memcpy(message.uuid, request->uuid, UUID_LEN);
     return send_message(r, &message);
 }
@@ -712,6 +714,7 @@ static int set_up(const struct runner_config *config, struct runner *r, struct e
     const struct sandbox_host_config host = {.uid = config->uid,
                                              .gid = config->gid,
                                              .agent_path = config->agent_path,
+                                             .kernel_path = config->kernel_path,
                                              .bwrap_path = config->bwrap_path};
     sigset_t signals;
     sigemptyset(&signals);
@@ -797,7 +800,8 @@ static void find_limits(struct runner *r)
 
 int runner_main(const struct runner_config *config)
 {
-    struct runner r = {.signal_fd = -1, .host = {.agent_fd = -1, .seccomp_fd = -1}};
+    struct runner r = {.signal_fd = -1,
+                       .host = {.agent_fd = -1, .kernel_fd = -1, .seccomp_fd = -1}};
     struct err err = {0};
     const int rc = set_up(config, &r, &err);
     if (rc == 0) {

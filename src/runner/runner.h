@@ -76,10 +76,12 @@ struct runner_request {
     struct runner_limits limits; // START, LIMIT
     uint32_t timeout_s;          // COPY: without any transfer; 0: none
     uint64_t room;               // COPY: by which the target may grow, bytes
+    uint32_t bandwidth;          // COPY: KB a second; 0: any
     uint64_t files;              // COPY: that may be made in the target
     uint32_t data_size;          // bytes used of data
     char data[RUNNER_DATA_MAX]; // START: "NAME=value\0NAME=value\0"; COPY: source path, NUL, target
-                                // path, NUL, both relative to the homes, without ".."
+                                // path, NUL, both relative to the homes, without "..", and
+                                // patterns of what is not copied, one a line, NUL
 };
 // A request is sent without the unused end of data.
 #define RUNNER_REQUEST_SIZE(data_size) (offsetof(struct runner_request, data) + (data_size))
@@ -102,8 +104,10 @@ struct runner_usage {
     uint64_t memory_bytes;
     uint64_t cpu_us; // since the start
     uint32_t processes;
-    uint32_t oom_kills; // processes that ended for want of memory
-    uint32_t missing;   // runner_missing
+    uint32_t oom_kills;   // processes that ended for want of memory
+    uint32_t missing;     // runner_missing
+    uint64_t cache_bytes; // of files in memory, which are not in memory_bytes: they can be dropped
+    int32_t pid; // reply to USAGE: of its PID 1, as the host numbers it; 0: it is only just coming
 };
 
 struct runner_message {
@@ -122,7 +126,8 @@ struct runner_config {
     uid_t uid; // whom sandboxes belong to on the host; only used when started as root
     gid_t gid;
     const char *agent_path;
-    const char *bwrap_path; // NULL: looked for in PATH
+    const char *kernel_path; // of the kernel bridge; NULL: there is none
+    const char *bwrap_path;  // NULL: looked for in PATH
 };
 
 // Serves the channel until its other end is closed; then returns 0. Negative: it could not begin

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <link.h>
 #include <linux/openat2.h>
 #include <sched.h>
 #include <signal.h>
@@ -23,6 +24,7 @@
 #include "base/buf.h"
 #include "base/fd.h"
 #include "base/text.h"
+#include "proto/kernel.h"
 #include "runner/runner.h"
 #include "runner/seccomp.h"
 
@@ -33,7 +35,7 @@
 #define DESCRIPTORS_REST  8  // an eighth
 #define FD_FIRST          10 // of those that bubblewrap and the agent are given
 #define OOM_SCORE_ADJ     200
-#define SANDBOX_FDS_OWNED (SANDBOX_AGENT + 1)
+#define SANDBOX_FDS_OWNED (SANDBOX_KERNEL + 1)
 
 // Parts of a system beside /usr: links into it, or folders of their own.
 static const char *const system_folders[] = {"bin", "lib", "lib32", "lib64", "libx32", "sbin"};
@@ -119,6 +121,20 @@ static void add_system(struct buf *args, const struct sandbox_host *host, int ro
             add_bind(args, "--ro-bind", root, state_folders[i]);
     if (*root && has_folder(root_fd, root, "opt"))
         add_bind(args, "--ro-bind", root, "opt");
+}
+
+// The host's loader and its libraries, for the kernel bridge.
+static void add_libraries(struct buf *args, const struct sandbox_host *host)
+{
+    char folder[PATH_MAX], loader[PATH_MAX];
+    if (!host->loader[0])
+        return;
+    snprintf(folder, sizeof folder, "%s", host->loader);
+    char *name = strrchr(folder, '/');
+    *name++ = '\0';
+    snprintf(loader, sizeof loader, "%s/%s", KERNEL_LIBRARIES, name);
+    add2(args, "--ro-bind", folder, KERNEL_LIBRARIES);
+    add2(args, "--symlink", loader, KERNEL_LOADER);
 }
 
 static void add_env(struct buf *args, const struct sandbox_spec *spec, const char *home)
@@ -233,6 +249,12 @@ void sandbox_start_dispose(struct sandbox_start *start)
         fd_close(&start->fds[i]);
 }
 
+// The agent serves on its socket.
+static bool spec_serves(const struct sandbox_spec *spec)
+{
+    return !spec->command && !spec->agent_args;
+}
+
 static void write_args(const struct sandbox_host *host, const struct sandbox_spec *spec,
                        int root_fd, const char *root, const char *etc_path, struct buf *args)
 {
@@ -243,6 +265,8 @@ static void write_args(const struct sandbox_host *host, const struct sandbox_spe
     add_env(args, spec, home);
     add_system(args, host, root_fd, root, etc_path);
     add_scratch(args);
+    if (spec->image && spec_serves(spec) && host->kernel_fd >= 0)
+        add_libraries(args, host);
     add_fd(args, "--file", fd_number(SANDBOX_PASSWD), "/run/passwd");
     if (spec->network)
         add_fd(args, "--file", fd_number(SANDBOX_RESOLV), "/run/resolv.conf");
@@ -306,12 +330,16 @@ static int open_fds(const struct sandbox_host *host, const struct sandbox_spec *
     if (spec->network)
         start->fds[SANDBOX_RESOLV] = memory_file("resolv.conf", spec->network->nameservers,
                                                  strlen(spec->network->nameservers));
+    const bool with_kernel = spec_serves(spec) && host->kernel_fd >= 0;
     if (!spec->command)
         start->fds[SANDBOX_AGENT] = fcntl(host->agent_fd, F_DUPFD_CLOEXEC, 0);
+    if (with_kernel)
+        start->fds[SANDBOX_KERNEL] = fcntl(host->kernel_fd, F_DUPFD_CLOEXEC, 0);
     const bool failed = start->fds[SANDBOX_ARGS] < 0 || start->fds[SANDBOX_PASSWD] < 0 ||
                         start->fds[SANDBOX_SECCOMP] < 0 ||
                         (spec->network && start->fds[SANDBOX_RESOLV] < 0) ||
-                        (!spec->command && start->fds[SANDBOX_AGENT] < 0);
+                        (!spec->command && start->fds[SANDBOX_AGENT] < 0) ||
+                        (with_kernel && start->fds[SANDBOX_KERNEL] < 0);
     return failed ? -errno : 0;
 }
 
@@ -449,7 +477,7 @@ static void child_set_up(const struct sandbox_host *host, const struct sandbox_s
 }
 
 struct command {
-    char args_fd[16], agent[32], listen_fd[16], hold_fd[16], processes[16];
+    char args_fd[16], agent[32], listen_fd[16], hold_fd[16], kernel_fd[16], processes[16];
     const char *argv[16];
     size_t count;
 };
@@ -477,10 +505,13 @@ static void command_add_served(struct command *command, const struct sandbox_sta
 {
     snprintf(command->listen_fd, sizeof command->listen_fd, "%d", fd_number(SANDBOX_LISTEN));
     snprintf(command->hold_fd, sizeof command->hold_fd, "%d", fd_number(SANDBOX_HOLD));
+    snprintf(command->kernel_fd, sizeof command->kernel_fd, "%d", fd_number(SANDBOX_KERNEL));
     snprintf(command->processes, sizeof command->processes, "%u", start->processes);
     command_add_option(command, "--listen-fd", command->listen_fd);
     if (start->fds[SANDBOX_HOLD] >= 0)
         command_add_option(command, "--hold-fd", command->hold_fd);
+    if (start->fds[SANDBOX_KERNEL] >= 0)
+        command_add_option(command, "--kernel-fd", command->kernel_fd);
     if (start->processes)
         command_add_option(command, "--processes", command->processes);
 }
@@ -583,22 +614,22 @@ static int find_bwrap(const char *configured, char *ret_path, size_t size, struc
 }
 
 // A copy that nobody can change, not even through /proc/1/exe of a sandbox.
-static int copy_agent(const char *path, int *ret_fd, struct err *err)
+static int copy_program(const char *path, const char *name, int *ret_fd, struct err *err)
 {
     struct stat info;
     auto_fd int from = open(path, O_RDONLY | O_CLOEXEC);
     if (from < 0 || fstat(from, &info) < 0)
-        return err_set_errno(err, ERR_UNAVAILABLE, errno, "cannot open the agent at %s", path);
-    auto_fd int copy = memfd_create("cohub-agent", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+        return err_set_errno(err, ERR_UNAVAILABLE, errno, "cannot open %s", path);
+    auto_fd int copy = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (copy < 0)
-        return err_set_errno(err, ERR_INTERNAL, errno, "cannot copy the agent");
+        return err_set_errno(err, ERR_INTERNAL, errno, "cannot copy %s", path);
     ssize_t sent;
     do
         sent = sendfile(copy, from, NULL, (size_t)info.st_size + 1);
     while (sent > 0);
     if (sent < 0 ||
         fcntl(copy, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
-        return err_set_errno(err, ERR_INTERNAL, errno, "cannot copy the agent");
+        return err_set_errno(err, ERR_INTERNAL, errno, "cannot copy %s", path);
     *ret_fd = TAKE_FD(copy);
     return 0;
 }
@@ -632,6 +663,20 @@ static int set_data_path(struct sandbox_host *host, struct err *err)
     return 0;
 }
 
+// Of this program, which comes first; the bridge was built with it. Only a folder of /usr holds
+// nothing but what all projects may see.
+static int find_loader(struct dl_phdr_info *info, size_t size UNUSED, void *ret_loader)
+{
+    char path[PATH_MAX];
+    for (size_t i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *part = &info->dlpi_phdr[i];
+        const char *name = (const char *)(uintptr_t)(info->dlpi_addr + part->p_vaddr);
+        if (part->p_type == PT_INTERP && realpath(name, path) && text_has_prefix(path, "/usr/"))
+            memcpy(ret_loader, path, strlen(path) + 1);
+    }
+    return 1;
+}
+
 int sandbox_host_open(const struct sandbox_host_config *config, struct sandbox_host *ret_host,
                       struct err *err)
 {
@@ -639,13 +684,16 @@ int sandbox_host_open(const struct sandbox_host_config *config, struct sandbox_h
     struct sandbox_host host = {.uid = config->uid,
                                 .gid = config->gid,
                                 .agent_fd = -1,
+                                .kernel_fd = -1,
                                 .seccomp_fd = -1,
                                 .root = geteuid() == 0};
     if (host.root && (host.uid == 0 || host.gid == 0))
         return err_set(err, ERR_INVALID, "sandboxes must not belong to root");
     int rc = find_bwrap(config->bwrap_path, host.bwrap_path, sizeof host.bwrap_path, err);
     if (rc == 0 && config->agent_path)
-        rc = copy_agent(config->agent_path, &host.agent_fd, err);
+        rc = copy_program(config->agent_path, "cohub-agent", &host.agent_fd, err);
+    if (rc == 0 && config->kernel_path)
+        rc = copy_program(config->kernel_path, "cohub-jupyter", &host.kernel_fd, err);
     if (rc == 0)
         rc = seccomp_compile(&host.seccomp_fd, err);
     if (rc == 0)
@@ -658,14 +706,16 @@ int sandbox_host_open(const struct sandbox_host_config *config, struct sandbox_h
         setfsgid(host.gid);
         setfsuid(host.uid);
     }
+    dl_iterate_phdr(find_loader, host.loader);
     *ret_host = host;
-    host.agent_fd = host.seccomp_fd = -1;
+    host.agent_fd = host.kernel_fd = host.seccomp_fd = -1;
     return 0;
 }
 
 void sandbox_host_close(struct sandbox_host *host)
 {
     fd_close(&host->agent_fd);
+    fd_close(&host->kernel_fd);
     fd_close(&host->seccomp_fd);
 }
 
@@ -684,7 +734,8 @@ static int probe_start(const struct sandbox_host_config *config, int log_fd, pid
                        struct uuid *ret_id, struct err *err)
 {
     static const char *const command[] = {"true", NULL};
-    CLEANUP(sandbox_host_close) struct sandbox_host host = {.agent_fd = -1, .seccomp_fd = -1};
+    CLEANUP(sandbox_host_close)
+    struct sandbox_host host = {.agent_fd = -1, .kernel_fd = -1, .seccomp_fd = -1};
     char home[64];
     const int rc = sandbox_host_open(config, &host, err);
     if (rc < 0)

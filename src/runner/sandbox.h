@@ -5,6 +5,9 @@
 // private /tmp and /dev, its processes, and the project's home. It has no privileges, no way to get
 // some, and no network but a loopback of its own, unless network.h gives it one.
 //
+// With an image, the host's libraries are there besides, for the kernel bridge (proto/kernel.h):
+// the image may have none that it can use.
+//
 // All that bubblewrap is told goes through a memory file, so that a project's environment is not to
 // be read in the list of processes.
 #ifndef RUNNER_SANDBOX_H
@@ -32,6 +35,8 @@ struct sandbox_host {
     char bwrap_path[PATH_MAX];
     char data_path[PATH_MAX]; // the data folder, as the sandboxes' user reaches it
     int agent_fd;             // a sealed copy of the agent's program
+    int kernel_fd;            // the same of the kernel bridge's; -1: there is none
+    char loader[PATH_MAX];    // the host's, of dynamic programs, below /usr; "": not known
     int seccomp_fd;
     struct etc_copy etc;       // of the host
     struct etc_copy image_etc; // of the image started last
@@ -41,8 +46,9 @@ struct sandbox_host {
 struct sandbox_host_config {
     uid_t uid; // only used by root
     gid_t gid;
-    const char *agent_path; // NULL: none is needed
-    const char *bwrap_path; // NULL: looked for in PATH
+    const char *agent_path;  // NULL: none is needed
+    const char *kernel_path; // of the kernel bridge; NULL: there is none
+    const char *bwrap_path;  // NULL: looked for in PATH
 };
 
 // The working directory is the data folder. As root, the process gets a mount namespace of its own
@@ -97,6 +103,7 @@ enum sandbox_fd {
     SANDBOX_RESOLV,
     SANDBOX_SECCOMP,
     SANDBOX_AGENT,
+    SANDBOX_KERNEL,
     SANDBOX_LOG, // these are the caller's
     SANDBOX_LISTEN,
     SANDBOX_INFO,
@@ -118,7 +125,7 @@ struct sandbox_start {
 };
 #define SANDBOX_START_NONE                                                                         \
     {                                                                                              \
-        {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1}, 0, NULL                                      \
+        {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1}, 0, NULL                                  \
     }
 int sandbox_prepare(struct sandbox_host *host, const struct sandbox_spec *spec,
                     struct sandbox_start *ret_start, struct err *err) MUST_USE;

@@ -140,6 +140,27 @@ static const struct key_description keys[CONFIG_KEYS] = {
     [CONFIG_PROJECTS_ALWAYS_RUNNING_MAX] = {"projects", "always_running_max", VALUE_INT, 0, 1,
                                             .fallback = "1",
                                             .text = "0: idle projects are always stopped"},
+    [CONFIG_JUPYTER_POOL] = {"jupyter", "pool", VALUE_INT, 0, LIMIT_KERNEL_POOL, .fallback = "1",
+                             .text = "started kernels of each kind that a project keeps for the "
+                                     "next call; Python's takes 68 MB of its memory"},
+    [CONFIG_JUPYTER_POOL_IDLE] = {"jupyter", "pool_idle", VALUE_INT, 1, LIMIT_KERNEL_IDLE_S,
+                                  .fallback = "1800",
+                                  .text = "seconds without a call until fewer of them are kept"},
+    [CONFIG_JUPYTER_CELL_SECONDS] = {"jupyter", "cell_seconds", VALUE_INT, 1, LIMIT_EXEC_SECONDS,
+                                     .fallback = "30",
+                                     .text = "seconds after which code is interrupted"},
+    [CONFIG_JUPYTER_CELL_SECONDS_MAX] =
+        {"jupyter", "cell_seconds_max", VALUE_INT, 1, LIMIT_EXEC_SECONDS, .fallback = "90",
+         .text = "the same at most, if the caller's timeout is longer"},
+    [CONFIG_JUPYTER_CPU_SECONDS] = {"jupyter", "cpu_seconds", VALUE_INT, 0, LIMIT_EXEC_SECONDS,
+                                    .fallback = "30",
+                                    .text = "processor time of a kernel; 0: no limit"},
+    [CONFIG_JUPYTER_MEMORY] = {"jupyter", "memory", VALUE_INT, 0, 100000000, .fallback = "0",
+                               .text = "address space of a kernel, MB; 0: only the project's "
+                                       "memory is limited"},
+    [CONFIG_JUPYTER_ANSWER_SECONDS] =
+        {"jupyter", "answer_seconds", VALUE_INT, 1, LIMIT_EXEC_SECONDS, .fallback = "60",
+         .text = "how long the hub's own jupyter methods wait for a project"},
     [CONFIG_SERVER_USER] =
         {"server", "user", VALUE_TEXT, .fallback = "cohub", .option = "user", .value = "NAME",
          .text = "when started as root: whom a new data folder belongs to, and the server runs as"},

@@ -18,6 +18,7 @@
 struct serve {
     const struct config *config;
     const char *agent_path;
+    const char *kernel_path; // NULL: projects have no kernels
     struct data_owner owner;
     struct listener listeners[SERVE_LISTENERS_MAX];
     size_t listeners_count;

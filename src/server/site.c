@@ -92,6 +92,21 @@ static void read_quotas(const struct config *c, struct site *site)
     quotas->processes = (unsigned)config_int(c, CONFIG_PROJECTS_PROCESSES);
 }
 
+static struct jupyter_site read_jupyter(const struct config *c)
+{
+    const unsigned cell_s = (unsigned)config_int(c, CONFIG_JUPYTER_CELL_SECONDS);
+    const unsigned cell_max_s = (unsigned)config_int(c, CONFIG_JUPYTER_CELL_SECONDS_MAX);
+    return (struct jupyter_site){
+        .pool = (unsigned)config_int(c, CONFIG_JUPYTER_POOL),
+        .pool_idle_s = (unsigned)config_int(c, CONFIG_JUPYTER_POOL_IDLE),
+        .cell_s = cell_s,
+        .cell_max_s = cell_max_s > cell_s ? cell_max_s : cell_s,
+        .cpu_s = (unsigned)config_int(c, CONFIG_JUPYTER_CPU_SECONDS),
+        .memory_mb = (unsigned)config_int(c, CONFIG_JUPYTER_MEMORY),
+        .answer_s = (unsigned)config_int(c, CONFIG_JUPYTER_ANSWER_SECONDS),
+    };
+}
+
 static unsigned read_written(const struct config *c)
 {
     static const struct {
@@ -182,6 +197,7 @@ int site_configure(const struct config *c, struct site *ret_site, struct err *er
         .sign_ups_per_half_hour = config_int(c, CONFIG_LIMITS_SIGN_UPS_PER_HALF_HOUR),
         .verify_email = config_int(c, CONFIG_SITE_VERIFY_EMAIL),
         .reveal_accounts = config_int(c, CONFIG_SITE_REVEAL_ACCOUNTS),
+        .jupyter = read_jupyter(c),
         .written = read_written(c),
     };
     read_quotas(c, ret_site);

@@ -92,7 +92,8 @@ static void run_runner(const struct supervisor *s, int channel, pid_t parent)
     struct runner_config config = {.channel_fd = channel,
                                    .uid = s->serve->owner.uid,
                                    .gid = s->serve->owner.gid,
-                                   .agent_path = s->serve->agent_path};
+                                   .agent_path = s->serve->agent_path,
+                                   .kernel_path = s->serve->kernel_path};
     _exit(runner_main(&config) ? 1 : 0);
 }
 
