@@ -138,3 +138,58 @@ def test_example(hub, event, number, command, reply):
 def test_every_endpoint_has_an_example():
     events = json.loads(subprocess.run([COHUB, "api"], capture_output=True, check=True).stdout)["events"]
     assert [event for event, entry in events.items() if "curl" not in entry["description"]] == []
+
+
+# ---- The RPC ----
+
+# Methods whose examples are an administrator's.
+ADMINISTRATORS = ("org.", "projects.setQuotas", "system.adminResetPasswordLink", "system.generateUserAuthToken")
+
+
+class Example:
+    """What an example of a method refers to: the caller, a project of the caller's, and John, whom they know."""
+
+    def __init__(self, hub, method):
+        self.hub = hub
+        self.me = hub.account(admin=method.startswith(ADMINISTRATORS))
+        self.john = hub.account(email=f"john-{self.me.id}@example.com", first_name="John", last_name="Doe")
+        self.project = hub.project(self.me)
+        self.values = {
+            "https://cocalc.com": hub.url,
+            "sk-abcdefQWERTY0909000001": self.me.key,
+            "john00@example.com": self.john.email,
+            "e49e86aa-192f-410b-8269-4b89fd934fba": self.project,
+            "d0bdabfd-850e-4c8d-8510-f6f1ecb9a5eb": self.me.id,
+            "96c523b8-321e-41a3-9523-39fde95dc71d": self.john.id,
+        }
+
+    def fill_in(self, command):
+        for example, real in self.values.items():
+            command = command.replace(example, real)
+        return command
+
+
+def _give_a_colour(example):
+    execute(example.hub, "UPDATE accounts SET profile = ? WHERE account_id = ?", '{"color":"rgb(170,170,170)"}', example.john.id)
+
+
+# What the examples of a method need besides: a function of the Example.
+PREPARATIONS = {
+    "system.getNames": _give_a_colour,
+}
+
+
+def _rpc_examples():
+    described = json.loads(subprocess.run([COHUB, "api", "--format", "rpc.json"], capture_output=True, check=True).stdout)
+    for family in ("hub", "project"):
+        for method, entry in described[family]["methods"].items():
+            for number, example in enumerate(entry["examples"]):
+                yield pytest.param(method, example, id=f"{family}-{method}-{number}")
+
+
+@pytest.mark.parametrize("method, example", _rpc_examples())
+def test_rpc_example(hub, method, example):
+    values = Example(hub, method)
+    PREPARATIONS.get(method, lambda _: None)(values)
+    replies = run(values.fill_in(example["command"]))
+    assert [shape(value) for value in replies] == [shape(example["reply"])]

@@ -315,6 +315,8 @@ static void test_openapi(void **state UNUSED)
         assert_string_equal(path->string + 1, api_v1_endpoints[i]->name);
         check_operation(AT(path, "post"), api_v1_endpoints[i]);
     }
+    for (size_t i = 0; i < DOCS_FAMILIES; i++, path = path->next)
+        assert_string_equal(path->string, docs_families[i].path);
     assert_null(path);
     assert_has_not(buf_cstr(&out), DOCS_HOST);
 }
