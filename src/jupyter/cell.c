@@ -9,21 +9,6 @@
 // Waits behind each interrupt; after the last one the kernel is killed.
 static const uint64_t interrupt_waits_us[] = {1000000, 1300000, 1700000};
 
-static void write_request(struct buf *out, const struct cell_code *code)
-{
-    json_begin_object(out);
-    json_member_str(out, "code", code->text);
-    json_member_bool(out, "silent", code->silent);
-    json_member_bool(out, "store_history", !code->silent);
-    json_key(out, "user_expressions");
-    json_begin_object(out);
-    json_end_object(out);
-    json_member_bool(out, "allow_stdin", false);
-    // An error must not keep what comes next from running.
-    json_member_bool(out, "stop_on_error", false);
-    json_end_object(out);
-}
-
 static void interrupt(struct cell *cell, uint64_t now_us)
 {
     if (cell->interrupts == ARRAY_LEN(interrupt_waits_us)) {
@@ -97,15 +82,13 @@ static void heard(void *owner, enum channel channel, const struct message *messa
 }
 
 bool cell_start(struct cell *cell, struct kernel *kernel, struct items *items,
-                const struct cell_code *code, uint64_t due_us)
+                const struct kernel_code *code, uint64_t due_us)
 {
-    auto_buf struct buf content = {0};
     *cell =
         (struct cell){.kernel = kernel, .items = items, .due_us = due_us, .probe_us = WATCH_NEVER};
     kernel->heard = heard;
     kernel->heard_owner = cell;
-    write_request(&content, code);
-    return kernel_send(kernel, CHANNEL_SHELL, "execute_request", &content, cell->id);
+    return kernel_execute(kernel, code, cell->id);
 }
 
 // The answer to the probe came by a new connection: something had been too long for the old one.

@@ -24,14 +24,9 @@ struct cell {
     uint64_t probe_us; // when to probe, if "idle" has not come
 };
 
-struct cell_code {
-    const char *text;
-    bool silent;
-};
-
 // Starts it. Listens to the kernel from then on, until cell_end. False if it cannot be sent.
 bool cell_start(struct cell *cell, struct kernel *kernel, struct items *items,
-                const struct cell_code *code, uint64_t due_us);
+                const struct kernel_code *code, uint64_t due_us);
 void cell_tick(struct cell *cell, uint64_t now_us);
 void cell_watch(const struct cell *cell, struct watch_set *set);
 bool cell_done(const struct cell *cell);

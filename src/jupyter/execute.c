@@ -6,7 +6,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/text.h"
-#include "jupyter/chdir.h"
+#include "jupyter/language.h"
 
 // What counts where a request does not say (hub-rpc 7.4).
 #define CELL_MS     60000
@@ -105,11 +105,12 @@ static void fail_unknown(struct execution *e)
     auto_specs struct specs specs = {0};
     auto_buf struct buf text = {0};
     specs_read(NULL, &specs);
-    size_t size = utf8_prefix_utf16(e->name, strlen(e->name), NAME_SHOWN, NULL);
+    const char *name = json_get_str(e->request, "kernel");
+    const size_t size = utf8_prefix_utf16(name, strlen(name), NAME_SHOWN, NULL);
     buf_printf(&text,
                "**Unable to Spawn Jupyter Kernel:**\n\nError: No spec available for kernel "
                "\"%.*s\".  Available specs: ",
-               (int)size, e->name);
+               (int)size, name);
     auto_buf struct buf names = {0};
     json_begin_array(&names);
     for (size_t i = 0; i < specs.count; i++)
@@ -117,7 +118,7 @@ static void fail_unknown(struct execution *e)
     json_end_array(&names);
     buf_append(&text, names.data, names.size);
     buf_printf(&text, "\n\nIn a terminal, this may tell more: jupyter console --kernel=%.*s",
-               (int)size, e->name);
+               (int)size, name);
     fail(e, buf_cstr(&text));
 }
 
@@ -169,7 +170,8 @@ static uint64_t total_end(const struct execution *e)
     return e->total_us == WATCH_NEVER ? WATCH_NEVER : e->arrived_us + e->total_us;
 }
 
-static void run(struct execution *e, enum step step, const struct cell_code *code, uint64_t now_us)
+static void run(struct execution *e, enum step step, const struct kernel_code *code,
+                uint64_t now_us)
 {
     const uint64_t end_us = now_us + e->cell_us, last_us = total_end(e);
     if (now_us >= last_us) {
@@ -199,7 +201,7 @@ static bool run_folder(struct execution *e, uint64_t now_us)
     if (!path)
         return false;
     auto_free char *folder = absolute(path);
-    if (!chdir_write(&code, language, folder)) {
+    if (!language_write_chdir(&code, language, folder)) {
         auto_free char *text = mem_printf("Error: unable to change directory: chdir for language "
                                           "%s is not implemented.",
                                           language);
@@ -207,7 +209,7 @@ static bool run_folder(struct execution *e, uint64_t now_us)
     }
     if (!code.size)
         return false;
-    run(e, STEP_FOLDER, &(struct cell_code){buf_cstr(&code), .silent = true}, now_us);
+    run(e, STEP_FOLDER, &(struct kernel_code){buf_cstr(&code), .silent = true}, now_us);
     return true;
 }
 
@@ -223,13 +225,13 @@ static bool run_history(struct execution *e, uint64_t now_us)
         if (entry->next)
             buf_append_char(&code, '\n');
     }
-    run(e, STEP_HISTORY, &(struct cell_code){buf_cstr(&code), .silent = false}, now_us);
+    run(e, STEP_HISTORY, &(struct kernel_code){buf_cstr(&code), .silent = false}, now_us);
     return true;
 }
 
 static void run_input(struct execution *e, uint64_t now_us)
 {
-    run(e, STEP_INPUT, &(struct cell_code){json_get_str(e->request, "input"), .silent = false},
+    run(e, STEP_INPUT, &(struct kernel_code){json_get_str(e->request, "input"), .silent = false},
         now_us);
 }
 

@@ -97,6 +97,12 @@ static bool surely_too_long(const struct items *items, size_t content_size)
     return content_size > BYTES_MAX || content_size / WIRE_FACTOR > max + WIRE_EXTRA;
 }
 
+// Each of them takes two bytes at least. Such an output may be sound, but is not read.
+static bool may_have_too_many_values(size_t content_size)
+{
+    return content_size > (size_t)2 * LIMIT_JSON_VALUES;
+}
+
 bool items_want(const struct items *items, const char *type, size_t content_size)
 {
     if (strcmp(type, "clear_output") == 0 || strcmp(type, "execute_reply") == 0)
@@ -218,8 +224,11 @@ void items_add(struct items *items, const struct message *message)
         return;
     }
     auto_json cJSON *content = message_content(message);
-    if (!content)
+    if (!content) {
+        if (is_output(type) && may_have_too_many_values(message->content->size))
+            items_overflow(items);
         return;
+    }
     if (strcmp(type, "execute_reply") == 0)
         keep_reply(items, content);
     else if (is_sound(type, content))

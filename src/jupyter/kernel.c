@@ -17,6 +17,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "jupyter/kernel_internal.h"
+#include "jupyter/language.h"
 #include "jupyter/launch.h"
 
 // Between two looks for the sockets of a kernel that starts, which takes some hundred milliseconds.
@@ -102,16 +103,13 @@ void kernel_kill(struct kernel *k)
 void kernel_reap(struct kernel *k)
 {
     siginfo_t info = {0};
-    struct rusage usage;
     if (!k->pid || waitid(P_PID, (id_t)k->pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0 ||
         info.si_pid != k->pid)
         return;
     // Its number is ours until it is reaped: what it has left behind ends with it.
     kill(-k->pid, SIGKILL);
-    wait4(k->pid, &k->status, WNOHANG, &usage);
+    waitpid(k->pid, &k->status, WNOHANG);
     k->pid = 0;
-    k->cpu_used_us = (uint64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000 +
-                     (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
     kernel_stderr_read(k);
     fd_close(&k->stderr_fd);
     end(k);
@@ -119,17 +117,19 @@ void kernel_reap(struct kernel *k)
 
 // ---- Limits and signals ----
 
-static void limit(pid_t pid, __rlimit_resource_t resource, uint64_t value)
+// A process may not raise its limits.
+static void limit(pid_t pid, __rlimit_resource_t resource, uint64_t soft, uint64_t hard)
 {
     struct rlimit now;
-    if (value == KERNEL_NO_LIMIT || prlimit(pid, resource, NULL, &now) != 0)
+    if (soft == KERNEL_NO_LIMIT || prlimit(pid, resource, NULL, &now) != 0)
         return;
-    if (now.rlim_max < value) // it cannot be raised
-        value = now.rlim_max;
-    prlimit(pid, resource, &(struct rlimit){value, value}, NULL);
+    const struct rlimit wanted = {soft < now.rlim_max ? soft : now.rlim_max,
+                                  hard < now.rlim_max ? hard : now.rlim_max};
+    prlimit(pid, resource, &wanted, NULL);
 }
 
-// The time that it has used so far does not count.
+// The time that it has used so far does not count. The system first sends a signal that tells what
+// it is about, and a second later the one that nobody can ignore.
 static void limit_cpu(struct kernel *k, uint64_t seconds)
 {
     clockid_t clock;
@@ -138,17 +138,16 @@ static void limit_cpu(struct kernel *k, uint64_t seconds)
         clock_gettime(clock, &used) != 0)
         return;
     const uint64_t max_s = (uint64_t)used.tv_sec + (used.tv_nsec > 0) + seconds;
-    limit(k->pid, RLIMIT_CPU, max_s);
-    k->cpu_max_us = max_s * 1000000;
+    limit(k->pid, RLIMIT_CPU, max_s, max_s + 1);
 }
 
 void kernel_limit(struct kernel *k, const struct kernel_limits *limits)
 {
     if (!k->pid)
         return;
-    limit(k->pid, RLIMIT_NOFILE, limits->files);
-    limit(k->pid, RLIMIT_FSIZE, limits->file_bytes);
-    limit(k->pid, RLIMIT_AS, limits->memory_bytes);
+    limit(k->pid, RLIMIT_NOFILE, limits->files, limits->files);
+    limit(k->pid, RLIMIT_FSIZE, limits->file_bytes, limits->file_bytes);
+    limit(k->pid, RLIMIT_AS, limits->memory_bytes, limits->memory_bytes);
     limit_cpu(k, limits->cpu_s);
 }
 
@@ -186,6 +185,29 @@ bool kernel_send(struct kernel *k, enum channel channel, const char *type,
     return channel_send(k->channels[channel], &k->key, &header, content);
 }
 
+static void write_request(struct buf *out, const struct kernel_code *code)
+{
+    json_begin_object(out);
+    json_member_str(out, "code", code->text);
+    json_member_bool(out, "silent", code->silent);
+    json_member_bool(out, "store_history", !code->silent);
+    json_key(out, "user_expressions");
+    json_begin_object(out);
+    json_end_object(out);
+    json_member_bool(out, "allow_stdin", false);
+    // An error must not keep what comes next from running.
+    json_member_bool(out, "stop_on_error", false);
+    json_end_object(out);
+}
+
+bool kernel_execute(struct kernel *k, const struct kernel_code *code,
+                    char ret_id[static MESSAGE_ID_SIZE])
+{
+    auto_buf struct buf content = {0};
+    write_request(&content, code);
+    return kernel_send(k, CHANNEL_SHELL, "execute_request", &content, ret_id);
+}
+
 bool kernel_verify(const struct kernel *k, const struct message *message)
 {
     return message_verify(message, &k->key);
@@ -216,6 +238,18 @@ static void probe_again(struct kernel *k)
     probe_send(k);
 }
 
+// What it wrote while it started is no word about its end.
+static void become_idle(struct kernel *k)
+{
+    char id[MESSAGE_ID_SIZE];
+    const char *code = k->taken ? NULL : language_warm_up(spec_language(&k->spec));
+    k->state = KERNEL_IDLE;
+    kernel_stderr_read(k);
+    k->stderr_size = 0;
+    if (code)
+        (void)kernel_execute(k, &(struct kernel_code){code, .silent = true}, id);
+}
+
 static void probe_answered(struct kernel *k, enum channel channel)
 {
     if (channel == CHANNEL_SHELL)
@@ -223,7 +257,7 @@ static void probe_answered(struct kernel *k, enum channel channel)
     if (channel == CHANNEL_IOPUB)
         k->probe.heard = true;
     if (k->state == KERNEL_STARTING && kernel_probe_done(k))
-        k->state = KERNEL_IDLE;
+        become_idle(k);
 }
 
 static void take(struct kernel *k, enum channel channel, const struct parcel *parcel)
@@ -309,7 +343,9 @@ void kernel_watch(struct kernel *k, struct watch_set *set)
 static void write_signal(struct buf *out, int signal)
 {
     const char *name = sigabbrev_np(signal);
-    if (name)
+    if (signal == SIGXCPU) // of its limit; shells say it so
+        buf_append_str(out, "Kernel last exited with code 137.");
+    else if (name)
         buf_printf(out, "Kernel last terminated by signal SIG%s.", name);
     else
         buf_printf(out, "Kernel last terminated by signal %d.", signal);
@@ -317,12 +353,8 @@ static void write_signal(struct buf *out, int signal)
 
 void kernel_write_end(const struct kernel *k, struct buf *out)
 {
-    const bool by_cpu = WIFSIGNALED(k->status) && WTERMSIG(k->status) == SIGKILL && !k->killed &&
-                        k->cpu_max_us && k->cpu_used_us >= k->cpu_max_us;
-    if (by_cpu)
-        buf_append_str(out, "Kernel last exited with code 137.");
-    else if (k->pid || k->killed)
-        buf_append_str(out, "Kernel last terminated by signal SIGKILL.");
+    if (k->pid || k->killed) // the end of its process may be yet to come
+        write_signal(out, SIGKILL);
     else if (WIFSIGNALED(k->status))
         write_signal(out, WTERMSIG(k->status));
     else

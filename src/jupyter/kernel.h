@@ -37,6 +37,11 @@ struct kernel_probe {
     uint64_t again_us; // when it is sent once more if nothing is heard
 };
 
+struct kernel_code {
+    const char *text;
+    bool silent; // leaves no trace in the history, and no result
+};
+
 // Told each message that belongs to no probe. It is not verified yet: kernel_verify.
 typedef void kernel_heard_fn(void *owner, enum channel channel, const struct message *message);
 
@@ -60,8 +65,7 @@ struct kernel {
     void *channels[CHANNEL_COUNT];
     char separator; // of its sockets' paths
     struct kernel_probe probe;
-    uint64_t look_us;                 // when to look for its sockets
-    uint64_t cpu_max_us, cpu_used_us; // the limit, 0 for none; when it has ended, what it used
+    uint64_t look_us; // when to look for its sockets
     unsigned messages_sent;
     kernel_heard_fn *heard;
     void *heard_owner; // NULL: nobody listens
@@ -85,6 +89,9 @@ void kernel_kill(struct kernel *k);
 // Sends a request; ret_id is its message's id. False if it cannot be sent.
 bool kernel_send(struct kernel *k, enum channel channel, const char *type,
                  const struct buf *content, char ret_id[static MESSAGE_ID_SIZE]);
+// Has it run code.
+bool kernel_execute(struct kernel *k, const struct kernel_code *code,
+                    char ret_id[static MESSAGE_ID_SIZE]);
 bool kernel_verify(const struct kernel *k, const struct message *message);
 void kernel_probe(struct kernel *k);
 static inline bool kernel_probe_done(const struct kernel *k)

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "proto/kernel.h"
 
 #define SELF "/proc/self/exe"
 // What shells answer for a program that cannot be run.
@@ -23,8 +24,24 @@
 
 // ---- The bridge's side ----
 
-static int spawn(char *const *argv, char *const *env, int stderr_fd, pid_t *ret_pid)
+static char **copy_argv(char *const *argv)
 {
+    static const char *const loader[] = {KERNEL_LOADER_ARGS};
+    size_t count = 0, ahead = access(KERNEL_LOADER, X_OK) == 0 ? ARRAY_LEN(loader) : 0;
+    while (argv[count])
+        count++;
+    char **copy = mem_alloc((ahead + count + 1) * sizeof *copy);
+    memcpy(copy, loader, ahead * sizeof *copy);
+    // The program's name is what the loader is given as its path.
+    const size_t skipped = ahead > 0;
+    memcpy(copy + ahead, argv + skipped, (count + 1 - skipped) * sizeof *copy);
+    return copy;
+}
+
+static int spawn(char *const *own_argv, char *const *env, int stderr_fd, pid_t *ret_pid)
+{
+    auto_free char **argv = copy_argv(own_argv);
+    const char *program = strcmp(argv[0], KERNEL_LOADER) == 0 ? KERNEL_LOADER : SELF;
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     sigset_t none, all;
@@ -42,7 +59,7 @@ static int spawn(char *const *argv, char *const *env, int stderr_fd, pid_t *ret_
     posix_spawnattr_setsigdefault(&attributes, &all);
     posix_spawnattr_setflags(&attributes,
                              POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-    const int rc = posix_spawn(ret_pid, SELF, &actions, &attributes, argv, env);
+    const int rc = posix_spawn(ret_pid, program, &actions, &attributes, argv, env);
     posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&actions);
     return rc;

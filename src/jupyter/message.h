@@ -46,7 +46,8 @@ struct message_key_text message_key_new(void);
 bool message_read(const struct frame *frames, size_t count, struct message *ret_message);
 bool message_verify(const struct message *message, const struct message_key_text *key);
 // What it says, an object. What kernels write and JSON does not allow is mended: bytes that are no
-// UTF-8, NUL characters and halves of surrogate pairs become U+FFFD. NULL if it still is none.
+// UTF-8, NUL characters and halves of surrogate pairs become U+FFFD. NULL if it still is none,
+// or has more values than are read.
 cJSON *message_content(const struct message *message);
 
 // The signature of the four parts as hexadecimal text.

@@ -64,7 +64,8 @@ static unsigned count_waiting(const struct pools *pools, const char *name)
 
 static bool same_spec(const struct spec *a, const struct spec *b)
 {
-    return strcmp(a->resource_dir, b->resource_dir) == 0 && cJSON_Compare(a->json, b->json, true);
+    return strcmp(a->resource_dir, b->resource_dir) == 0 &&
+           memcmp(a->digest, b->digest, sizeof a->digest) == 0;
 }
 
 // The oldest that is ready, otherwise the oldest that starts. Those of a specification that was
@@ -120,7 +121,8 @@ void pool_release(struct kernel *kernel)
 {
     kernel->heard_owner = NULL;
     kernel->taken = false;
-    kernel_kill(kernel);
+    if (kernel->state == KERNEL_BUSY)
+        kernel_kill(kernel);
 }
 
 // ---- Tending ----

@@ -15,6 +15,7 @@
 
 // Strangers write these files: what is larger than any real one is passed over.
 #define SPEC_SIZE_MAX    ((size_t)64 * 1024)
+#define SPECS_SIZE_MAX   ((size_t)2 * 1024 * 1024)
 #define SPEC_DEPTH_MAX   20
 #define SPECS_MAX        200
 #define ENTRIES_MAX      2000
@@ -73,15 +74,17 @@ static bool is_sound(const cJSON *json)
            is_absent_or(json, "metadata", cJSON_IsObject);
 }
 
-static cJSON *read_json(const char *resource_dir)
+static bool read_spec(struct spec *spec, size_t *ret_size)
 {
-    auto_free char *path = mem_printf("%s/kernel.json", resource_dir);
+    auto_free char *path = mem_printf("%s/kernel.json", spec->resource_dir);
     auto_buf struct buf text = {0};
-    auto_json cJSON *json = NULL;
     if (!read_file(path, SPEC_SIZE_MAX, &text) ||
-        json_parse(text.data, text.size, SPEC_DEPTH_MAX, &json, NULL) != 0 || !is_sound(json))
-        return NULL;
-    return TAKE_PTR(json);
+        json_parse(text.data, text.size, SPEC_DEPTH_MAX, &spec->json, NULL) != 0)
+        return false;
+    crypto_generichash(spec->digest, sizeof spec->digest, (const unsigned char *)text.data,
+                       text.size, NULL, 0);
+    *ret_size = text.size;
+    return is_sound(spec->json);
 }
 
 const char *spec_display_name(const struct spec *spec)
@@ -126,12 +129,15 @@ static void add(struct specs *specs, const char *folder, const char *entry, cons
     text_lower(name);
     if ((wanted && strcmp(name, wanted) != 0) || !is_name(name) || find(specs, name))
         return;
-    auto_free char *resource_dir = mem_printf("%s/%s", folder, entry);
-    cJSON *json = read_json(resource_dir);
-    if (!json)
+    struct spec spec = {.name = TAKE_PTR(name), .resource_dir = mem_printf("%s/%s", folder, entry)};
+    size_t size = 0;
+    if (!read_spec(&spec, &size) || specs->size + size > SPECS_SIZE_MAX) {
+        spec_dispose(&spec);
         return;
+    }
+    specs->size += size;
     specs->list = mem_realloc(specs->list, (specs->count + 1) * sizeof specs->list[0]);
-    specs->list[specs->count++] = (struct spec){TAKE_PTR(name), TAKE_PTR(resource_dir), json};
+    specs->list[specs->count++] = spec;
 }
 
 static void search(struct specs *specs, const char *folder, const char *wanted)

@@ -11,12 +11,14 @@
 struct spec {
     char *name; // of the folder, in lower case
     char *resource_dir;
-    cJSON *json; // as kernel.json has it; argv is an array of at least one text
+    unsigned char digest[32]; // of kernel.json
+    cJSON *json;              // as kernel.json has it; argv is an array of at least one text
 };
 
 struct specs {
     struct spec *list;
     size_t count;
+    size_t size; // of their files, bytes
 };
 
 void spec_dispose(struct spec *spec);

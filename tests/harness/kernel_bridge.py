@@ -2,7 +2,7 @@
 """The kernel bridge as its agent sees it: a process at the other end of a SOCK_SEQPACKET pair, and a socket an answer.
 
     with Bridge(home) as bridge:
-        assert bridge.call("execute", kernel="python3", input="1+1") == {"result": [{"data": {"text/plain": "2"}}]}
+        assert bridge.run("1+1") == [{"data": {"text/plain": "2"}}]
 """
 import fcntl
 import json
@@ -11,10 +11,11 @@ import pathlib
 import select
 import socket
 import subprocess
-import time
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-PROGRAM = ROOT / os.environ.get("COHUB_BUILD", "build") / "src" / "jupyter" / "cohub-jupyter"
+from harness.process import wait_until
+from harness.server import BUILD
+
+PROGRAM = BUILD / "src" / "jupyter" / "cohub-jupyter"
 LIMITS = {"cell_ms": 30000, "cell_output": 1000000, "output": 5000000}
 
 
@@ -47,8 +48,10 @@ def memory_file(content):
 
 
 class Bridge:
-    def __init__(self, home, *args, env=None):
+    def __init__(self, home, *args, env=None, pool=0):
         self.home = pathlib.Path(home)
+        self.home.mkdir(parents=True, exist_ok=True)
+        self.pool = {"size": pool, "idle_ms": 600000}
         variables = {"HOME": str(home), "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", **(env or {})}
         for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS"):
             if name in os.environ:
@@ -88,8 +91,8 @@ class Bridge:
         return self.begin(op, **members).answer(timeout)
 
     def start(self, code, kernel="python3", limits=None, **members):
-        """Begins to run code, without a pool unless asked for one."""
-        members.setdefault("pool", {"size": 0, "idle_ms": 60000})
+        """Begins to run code."""
+        members.setdefault("pool", self.pool)
         return self.begin("execute", kernel=kernel, input=code, limits={**LIMITS, **(limits or {})}, **members)
 
     def run(self, code, **members):
@@ -111,10 +114,6 @@ class Bridge:
         states = [kernel["state"] for kernel in self.list()]
         return {state: states.count(state) for state in states}
 
-
-def wait_until(condition, timeout=20, interval=0.02):
-    deadline = time.monotonic() + timeout
-    while not (value := condition()):
-        assert time.monotonic() < deadline, "timed out"
-        time.sleep(interval)
-    return value
+    def wait_for(self, **states):
+        """Until so many kernels are in these states, and none in others."""
+        wait_until(lambda: self.state() == states, 60, f"kernels in the states {states}")
