@@ -21,13 +21,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define ARGS_MAX     48
+#define ARGS_MAX     (48 + COPY_PATTERNS_MAX)
 #define BACKUPS_MAX  1000 // NAME.backup, NAME.backup2, …
 #define HOME_SIZE    (sizeof "/projects/01234567-89ab-cdef-0123-456789abcdef" - 1)
 #define LINKS_MAX    40                // as the kernel has it
 #define RSYNC_MEMORY ((rlim_t)1 << 30) // for the list of a folder with millions of files
 #define WILDCARDS    "*?["
-#define ARGUMENTS    8 // with --copy, the program's name included
+#define ARGUMENTS    10 // with --copy, the program's name included
 
 static void out_of_memory(void)
 {
@@ -274,10 +274,15 @@ static void write_arguments(const struct copy *copy, const char **args)
         args[n++] = "--fsync";
     if (strcmp(copy->timeout, "0") != 0)
         args[n++] = format("--timeout=%s", copy->timeout);
+    if (strcmp(copy->bandwidth, "0") != 0)
+        args[n++] = format("--bwlimit=%s", copy->bandwidth);
     if (copy->has_temporary)
         args[n++] = format("--temp-dir=%s", copy->temporary);
     for (unsigned i = 0; i < copy->rules_count; i++)
         args[n++] = copy->rules[i];
+    // What --exclude takes may be more than a pattern.
+    for (unsigned i = 0; i < copy->patterns_count; i++)
+        args[n++] = format("--filter=- %s", copy->patterns[i]);
     for (const char *const *pattern = copy_excluded; *pattern; pattern++)
         args[n++] = format("--exclude=%s", *pattern);
     if (copy->flags & COPY_EXCLUDE_HISTORY)
@@ -390,16 +395,32 @@ static int copy_run(struct copy *copy, const char *target)
     return rc ? rc : make_durable(copy);
 }
 
+static bool split_patterns(char *lines, struct copy *copy)
+{
+    for (char *rest = lines, *pattern; (pattern = strsep(&rest, "\n"));) {
+        if (!*pattern)
+            continue;
+        if (copy->patterns_count == COPY_PATTERNS_MAX)
+            return false;
+        copy->patterns[copy->patterns_count++] = pattern;
+    }
+    return true;
+}
+
 int copy_main(int argc, char **argv)
 {
-    if (argc != ARGUMENTS || strlen(argv[6]) < HOME_SIZE || strlen(argv[7]) < HOME_SIZE)
-        return fail("usage: cohub-agent --copy FLAGS TIMEOUT ROOM FILES SOURCE TARGET");
+    if (argc != ARGUMENTS || strlen(argv[8]) < HOME_SIZE || strlen(argv[9]) < HOME_SIZE)
+        return fail("usage: cohub-agent --copy FLAGS TIMEOUT ROOM FILES BANDWIDTH EXCLUDE SOURCE "
+                    "TARGET");
     struct copy copy = {
         .flags = (unsigned)strtoul(argv[2], NULL, 10),
         .timeout = argv[3],
         .room = strtoull(argv[4], NULL, 10),
         .files = strtoull(argv[5], NULL, 10),
-        .source = argv[6],
+        .bandwidth = argv[6],
+        .source = argv[8],
     };
-    return copy_run(&copy, argv[7]);
+    if (!split_patterns(argv[7], &copy))
+        return fail("too many patterns");
+    return copy_run(&copy, argv[9]);
 }

@@ -15,7 +15,9 @@
 
 struct copy {
     unsigned flags;
-    const char *timeout;
+    const char *timeout, *bandwidth;
+    const char *patterns[COPY_PATTERNS_MAX]; // of the caller
+    unsigned patterns_count;
     uint64_t room;               // bytes
     uint64_t files;              // that may be made
     const char *source, *target; // as rsync is given them, without the slash of folders

@@ -40,8 +40,35 @@ static bool matches(const char *pattern, const char *name, const char *two_names
     return !fnmatch(pattern, strchr(pattern, '/') ? two_names : name, 0);
 }
 
+// The last names of a path, as many as the pattern has.
+static const char *last_names(const char *below, const char *pattern)
+{
+    const char *from = below + strlen(below);
+    unsigned slashes = 1;
+    for (const char *at = pattern; *at; at++)
+        slashes += *at == '/';
+    while (from > below) {
+        if (*--from == '/' && !--slashes)
+            break;
+    }
+    return from + 1;
+}
+
+// As rsync has patterns, but for those with two stars: what they leave out is counted all the same.
+static bool is_excluded_by_caller(const char *pattern, const char *below, bool is_folder)
+{
+    char text[COPY_EXCLUDE_MAX + 1];
+    const size_t size = strlen(pattern);
+    const bool of_folders = size > 1 && pattern[size - 1] == '/';
+    if (size >= sizeof text || strstr(pattern, "**") || (of_folders && !is_folder))
+        return false;
+    memcpy(text, pattern, size + 1);
+    text[size - of_folders] = '\0';
+    return !fnmatch(text, *text == '/' ? below : last_names(below, text), FNM_PATHNAME);
+}
+
 // As rsync does it, what is above the copied folder does not count. `below` begins with a slash.
-static bool is_excluded(const struct copy *copy, const char *below)
+static bool is_excluded(const struct copy *copy, const char *below, bool is_folder)
 {
     const char *name = strrchr(below, '/') + 1, *two = name - 1;
     while (two > below && two[-1] != '/')
@@ -50,6 +77,9 @@ static bool is_excluded(const struct copy *copy, const char *below)
         return true;
     for (const char *const *pattern = copy_excluded; *pattern; pattern++)
         if (matches(*pattern, name, two))
+            return true;
+    for (unsigned i = 0; i < copy->patterns_count; i++)
+        if (is_excluded_by_caller(copy->patterns[i], below, is_folder))
             return true;
     return false;
 }
@@ -97,7 +127,7 @@ static int visit(const char *path, const struct stat *source, int type, struct F
     const char *below = path + 1; // behind the dot
     if (type == FTW_NS || where->level == 0)
         return FTW_CONTINUE;
-    if (is_excluded(copy, below))
+    if (is_excluded(copy, below, type == FTW_D))
         return type == FTW_D ? FTW_SKIP_SUBTREE : FTW_CONTINUE;
     const size_t root = strlen(copy->target), size = strlen(below);
     walk.too_long = root + size >= sizeof walk.target;

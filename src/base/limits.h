@@ -33,6 +33,17 @@
 // Longest time limit a caller can ask for, seconds (a day), and the arguments of one command.
 #define LIMIT_EXEC_SECONDS 86400
 #define LIMIT_EXEC_ARGS    4096
+// Variables that one command is given, and their bytes: what a program can be started with has a
+// bound in the system.
+#define LIMIT_EXEC_ENV      1000
+#define LIMIT_EXEC_ENV_SIZE (128 * 1024)
+// Asynchronous commands: how many a project has (hub-rpc 6.3); what all that have ended keep
+// together, bytes; the text of one, bytes, which is kept while it runs; and calls that wait for its
+// end.
+#define LIMIT_EXEC_JOBS        100
+#define LIMIT_EXEC_JOBS_SIZE   ((size_t)64 * 1024 * 1024)
+#define LIMIT_EXEC_JOB_TEXT    ((size_t)64 * 1024)
+#define LIMIT_EXEC_JOB_WAITING 100
 
 // Kernels. Name of one, bytes. Files that one may have open (hub-rpc 7.4). Characters of output
 // that a caller can ask for: in four bytes each they fit into an answer. Kernels in reserve, and
@@ -91,6 +102,8 @@
 // Invitations within a day by one account and to one address, so that nobody is flooded.
 #define LIMIT_INVITATIONS_BY 1000
 #define LIMIT_INVITATIONS_TO 100
+// Mails in an hour by which one account verifies its address: it may be somebody else's.
+#define LIMIT_VERIFICATIONS_HOUR 5
 // Addresses that a project remembers to have sent mail to.
 #define LIMIT_INVITES_NOTED 1000
 
@@ -288,8 +301,10 @@
 #define LIMIT_MESSAGES_COUNTED        1000
 #define LIMIT_MESSAGES_LISTED         500
 #define LIMIT_MESSAGES_LISTED_DEFAULT 100
-// Texts of an organization (user-query 12.15), its name aside; its profile, characters.
-#define LIMIT_ORGANIZATION_TEXT 254
+// Texts of an organization (user-query 12.15), its name aside, characters; and how many look after
+// it, whose list is read and written as a whole.
+#define LIMIT_ORGANIZATION_TEXT   254
+#define LIMIT_ORGANIZATION_ADMINS 1000
 
 // Systems in images/, and the length of their names, bytes.
 #define LIMIT_IMAGES     1000
@@ -330,6 +345,10 @@
 // How long a token that signs a browser in may last, milliseconds: whoever finds it in a history is
 // that person until then.
 #define LIMIT_AUTH_TOKEN_LIFE_MS (INT64_C(31) * 24 * 3600 * 1000)
+
+// Browsers that are signed in to one account: a token lets in any number. The oldest are signed
+// out.
+#define LIMIT_SIGN_INS 1000
 
 // Browsers that are signed in to one account: a token lets in any number. The oldest are signed
 // out.

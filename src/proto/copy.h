@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // How the agent is started to copy instead of to serve, in a sandbox that sees two homes:
 //
-//   cohub-agent --copy FLAGS TIMEOUT ROOM FILES SOURCE TARGET
+//   cohub-agent --copy FLAGS TIMEOUT ROOM FILES BANDWIDTH EXCLUDE SOURCE TARGET
 //
 // FLAGS as copy_flags, TIMEOUT in seconds without any transfer, ROOM the bytes by which the
-// target's files may grow, FILES how many may be made; numbers are decimal. SOURCE and TARGET are
-// absolute; a slash at the end of TARGET makes it a folder. The exit status is rsync's, or one of
+// target's files may grow, FILES how many may be made, BANDWIDTH in KB a second; numbers are
+// decimal, and 0 is no timeout and no bound of the bandwidth. EXCLUDE has patterns of what is not
+// copied, as rsync has them, one a line. SOURCE and TARGET are absolute; a slash at the end of
+// TARGET makes it a folder. The exit status is rsync's, or one of
 // these; what went wrong is on standard error, in at most COPY_TEXT_MAX bytes.
 #ifndef PROTO_COPY_H
 #define PROTO_COPY_H
 
-#define COPY_TEXT_MAX 440
+#define COPY_TEXT_MAX     440
+#define COPY_PATTERNS_MAX 100
+#define COPY_EXCLUDE_MAX  4000 // bytes of EXCLUDE
 
 enum copy_flags {
     COPY_OVERWRITE_NEWER = 1,

@@ -529,6 +529,7 @@ static void use_memory(const struct cgroup_tree *tree, const char *name, struct 
         find_number(buf_cstr(&text), v2 ? "active_file" : "total_active_file") +
         find_number(buf_cstr(&text), v2 ? "inactive_file" : "total_inactive_file");
     usage->memory_bytes = bytes > files ? bytes - files : 0;
+    usage->cache_bytes = files;
     read_file(tree->base_fd, name, v2 ? "memory.events" : "memory.oom_control", &text);
     usage->oom_kills = (uint32_t)find_number(buf_cstr(&text), "oom_kill");
 }

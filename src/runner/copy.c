@@ -35,17 +35,25 @@ static bool path_valid(const char *path)
     return true;
 }
 
+// What stands behind a text, NULL at the end of the data.
+static const char *next_text(const struct runner_request *request, const char *text)
+{
+    const char *end = request->data + request->data_size;
+    const char *nul = memchr(text, '\0', (size_t)(end - text));
+    return nul && nul + 1 < end ? nul + 1 : NULL;
+}
+
 bool copy_request_valid(const struct runner_request *request)
 {
     struct uuid source;
     if (request->source[UUID_LEN] || !uuid_parse(request->source, UUID_LEN, &source) ||
         memcmp(request->source, source.text, UUID_LEN) != 0 || request->data_size < 2)
         return false;
-    const char *first = request->data, *end = first + request->data_size;
-    const char *second = memchr(first, '\0', request->data_size);
-    if (!second || ++second == end || memchr(second, '\0', (size_t)(end - second)) != end - 1)
-        return false;
-    return path_valid(first) && path_valid(second);
+    const char *second = next_text(request, request->data);
+    const char *patterns = second ? next_text(request, second) : NULL;
+    return patterns && !next_text(request, patterns) &&
+           request->data[request->data_size - 1] == '\0' && path_valid(request->data) &&
+           path_valid(second) && strlen(patterns) <= COPY_EXCLUDE_MAX;
 }
 
 static bool has_home(const char *project_id)
@@ -60,15 +68,19 @@ static int start(struct sandbox_host *host, struct spares *spares,
                  const struct runner_request *request, int log_fd, pid_t *ret_pid, struct err *err)
 {
     CLEANUP(sandbox_start_dispose) struct sandbox_start start = SANDBOX_START_NONE;
-    char flags[NUMBER_MAX], timeout[NUMBER_MAX], room[NUMBER_MAX], files[NUMBER_MAX];
-    const char *source = request->data, *target = source + strlen(source) + 1;
+    char flags[NUMBER_MAX], timeout[NUMBER_MAX], room[NUMBER_MAX], files[NUMBER_MAX],
+        bandwidth[NUMBER_MAX];
+    const char *source = request->data, *target = next_text(request, source),
+               *patterns = next_text(request, target);
     auto_free char *from = mem_printf("/projects/%s/%s", request->source, source);
     auto_free char *to = mem_printf("/projects/%s/%s", request->uuid, target);
     snprintf(flags, sizeof flags, "%" PRIu32, request->flags);
     snprintf(timeout, sizeof timeout, "%" PRIu32, request->timeout_s);
     snprintf(room, sizeof room, "%" PRIu64, request->room);
     snprintf(files, sizeof files, "%" PRIu64, request->files);
-    const char *const args[] = {"--copy", flags, timeout, room, files, from, to, NULL};
+    snprintf(bandwidth, sizeof bandwidth, "%" PRIu32, request->bandwidth);
+    const char *const args[] = {"--copy",  flags,    timeout, room, files,
+                                bandwidth, patterns, from,    to,   NULL};
     struct sandbox_spec spec = {.agent_args = args,
                                 .die_with_parent = true,
                                 .listen_fd = -1,

@@ -153,8 +153,10 @@ int runner_link_copy(struct runner_link *link, const struct copy_call *copy, uin
     request->flags = copy->flags;
     request->timeout_s = copy->timeout_s;
     request->room = copy->room;
+    request->bandwidth = copy->bandwidth;
     request->files = copy->files;
-    if (!request_add(request, copy->source_path) || !request_add(request, copy->target_path))
+    if (!request_add(request, copy->source_path) || !request_add(request, copy->target_path) ||
+        !request_add(request, copy->exclude ? copy->exclude : ""))
         return err_set(err, ERR_TOO_LARGE, "the paths are too long");
     channel_send(link->channel, request);
     *ret_seq = seq;

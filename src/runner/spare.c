@@ -17,8 +17,8 @@
 
 #define FDS_MAX (SANDBOX_FDS + NETWORK_FDS)
 #define WORK_FD 3
-// Arguments of an agent that does not serve: two paths, and some short ones.
-#define ARGS_SIZE  (3 * PATH_MAX)
+// Arguments of an agent that does not serve: two paths, patterns, and some short ones.
+#define ARGS_SIZE  (4 * PATH_MAX)
 #define ARGS_COUNT 12
 
 // What a spare is told. Descriptors come with it, in their order, but for those that are -1.

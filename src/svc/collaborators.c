@@ -10,7 +10,8 @@
 #include "base/text.h"
 #include "db/query.h"
 #include "svc/keys.h"
-#include "svc/project.h"
+#include "svc/collaborator_notes.h"
+#include "svc/keys.h"
 
 #define ACTION_LIFE_MS (INT64_C(14) * 24 * 3600 * 1000)
 
@@ -45,15 +46,19 @@ int collaborator_add(struct db_session *txn, const struct uuid *project_id,
     return rc ? rc : add_user(txn, project_id, account_id, err);
 }
 
-int collaborator_remove(struct db_session *txn, const struct uuid *project_id,
-                        const struct uuid *account_id, struct err *err)
+int collaborator_remove(struct db_session *txn, const struct caller *caller,
+                        const struct uuid *project_id, const struct uuid *account_id,
+                        struct err *err)
 {
     static const struct db_stmt remove = {
         "DELETE FROM project_users WHERE project_id = $1 AND account_id = $2 AND \"group\" <> "
         "'owner'"};
     db_notify_row(txn, DB_TOPIC_PROJECTS, project_id->text);
+    int64_t changed = 0;
     int rc = db_exec(txn, &remove, DB_ARGS(DB_TEXT(project_id->text), DB_TEXT(account_id->text)),
-                     NULL, err);
+                     &changed, err);
+    if (!rc && changed)
+        rc = collaborator_note_removed(txn, &caller->account_id, project_id, account_id, err);
     return rc ? rc : keys_leave_project(txn, project_id, account_id, err);
 }
 
@@ -218,11 +223,10 @@ int project_invite_token_show(struct db_session *session, const char *token, str
     return 0;
 }
 
-#define TOKEN_REFUSED "Error: Project invite token is not valid - "
-
 static int used_up(int64_t usage_limit, struct err *err)
 {
-    return err_set(err, ERR_FORBIDDEN, TOKEN_REFUSED "the token can only be used %lld times",
+    return err_set(err, ERR_FORBIDDEN,
+                   COLLABORATORS_TOKEN_REFUSED "the token can only be used %lld times",
                    (long long)usage_limit);
 }
 
@@ -240,9 +244,9 @@ static int find_token(struct db_session *txn, const char *token, struct valid_to
     auto_rows struct db_rows *rows = NULL;
     int rc = db_query_row(txn, &find, DB_ARGS(DB_TEXT(token)), &rows, err);
     if (rc != 1)
-        return rc ? rc : err_set(err, ERR_NOT_FOUND, TOKEN_REFUSED);
+        return rc ? rc : err_set(err, ERR_NOT_FOUND, COLLABORATORS_TOKEN_REFUSED);
     if (!db_rows_null(rows, 1) && db_rows_int(rows, 1) <= clock_now_ms())
-        return err_set(err, ERR_FORBIDDEN, TOKEN_REFUSED "the token already expired");
+        return err_set(err, ERR_FORBIDDEN, COLLABORATORS_TOKEN_REFUSED "the token already expired");
     if (!db_rows_null(rows, 2) && db_rows_int(rows, 3) >= db_rows_int(rows, 2))
         return used_up(db_rows_int(rows, 2), err);
     ret_token->usage_limit = db_rows_int(rows, 2);
@@ -263,104 +267,6 @@ static int use_token(struct db_session *txn, const char *text, const struct vali
 }
 
 // ---- Many at once ----
-
-int collaborators_manage_check(struct db_session *session, const struct caller *caller,
-                               const struct uuid *project_id, struct err *err)
-{
-    static const struct db_stmt find = {
-        "SELECT 1 FROM projects p WHERE p.project_id = $1 AND p.manage_users_owner_only = 1"
-        " AND NOT EXISTS (SELECT 1 FROM project_users u WHERE u.project_id = p.project_id"
-        " AND u.account_id = $2 AND u.\"group\" = 'owner')"};
-    int64_t owners_only = 0;
-    int rc =
-        caller->admin
-            ? 0
-            : db_query_int(session, &find,
-                           DB_ARGS(DB_TEXT(project_id->text), DB_TEXT(caller->account_id.text)),
-                           &owners_only, err);
-    if (rc || !owners_only)
-        return rc;
-    return err_set(err, ERR_FORBIDDEN,
-                   "OwnershipError: Only owners can manage collaborators when this setting is "
-                   "enabled");
-}
-
-static int check_rights(struct db_session *session, const struct collaborators_add *add,
-                        struct err *err)
-{
-    for (size_t i = 0; i < add->projects_count; i++) {
-        enum project_access access = ACCESS_NONE;
-        struct uuid id;
-        if (!uuid_parse(add->projects[i], strlen(add->projects[i]), &id))
-            return err_set(err, ERR_INVALID, "invalid project_id -- %.200s", add->projects[i]);
-        int rc = project_access_get(session, &add->caller, &id, &access, err);
-        if (rc)
-            return rc;
-        if (access != ACCESS_WRITE)
-            return err_set(err, ERR_FORBIDDEN,
-                           "Error: user %s does not have write access to project %s",
-                           add->caller.account_id.text, id.text);
-        rc = collaborators_manage_check(session, &add->caller, &id, err);
-        if (rc)
-            return rc;
-    }
-    return 0;
-}
-
-static int check_ids(const struct collaborators_add *add, struct err *err)
-{
-    for (size_t i = 0; i < add->accounts_count; i++) {
-        const char *id = add->accounts[i];
-        if (!uuid_parse(id, strlen(id), NULL))
-            return err_set(err, ERR_INVALID,
-                           "Error: all account id's must be valid uuid's, but \"%.200s\" is not",
-                           id);
-    }
-    if (!add->tokens && !add->projects_given)
-        return err_set(
-            err, ERR_INVALID,
-            "Error: all project id's must be valid uuid's (or empty), but \"undefined\" is not");
-    for (size_t i = 0; i < add->projects_count; i++) {
-        const char *id = add->projects[i];
-        if (*id && !uuid_parse(id, strlen(id), NULL))
-            return err_set(
-                err, ERR_INVALID,
-                "Error: all project id's must be valid uuid's (or empty), but \"%.200s\" is not",
-                id);
-    }
-    return 0;
-}
-
-// No project at all counts as one that is undefined.
-static size_t partners(const struct collaborators_add *add)
-{
-    return add->tokens ? add->tokens_count : add->projects_given ? add->projects_count : 1;
-}
-
-int collaborators_add_check(struct db_session *session, const struct collaborators_add *add,
-                            struct err *err)
-{
-    if (add->accounts_count > LIMIT_ADD_COLLABORATORS ||
-        add->projects_count > LIMIT_ADD_COLLABORATORS)
-        return err_set(err, ERR_INVALID, "at most %d people can be added at once",
-                       LIMIT_ADD_COLLABORATORS);
-    int rc = add->tokens ? 0 : check_rights(session, add, err);
-    if (rc)
-        return rc;
-    if (add->accounts_count != partners(add))
-        return err_set(
-            err, ERR_INVALID,
-            "Error: accounts (of length %zu) and projects (of length %zu) must be arrays "
-            "of the same length",
-            add->accounts_count, partners(add));
-    rc = check_ids(add, err);
-    for (size_t i = 0; i < add->tokens_count && !rc; i++) {
-        if (!add->tokens[i])
-            rc = err_set(err, ERR_INVALID,
-                         "Error: If tokens are specified, they must all be non-null.");
-    }
-    return rc;
-}
 
 static int is_user(struct db_session *txn, const struct uuid *project_id,
                    const struct uuid *account_id, int64_t *ret_is_user, struct err *err)
@@ -390,7 +296,11 @@ static int add_pair(struct db_session *txn, struct collaborators_add *add, size_
     rc = check_account(txn, &account_id, err);
     if (!rc && add->tokens)
         rc = use_token(txn, add->tokens[i], &token, err);
-    return rc ? rc : add_user(txn, &token.project_id, &account_id, err);
+    if (!rc)
+        rc = add_user(txn, &token.project_id, &account_id, err);
+    return rc ? rc
+              : collaborator_note_added(txn, &add->caller.account_id, &token.project_id,
+                                        &account_id, err);
 }
 
 // Whether an error is an answer to the caller, which undoes nothing.

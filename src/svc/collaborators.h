@@ -9,13 +9,24 @@
 // happens if the project does not exist. ERR_NOT_FOUND if the account does not.
 int collaborator_add(struct db_session *txn, const struct uuid *project_id,
                      const struct uuid *account_id, struct err *err) MUST_USE;
-// In a transaction: owners and strangers are left as they are.
-int collaborator_remove(struct db_session *txn, const struct uuid *project_id,
-                        const struct uuid *account_id, struct err *err) MUST_USE;
+// In a transaction: takes the account off the project and notes in its log that the caller did.
+// Owners and strangers are left as they are.
+int collaborator_remove(struct db_session *txn, const struct caller *caller,
+                        const struct uuid *project_id, const struct uuid *account_id,
+                        struct err *err) MUST_USE;
+// The same if the caller may do it by hub-rpc 2.2; ERR_FORBIDDEN with its text, also of an owner.
+int collaborator_remove_by(struct db_session *txn, const struct caller *caller,
+                           const struct uuid *project_id, const struct uuid *account_id,
+                           struct err *err) MUST_USE;
+// In a transaction: makes the account ("owner", "collaborator") what `group` says, if the caller is
+// an owner and some other owner stays (hub-rpc 3); else ERR_FORBIDDEN or ERR_INVALID with its text.
+int collaborator_group_set(struct db_session *txn, const struct caller *caller,
+                           const struct uuid *project_id, const struct uuid *account_id,
+                           const char *group, struct err *err) MUST_USE;
 
 // Who writes to a project and wants to add or remove others: where its owners alone may
-// (projects.manage_users_owner_only), they and administrators. ERR_FORBIDDEN with the contract's
-// text.
+// (projects.manage_users_owner_only, or the setting strict_collaborator_management), they and
+// administrators. ERR_FORBIDDEN with the contract's text.
 int collaborators_manage_check(struct db_session *session, const struct caller *caller,
                                const struct uuid *project_id, struct err *err) MUST_USE;
 
@@ -30,9 +41,13 @@ int creation_action_add(struct db_session *txn, const struct uuid *project_id,
 
 // ---- Many at once, and by invite tokens (api-v1 3.17) ----
 
+// What the texts about tokens begin with.
+#define COLLABORATORS_TOKEN_REFUSED "Error: Project invite token is not valid - "
+
 // Texts are as sent, and the caller's.
 struct collaborators_add {
     struct caller caller;
+    bool by_rpc; // with the rights and texts of hub-rpc 2.2, not those of api-v1 3.17
     const char *const *accounts; // paired by position with the tokens, or else with the projects
     size_t accounts_count;
     const char *const *projects;

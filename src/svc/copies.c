@@ -253,7 +253,9 @@ static void start_direct(struct copies *copies, const struct copy_request *reque
         .source_path = mem_strdup(request->source_path),
         .target_path = mem_strdup(target),
         .flags = request->flags,
+        .exclude = request->exclude ? mem_strdup(request->exclude) : NULL,
         .timeout_s = request->timeout_s,
+        .bandwidth = request->bandwidth,
         .public = request->public,
         .attempts = 1,
     };

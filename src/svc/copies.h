@@ -26,7 +26,9 @@ struct copy_request {
     const char *source_path, *target_path; // target: NULL or "": as the source
     unsigned flags;                        // runner_copy_flags
     uint32_t timeout_s;                    // without any transfer; 0: none
-    bool public;                           // the right to the source is that its path is public
+    uint32_t bandwidth;                    // KB a second; 0: any
+    const char *exclude; // patterns of what is not copied as rsync has them, one a line; NULL: none
+    bool public;         // the right to the source is that its path is public
     bool scheduled;
     int64_t scheduled_ms;
     bool wait; // for its end, else for its being noted
@@ -48,6 +50,15 @@ struct copy_request {
 };
 // Once `done` is called, the copy is noted durably or refused. Any thread.
 void copy_submit(struct svc *svc, struct copy_request *request);
+
+// What the error of a copy that failed is about, for callers with words of their own.
+enum copy_failure {
+    COPY_FAILED_OTHERWISE,
+    COPY_FAILED_NO_SOURCE,
+    COPY_FAILED_TARGET_OUTSIDE, // a link leads out of the project
+    COPY_FAILED_RSYNC,          // the error is what rsync said
+};
+enum copy_failure copy_failure_of(const struct err *err);
 
 // A path of a copy made relative to the home, without "." and "..". ERR_INVALID with the contract's
 // text.

@@ -15,9 +15,9 @@
 // What a copy is to do. Strings are heap.
 struct copy_row {
     struct uuid id, account_id, source_project_id, target_project_id;
-    char *source_path, *target_path;
+    char *source_path, *target_path, *exclude; // the last may be NULL
     unsigned flags;
-    uint32_t timeout_s;
+    uint32_t timeout_s, bandwidth;
     bool public;
     int attempts; // this one included
 };

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/limits.h"
+#include "base/text.h"
 #include "svc/copies.h"
 #include "svc/project.h"
 
@@ -81,4 +82,17 @@ int copy_path_resolve(enum copy_end end, const struct uuid *project_id, const ch
     if (end == COPY_TARGET && out->size && path[size - 1] == '/')
         buf_append_char(out, '/');
     return 0;
+}
+
+// A copy's error is a text by the time that somebody else's hub tells of it.
+enum copy_failure copy_failure_of(const struct err *err)
+{
+    if (text_has_prefix(err->message, "rsync: link_stat \"") &&
+        strstr(err->message, "failed: No such file or directory (2)"))
+        return COPY_FAILED_NO_SOURCE;
+    if (!strcmp(err->message, "the target path leads out of the project"))
+        return COPY_FAILED_TARGET_OUTSIDE;
+    return text_has_prefix(err->message, "rsync") || strstr(err->message, "\nrsync")
+               ? COPY_FAILED_RSYNC
+               : COPY_FAILED_OTHERWISE;
 }

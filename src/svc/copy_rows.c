@@ -21,7 +21,8 @@ void copy_row_dispose(struct copy_row *row)
 {
     free(row->source_path);
     free(row->target_path);
-    row->source_path = row->target_path = NULL;
+    free(row->exclude);
+    row->source_path = row->target_path = row->exclude = NULL;
 }
 
 // ---- New ones ----
@@ -49,8 +50,8 @@ int copy_row_insert(struct db_session *txn, const struct copy_request *r, const 
         "INSERT INTO copy_paths (id, time, account_id, source_project_id, source_path, "
         "target_project_id, target_path, overwrite_newer, delete_missing, backup, "
         "exclude_history, public, timeout, scheduled, ready, attempts, claimed_by, claimed_until, "
-        "started) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, "
-        "$17, $18, $19)"};
+        "started, bandwidth, exclude_patterns) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, "
+        "$11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)"};
     int rc = check_waiting(txn, &r->account_id, err);
     if (rc)
         return rc;
@@ -70,7 +71,8 @@ int copy_row_insert(struct db_session *txn, const struct copy_request *r, const 
                            DB_INT(!direct && !r->scheduled), DB_INT(direct),
                            DB_TEXT(direct ? hub : NULL),
                            direct ? DB_INT(r->time_ms + LEASE_MS) : DB_NULL,
-                           direct ? DB_INT(r->time_ms) : DB_NULL),
+                           direct ? DB_INT(r->time_ms) : DB_NULL,
+                           r->bandwidth ? DB_INT(r->bandwidth) : DB_NULL, DB_TEXT(r->exclude)),
                    NULL, err);
 }
 
@@ -86,8 +88,9 @@ static int read_next(struct db_session *txn, const char *after, const char *full
 {
     static const struct db_stmt next = {
         "SELECT id, account_id, source_project_id, source_path, target_project_id, target_path, "
-        "overwrite_newer, delete_missing, backup, exclude_history, public, timeout, attempts FROM "
-        "copy_paths WHERE ready = 1 AND account_id > $1 AND account_id <> $2 ORDER BY account_id, "
+        "overwrite_newer, delete_missing, backup, exclude_history, public, timeout, attempts, "
+        "bandwidth, exclude_patterns FROM copy_paths WHERE ready = 1 AND account_id > $1 AND "
+        "account_id <> $2 ORDER BY account_id, "
         "time LIMIT 1"};
     auto_rows struct db_rows *rows = NULL;
     int rc = db_query_row(txn, &next, DB_ARGS(DB_TEXT(after), DB_TEXT(full)), &rows, err);
@@ -101,6 +104,7 @@ static int read_next(struct db_session *txn, const char *after, const char *full
         .public = db_rows_int(rows, 10),
         .timeout_s = (uint32_t)db_rows_int(rows, 11),
         .attempts = (int)db_rows_int(rows, 12) + 1,
+        .bandwidth = (uint32_t)db_rows_int(rows, 13),
     };
     if (!take_id(rows, 0, &ret_row->id) || !take_id(rows, 1, &ret_row->account_id) ||
         !take_id(rows, 2, &ret_row->source_project_id) ||
@@ -108,6 +112,7 @@ static int read_next(struct db_session *txn, const char *after, const char *full
         return err_internal(err, "a row of copy_paths has an id that is none");
     ret_row->source_path = mem_strdup(db_rows_text(rows, 3));
     ret_row->target_path = mem_strdup(db_rows_text(rows, 5));
+    ret_row->exclude = db_rows_null(rows, 14) ? NULL : mem_strdup(db_rows_text(rows, 14));
     return 1;
 }
 

@@ -226,6 +226,8 @@ static void on_prepared(struct work *work)
     call->target_path = buf_cstr(&run->target_path);
     call->flags = run->row.flags;
     call->timeout_s = run->row.timeout_s;
+    call->bandwidth = run->row.bandwidth;
+    call->exclude = run->row.exclude;
     projects_copy(run->copies->svc->projects, call);
 }
 
@@ -234,7 +236,7 @@ void copy_run_start(struct copies *copies, struct copy_row *row)
     struct copy_run *run = mem_zalloc(sizeof *run);
     run->copies = copies;
     run->row = *row;
-    row->source_path = row->target_path = NULL;
+    row->source_path = row->target_path = row->exclude = NULL;
     uv_timer_init(&copies->loop.uv, &run->again);
     work_submit(&copies->loop, &run->work, prepare, on_prepared);
 }

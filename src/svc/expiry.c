@@ -7,6 +7,9 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "db/query.h"
+#include "svc/project.h"
+#include "svc/project_life.h"
 #include "svc/tables/projects.h"
 
 #define INTERVAL_MS UINT64_C(60000)
@@ -58,17 +61,50 @@ static const struct table {
               " (SELECT id FROM invitation_mails WHERE time < $1 ORDER BY time LIMIT $2)"}},
 };
 
+// Projects that one transaction marks as deleted.
+#define PROJECTS_AT_ONCE 50
+#define REASON_EPHEMERAL "the project was made for a time that is over"
+
 struct expiry {
     struct svc *svc;
     uv_timer_t timer;
     struct db_write write;
     bool under_way;
-    bool more; // some table had as many as one transaction deletes
+    bool more;                              // some table had as many as one transaction deletes
+    struct uuid projects[PROJECTS_AT_ONCE]; // that were marked as deleted
+    size_t projects_count;
 };
 
 static int64_t at_once(const struct table *table)
 {
     return table->at_once ? table->at_once : LIMIT_CLEANED_AT_ONCE;
+}
+
+static int find_expired_projects(struct db_session *txn, struct expiry *expiry, struct err *err)
+{
+    static const struct db_stmt find = {
+        "SELECT project_id FROM projects WHERE created + ephemeral < $1 AND ephemeral IS NOT NULL"
+        " AND coalesce(deleted, 0) = 0 ORDER BY created + ephemeral LIMIT $2"};
+    auto_rows struct db_rows *rows = NULL;
+    expiry->projects_count = 0;
+    int rc =
+        db_query(txn, &find, DB_ARGS(DB_INT(clock_now_ms()), DB_INT(PROJECTS_AT_ONCE)), &rows, err);
+    while (!rc && (rc = db_rows_next(rows, err)) == 1) {
+        rc = 0;
+        expiry->projects_count += uuid_parse(db_rows_text(rows, 0), db_rows_size(rows, 0),
+                                             &expiry->projects[expiry->projects_count]);
+    }
+    return rc;
+}
+
+// Their files stay, as those of every project that is deleted.
+static int delete_expired_projects(struct db_session *txn, struct expiry *expiry, struct err *err)
+{
+    int rc = find_expired_projects(txn, expiry, err);
+    for (size_t i = 0; i < expiry->projects_count && !rc; i++)
+        rc = project_delete(txn, &expiry->projects[i], false, err);
+    expiry->more |= expiry->projects_count == PROJECTS_AT_ONCE;
+    return rc;
 }
 
 static int drop_in_txn(struct db_session *txn, void *arg, struct err *err)
@@ -84,6 +120,8 @@ static int drop_in_txn(struct db_session *txn, void *arg, struct err *err)
                      DB_ARGS(DB_INT(now - table->age_ms), DB_INT(at_once(table))), &dropped, err);
         expiry->more |= dropped == at_once(table);
     }
+    if (!rc)
+        rc = delete_expired_projects(txn, expiry, err);
     return rc ? rc : project_actions_end_lost(txn, err);
 }
 
@@ -101,6 +139,8 @@ static void on_dropped(struct db_write *write)
 {
     struct expiry *expiry = write->arg;
     expiry->under_way = false;
+    for (size_t i = 0; i < expiry->projects_count && !write->rc && !expiry->svc->closing; i++)
+        project_stop_later(expiry->svc, &expiry->projects[i], REASON_EPHEMERAL);
     if (write->rc)
         log_err(LOG_WARNING, "expiry_failed", &write->err);
     else if (expiry->more && !expiry->svc->closing)

@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "db/query.h"
 #include "svc/accounts.h"
+#include "svc/collaborator_notes.h"
 #include "svc/collaborators.h"
 #include "svc/invite_letter.h"
 #include "svc/invite_notes.h"
@@ -29,13 +30,14 @@ static bool is_refusal(int rc)
 
 // ---- Who was sent what ----
 
-static bool was_sent_lately(const cJSON *notes, const char *address)
+static bool was_sent_lately(const struct invite *invite, const cJSON *notes, const char *address)
 {
     const cJSON *entry = json_get(notes, address);
     const char *time = json_get_str(entry, "time"), *error = json_get_str(entry, "error");
+    const int64_t pause_ms = invite->pause_ms ? invite->pause_ms : MAIL_PAUSE_MS;
     int64_t time_ms;
     return time && !(error && *error) && clock_parse(time, &time_ms) &&
-           time_ms > clock_now_ms() - MAIL_PAUSE_MS;
+           time_ms > clock_now_ms() - pause_ms;
 }
 
 // Invitations of the last day: an account sends only so many, and an address gets only so many.
@@ -85,6 +87,23 @@ static int send_mail(struct db_session *txn, const struct invite *invite, cJSON 
 
 // ---- An account (3.16) ----
 
+// Who is on the project already is not noted again.
+static int add_account(struct db_session *txn, const struct invite *invite,
+                       const struct uuid *account_id, struct err *err)
+{
+    static const struct db_stmt find = {
+        "SELECT 1 FROM project_users WHERE project_id = $1 AND account_id = $2"};
+    int64_t user = 0;
+    int rc = db_query_int(txn, &find,
+                          DB_ARGS(DB_TEXT(invite->project_id.text), DB_TEXT(account_id->text)),
+                          &user, err);
+    if (!rc)
+        rc = collaborator_add(txn, &invite->project_id, account_id, err);
+    return rc || user ? rc
+                      : collaborator_note_added(txn, &invite->inviter, &invite->project_id,
+                                                account_id, err);
+}
+
 static int mail_account(struct db_session *txn, const struct invite *invite, struct err *err)
 {
     static const struct db_stmt find = {"SELECT email_address FROM accounts WHERE account_id = $1"};
@@ -95,7 +114,7 @@ static int mail_account(struct db_session *txn, const struct invite *invite, str
     if (rc < 0 || !address)
         return rc < 0 ? rc : 0;
     rc = invite_notes_load(txn, &invite->project_id, &notes, err);
-    if (rc || was_sent_lately(notes, address))
+    if (rc || was_sent_lately(invite, notes, address))
         return rc;
     rc = count_invitation(txn, invite, address, err);
     if (rc)
@@ -113,7 +132,7 @@ static int write_account(struct db_session *txn, void *arg, struct err *err)
 {
     struct invite *invite = arg;
     invite->batch_rc = 0;
-    int rc = collaborator_add(txn, &invite->project_id, &invite->account_id, err);
+    int rc = add_account(txn, invite, &invite->account_id, err);
     if (rc || !invite->text.email)
         return rc;
     rc = mail_account(txn, invite, err);
@@ -153,7 +172,7 @@ static int invite_stranger(struct db_session *txn, const struct invite *invite, 
                            const char *address, struct err *err)
 {
     struct uuid action;
-    bool sent = was_sent_lately(notes, address);
+    bool sent = was_sent_lately(invite, notes, address);
     int rc = sent ? 0 : count_invitation(txn, invite, address, err);
     if (!rc)
         rc = creation_action_add(txn, &invite->project_id, address, &action, err);
@@ -171,7 +190,7 @@ static int invite_address(struct db_session *txn, const struct invite *invite, c
     if (!rc)
         rc = find_account(txn, address, &account_id, err);
     if (rc == 1)
-        return collaborator_add(txn, &invite->project_id, &account_id, err);
+        return add_account(txn, invite, &account_id, err);
     return rc ? rc : invite_stranger(txn, invite, notes, address, err);
 }
 

@@ -30,6 +30,7 @@ struct invite {
     struct uuid account_id; // invite_account
     const char *to;         // invite_addresses: as sent
     struct invite_text text;
+    int64_t pause_ms;    // between two mails to one address for the project; 0: a week
     struct arena *arena; // lasts until `done`, as the texts do
     struct loop *loop;
     void (*done)(struct invite *invite);

@@ -18,6 +18,7 @@
 #include "svc/disk.h"
 #include "svc/images.h"
 #include "svc/licenses.h"
+#include "svc/project_life.h"
 #include "svc/project_quota.h"
 
 #define EDITED_INTERVAL_MS 30000
@@ -144,22 +145,6 @@ void project_mark_edited(struct svc *svc, const struct uuid *project_id)
         svc_write_later(svc, write_touch, &touch, sizeof touch);
 }
 
-static void on_background_start(struct project_call *call)
-{
-    if (call->rc)
-        log_err(LOG_WARNING, "background_start_failed", &call->err);
-    free(call);
-}
-
-static void start_in_background(struct svc *svc, const struct uuid *project_id)
-{
-    struct project_call *call = mem_zalloc(sizeof *call);
-    call->project_id = *project_id;
-    call->loop = svc->loop;
-    call->done = on_background_start;
-    projects_start(svc->projects, call, 0);
-}
-
 void project_mark_used(struct svc *svc, const struct uuid *account_id,
                        const struct uuid *project_id)
 {
@@ -175,7 +160,7 @@ void project_mark_used(struct svc *svc, const struct uuid *account_id,
 void project_touch(struct svc *svc, const struct uuid *account_id, const struct uuid *project_id)
 {
     project_mark_used(svc, account_id, project_id);
-    start_in_background(svc, project_id);
+    project_start_later(svc, project_id);
 }
 
 // ---- Creating ----
@@ -208,8 +193,8 @@ static int insert_project(struct db_session *txn, void *arg, struct err *err)
 {
     static const struct db_stmt project = {
         "INSERT INTO projects (project_id, title, description, compute_image, site_license, "
-        "created, last_edited,"
-        " state, state_time) VALUES ($1, $2, $3, $4, $5, $6, $6, 'opened', $6)"};
+        "created, last_edited, state, state_time, ephemeral, disable_internet)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $6, 'opened', $6, $7, $8)"};
     static const struct db_stmt owner = {
         "INSERT INTO project_users (project_id, account_id, \"group\") VALUES ($1, $2, 'owner')"};
     const struct project_create *create = arg;
@@ -220,8 +205,12 @@ static int insert_project(struct db_session *txn, void *arg, struct err *err)
                              DB_TEXT(create->description ? create->description : ""),
                              DB_TEXT(create->image ? create->image : "default"),
                              DB_TEXTN(create->site_license.data, create->site_license.size),
-                             DB_INT(clock_now_ms())),
+                             DB_INT(clock_now_ms()),
+                             create->ephemeral_ms ? DB_INT(create->ephemeral_ms) : DB_NULL,
+                             create->disable_internet ? DB_INT(1) : DB_NULL),
                      NULL, err);
+    if (rc == -ERR_CONFLICT && create->id_given)
+        return err_set(err, ERR_CONFLICT, "there is a project %s already", create->project_id.text);
     return rc ? rc
               : db_exec(txn, &owner,
                         DB_ARGS(DB_TEXT(create->project_id.text), DB_TEXT(create->account_id.text)),
@@ -251,13 +240,27 @@ static void on_inserted(struct db_write *write)
         return;
     }
     if (create->start)
-        start_in_background(create->svc, &create->project_id);
+        project_start_later(create->svc, &create->project_id);
     create->done(create);
+}
+
+// Nobody gets what another project has left: the folder with a given name has to be a new one.
+static int claim_home(struct project_create *create)
+{
+    char home[PROJECT_HOME_SIZE];
+    project_home(&create->project_id, home);
+    if (!create->id_given || !mkdir(home, 0700) || errno != EEXIST)
+        return 0;
+    return err_set(&create->err, ERR_CONFLICT, "there is a project %s already",
+                   create->project_id.text);
 }
 
 static void make_home(struct work *work)
 {
     struct project_create *create = CONTAINER(work, struct project_create, work);
+    create->rc = claim_home(create);
+    if (create->rc)
+        return;
     int rc = project_home_ensure(&create->project_id);
     if (rc)
         create->rc = err_set_errno(&create->err, rc == -ENOSPC ? ERR_NO_SPACE : ERR_INTERNAL, -rc,
@@ -299,7 +302,8 @@ static int check_create(struct project_create *create)
 void project_create(struct svc *svc, struct project_create *create)
 {
     create->svc = svc;
-    create->project_id = uuid_new();
+    if (!create->id_given)
+        create->project_id = uuid_new();
     create->site_license = (struct buf){0};
     create->rc = check_create(create);
     if (create->rc)

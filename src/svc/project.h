@@ -40,13 +40,16 @@ struct project_create {
     const char *image;               // NULL: the default
     const char *license;             // ids separated by commas, NULL: none
     bool start;                      // in the background, once it exists
-    struct uuid account_id;          // the owner
+    bool disable_internet;           // whatever its quota has
+    int64_t ephemeral_ms;            // until it is deleted, 0: it is not
+    struct uuid project_id;          // out; in, if `id_given`: ERR_CONFLICT if it is taken
+    bool id_given;
+    struct uuid account_id; // the owner
     struct loop *loop;
     void (*done)(struct project_create *create);
     // out
     int rc;
     struct err err;
-    struct uuid project_id;
     // the service's
     struct svc *svc;
     struct buf site_license;

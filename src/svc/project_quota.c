@@ -17,7 +17,7 @@ struct sources {
     cJSON **upgrades; // of each user who has given any
     size_t upgrades_count;
     char *run_quota; // NULL: none yet
-    bool running;
+    bool running, disable_internet;
 };
 
 static void sources_dispose(struct sources *sources)
@@ -46,7 +46,8 @@ static int read_record(struct db_session *session, const struct uuid *project_id
                        struct sources *out, struct err *err)
 {
     static const struct db_stmt find = {
-        "SELECT settings, site_license, run_quota, state FROM projects WHERE project_id = $1"};
+        "SELECT settings, site_license, run_quota, state, disable_internet FROM projects"
+        " WHERE project_id = $1"};
     auto_rows struct db_rows *rows = NULL;
     int rc = db_query_row(session, &find, DB_ARGS(DB_TEXT(project_id->text)), &rows, err);
     if (rc < 0)
@@ -57,6 +58,7 @@ static int read_record(struct db_session *session, const struct uuid *project_id
     out->site_license = read_json(rows, 1);
     out->run_quota = db_rows_null(rows, 2) ? NULL : mem_strdup(db_rows_text(rows, 2));
     out->running = !strcmp(db_rows_text(rows, 3), "running");
+    out->disable_internet = db_rows_int(rows, 4);
     return 0;
 }
 
@@ -93,6 +95,7 @@ static struct quota compute(const struct quota_site *site, const struct sources 
                                 .licenses = licenses};
     struct quota quota;
     quota_compute(site, &input, &quota);
+    quota.network &= !sources->disable_internet;
     return quota;
 }
 
@@ -202,6 +205,22 @@ int project_quota_update(struct db_session *txn, const struct quota_site *site,
         *ret_quota = quota;
     }
     return rc;
+}
+
+int project_network_stale(struct db_session *txn, const struct quota_site *site,
+                          const struct uuid *project_id, bool *ret_stale, struct err *err)
+{
+    auto_sources struct sources sources = {0};
+    auto_json cJSON *granted = NULL;
+    struct quota before;
+    int rc = read_sources(txn, project_id, &sources, err);
+    if (!rc)
+        rc = licenses_granted(txn, project_id, &granted, err);
+    if (rc)
+        return rc;
+    *ret_stale = sources.running && quota_read(sources.run_quota, &before) &&
+                 before.network != compute(site, &sources, granted).network;
+    return 0;
 }
 
 int project_settings_set(struct db_session *txn, const struct uuid *project_id,

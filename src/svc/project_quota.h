@@ -29,6 +29,11 @@ int project_quota_update(struct db_session *txn, const struct quota_site *site,
 // thread.
 void project_quota_changed(struct svc *svc, const struct uuid *project_id);
 
+// In a transaction: whether the project runs with another network than it would now start with.
+// ERR_NOT_FOUND.
+int project_network_stale(struct db_session *txn, const struct quota_site *site,
+                          const struct uuid *project_id, bool *ret_stale, struct err *err) MUST_USE;
+
 // In a transaction: the administrators' base of a project (11.5); names not given stay as they are,
 // 0 is the site's again. For a running project project_quota_changed comes after it. ERR_NOT_FOUND.
 int project_settings_set(struct db_session *txn, const struct uuid *project_id,

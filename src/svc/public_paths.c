@@ -104,6 +104,21 @@ int public_list_load(struct db_session *session, const struct uuid *project_id,
     return rc;
 }
 
+int public_path_find(struct db_session *session, const char *id, struct arena *arena,
+                     struct uuid *ret_project_id, const char **ret_path, struct err *err)
+{
+    static const struct db_stmt find = {
+        "SELECT project_id, path FROM public_paths WHERE id = $1 AND coalesce(disabled, 0) = 0"};
+    auto_rows struct db_rows *rows = NULL;
+    int rc = db_query_row(session, &find, DB_ARGS(DB_TEXT(id)), &rows, err);
+    if (rc < 0)
+        return rc;
+    if (!rc || !uuid_parse(db_rows_text(rows, 0), db_rows_size(rows, 0), ret_project_id))
+        return err_set(err, ERR_NOT_FOUND, "there is no public path with the id \"%.100s\"", id);
+    *ret_path = arena_strdup(arena, db_rows_text(rows, 1));
+    return 0;
+}
+
 int public_path_check(struct db_session *session, const struct uuid *project_id, const char *path,
                       bool *ret_public, struct err *err)
 {

@@ -3,11 +3,16 @@
 #ifndef SVC_PUBLIC_PATHS_H
 #define SVC_PUBLIC_PATHS_H
 
+#include "base/mem.h"
 #include "base/sha1.h"
 #include "svc/svc.h"
 
 // ---- Asking ----
 
+// Where the path with this id is: its project, and the path, which is the arena's. ERR_NOT_FOUND,
+// also of one that is disabled.
+int public_path_find(struct db_session *session, const char *id, struct arena *arena,
+                     struct uuid *ret_project_id, const char **ret_path, struct err *err) MUST_USE;
 // Whether a path, relative to the home, is public by the rules of 6.1.
 int public_path_check(struct db_session *session, const struct uuid *project_id, const char *path,
                       bool *ret_public, struct err *err) MUST_USE;

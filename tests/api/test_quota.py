@@ -141,7 +141,8 @@ def test_status_of_a_running_project(hub, account, project):
     assert "status" not in shown(hub, project)
     started(hub, account, project)
     status = wait_until(lambda: shown(hub, project).get("status"), 5, "it is measured soon after the start")
-    assert set(status) - {"disk_MB"} == {"start_ts", "memory", "cpu", "processes", "oom_kills", "not_enforced"}
+    assert set(status) - {"disk_MB"} == {"project.pid", "project", "start_ts", "session_id", "version", "memory", "cpu",
+                                         "processes", "oom_kills", "not_enforced"}
     assert status["start_ts"] == execute(hub, "SELECT last_started FROM projects WHERE project_id = ?", project)[0][0]
     assert status["memory"]["limit"] == 1000 * 1024 and status["memory"]["rss"] >= 0
     assert status["oom_kills"] == 0 and status["cpu"]["usage"] >= 0 and status["processes"]["count"] >= 0

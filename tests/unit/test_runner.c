@@ -364,6 +364,7 @@ static struct runner_request copy_request(struct fixture *f, const char *source,
     memcpy(request.source, id.text, UUID_LEN);
     add_env(&request, source);
     add_env(&request, target);
+    add_env(&request, "*.tmp");
     return request;
 }
 

@@ -209,7 +209,7 @@ struct remove_collaborator {
 static int write_removal(struct db_session *txn, void *arg, struct err *err)
 {
     const struct remove_collaborator *op = arg;
-    return collaborator_remove(txn, &op->project_id, &op->account_id, err);
+    return collaborator_remove(txn, &op->call->caller, &op->project_id, &op->account_id, err);
 }
 
 static void on_removed(struct db_write *write)

@@ -2,8 +2,8 @@
 // project_log, project_log_all (user-query 12.3).
 #include "base/limits.h"
 #include "query/value.h"
+#include "svc/project_log.h"
 #include "svc/tables/bounds.h"
-#include "svc/tables/project_rows.h"
 #include "svc/tables/tables.h"
 
 static const struct query_column columns[] = {
@@ -64,16 +64,12 @@ static int fill_in_time(struct db_session *txn UNUSED, struct query_set *set,
 static int keep_small(struct db_session *txn, struct query_set *set, struct err *err)
 {
     static const struct db_stmt length = {"SELECT length(event) FROM project_log WHERE id = $1"};
-    static const struct db_stmt drop = {
-        "DELETE FROM project_log WHERE id IN (SELECT id FROM project_log WHERE project_id = $1"
-        " ORDER BY time DESC LIMIT $3 OFFSET $2)"};
     struct uuid id = {0};
     (void)query_uuid_read(json_get(set->pattern, "id"), &id);
     int rc = bounds_check_stored(txn, &length, id.text, "event", LIMIT_LOG_EVENT, err);
     if (rc || set->exists)
         return rc;
-    return project_rows_trim(txn, &drop, json_get_str(set->pattern, "project_id"),
-                             LIMIT_PROJECT_LOG, err);
+    return project_log_trim(txn, json_get_str(set->pattern, "project_id"), err);
 }
 
 static const struct query_set_block set = {
@@ -87,7 +83,7 @@ static const struct query_set_block set = {
 const struct query_table table_project_log = {
     .name = "project_log",
     .text = "What happened in the caller's projects in the last two months, the newest first. "
-            "Programs write it: changes by other calls make no entries.",
+            "Programs write it; the server notes who was added and removed.",
     .base = "project_log",
     .key = {"id"},
     QUERY_COLUMNS(columns),
