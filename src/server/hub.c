@@ -21,6 +21,7 @@
 #include "svc/account_index.h"
 #include "svc/copies.h"
 #include "svc/disk.h"
+#include "svc/exec_jobs.h"
 #include "svc/expiry.h"
 #include "svc/idle.h"
 #include "svc/mail.h"
@@ -323,6 +324,7 @@ static void close_hub(struct hub *hub)
     hub->svc.closing = true;
     http_server_drain(hub->metrics.http, STOP_GRACE_MS);
     copies_shut(&hub->svc);
+    exec_jobs_shut(&hub->svc);
     projects_shut(hub->svc.projects);
     http_server_stop(hub->metrics.http);
     copies_close(&hub->svc);

@@ -118,8 +118,13 @@ static void write_key(const struct exec_request *r, struct buf *key)
     json_double(key, r->max_output);
     json_bool(key, r->bash);
     json_bool(key, r->err_on_exit);
+    json_bool(key, r->no_cpu_limit);
+    json_int(key, r->words);
+    json_int(key, (int64_t)r->args_count);
     for (size_t i = 0; i < r->args_count; i++)
         json_str(key, r->args[i]);
+    for (size_t i = 0; i < r->env_count; i++)
+        json_str(key, r->env[i]);
     json_end_array(key);
 }
 
