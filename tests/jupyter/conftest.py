@@ -51,11 +51,11 @@ def add_kernel(home, name, argv, **members):
 @pytest.fixture
 def fake(tmp_path):
     """Registers the fake kernel in the home that bridge_factory gives: fake("name", "mode", language="python")."""
-    (tmp_path / "home").mkdir()
+    (tmp_path / "home").mkdir(exist_ok=True)
     shutil.copy(FAKE, tmp_path)
 
-    def register(name="fake", mode="", **members):
-        argv = ["/usr/bin/python3", str(tmp_path / FAKE.name), "{connection_file}", mode]
+    def register(name="fake", mode="", argv=None, **members):
+        argv = argv or ["/usr/bin/python3", str(tmp_path / FAKE.name), "{connection_file}", mode]
         return add_kernel(tmp_path / "home", name, argv, **members)
 
     return register
