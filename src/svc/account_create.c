@@ -318,7 +318,9 @@ static int create_in_txn(struct db_session *txn, void *arg, struct err *err)
     if (!rc && create->get_api_key)
         rc =
             key_v1_get(txn, &create->svc->secret, &create->account_id, false, create->api_key, err);
-    return rc ? rc : greet(txn, create, err);
+    if (!rc)
+        rc = greet(txn, create, err);
+    return rc || !create->then ? rc : create->then(txn, create, err);
 }
 
 // ---- The steps ----

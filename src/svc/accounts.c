@@ -87,21 +87,41 @@ bool email_address_valid(const char *email_address)
 
 // ---- Looking after accounts ----
 
-int account_find(struct db_session *session, const char *who, struct uuid *ret_account_id,
-                 struct err *err)
+struct finder {
+    struct db_stmt by_id, by_email;
+};
+
+static int find(struct db_session *session, const struct finder *finder, const char *who,
+                struct uuid *ret_account_id, struct err *err)
 {
-    static const struct db_stmt by_id = {"SELECT account_id FROM accounts WHERE account_id = $1"};
-    static const struct db_stmt by_email = {
-        "SELECT account_id FROM accounts WHERE email_address = $1"};
     struct uuid id;
     bool is_id = uuid_parse(who, strlen(who), &id);
     auto_free char *lower = mem_strdup(is_id ? id.text : who);
     text_lower(lower);
     auto_rows struct db_rows *rows = NULL;
-    int rc = db_query_row(session, is_id ? &by_id : &by_email, DB_ARGS(DB_TEXT(lower)), &rows, err);
+    int rc = db_query_row(session, is_id ? &finder->by_id : &finder->by_email,
+                          DB_ARGS(DB_TEXT(lower)), &rows, err);
     if (rc == 1)
         uuid_parse(db_rows_text(rows, 0), db_rows_size(rows, 0), ret_account_id);
     return rc == 1 ? 0 : rc ? rc : err_set(err, ERR_NOT_FOUND, "no account %s", who);
+}
+
+int account_find(struct db_session *session, const char *who, struct uuid *ret_account_id,
+                 struct err *err)
+{
+    static const struct finder finder = {
+        {"SELECT account_id FROM accounts WHERE account_id = $1"},
+        {"SELECT account_id FROM accounts WHERE email_address = $1"}};
+    return find(session, &finder, who, ret_account_id, err);
+}
+
+int account_find_living(struct db_session *session, const char *who, struct uuid *ret_account_id,
+                        struct err *err)
+{
+    static const struct finder finder = {
+        {"SELECT account_id FROM accounts WHERE account_id = $1 AND deleted = 0"},
+        {"SELECT account_id FROM accounts WHERE email_address = $1 AND deleted = 0"}};
+    return find(session, &finder, who, ret_account_id, err);
 }
 
 #define ACCOUNT_COLUMNS                                                                            \

@@ -37,6 +37,8 @@ struct account_create {
     bool get_api_key, admin, gold_caller;
     bool address_proved; // the address is theirs: they hold what was sent there
     bool terms_declined; // that is, the person said no; saying nothing is not held against anybody
+    // In the transaction, once the account is there; if it fails, the account is not. May be NULL.
+    int (*then)(struct db_session *txn, struct account_create *create, struct err *err);
     struct loop *loop;
     void (*done)(struct account_create *create);
     // out
@@ -68,6 +70,9 @@ bool email_address_valid(const char *email_address);
 // The account that an id or an email address names. ERR_NOT_FOUND.
 int account_find(struct db_session *session, const char *who, struct uuid *ret_account_id,
                  struct err *err) MUST_USE;
+// The same, of those that are not deleted.
+int account_find_living(struct db_session *session, const char *who, struct uuid *ret_account_id,
+                        struct err *err) MUST_USE;
 // Appends one JSON object with what an administrator may see of the account. ERR_NOT_FOUND.
 int account_show(struct db_session *session, const struct uuid *account_id, struct buf *out,
                  struct err *err) MUST_USE;
