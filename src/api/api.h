@@ -49,6 +49,7 @@ struct api_param {
     bool required;
     bool is_uuid; // documentation: the text is a UUID; handlers check, since each has its own words
                   // for a wrong one
+    bool takes_null; // of PARAM_ANY: null is a value, and not the same as leaving it out
     size_t offset;
     const char *text;         // what it means
     const char *default_text; // as JSON, NULL if there is none; a bool may be true by default

@@ -229,7 +229,7 @@ int params_fill(const struct api_endpoint *endpoint, const cJSON *body, struct a
         const struct api_param *param = find_param(endpoint, item->string);
         if (!param)
             rc = check_undeclared(endpoint, item, err);
-        else if (!cJSON_IsNull(item))
+        else if (!cJSON_IsNull(item) || param->takes_null)
             rc = quote_wrong_type(endpoint,
                                   fill_value(param, item, arena, params + param->offset, err), err);
     }

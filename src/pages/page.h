@@ -57,11 +57,11 @@ void page_hidden(struct page_call *call, const char *name, const char *value);
 
 // ---- The pages ----
 
-extern struct page page_forgot, page_password, page_password_set; // password.c
-extern struct page page_verify, page_verify_confirm;              // verify.c
-extern struct page page_impersonate, page_sign_out;               // sign_in.c
-extern struct page page_strategies;                               // strategies.c
-extern struct page page_invitation, page_invitation_accept;       // invitation.c
-extern struct page page_ticket, page_ticket_answer;               // ticket.c
+extern struct page page_forgot, page_password, page_password_link, page_password_set; // password.c
+extern struct page page_verify, page_verify_confirm;                                  // verify.c
+extern struct page page_impersonate, page_sign_out;                                   // sign_in.c
+extern struct page page_strategies;                         // strategies.c
+extern struct page page_invitation, page_invitation_accept; // invitation.c
+extern struct page page_ticket, page_ticket_answer;         // ticket.c
 
 #endif

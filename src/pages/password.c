@@ -80,11 +80,25 @@ static void run_post(struct page_call *call)
     password_reset(call->svc, call->session, &op->reset);
 }
 
+static void redirect_to_form(struct page_call *call, const char *code)
+{
+    auto_buf struct buf location = {0};
+    buf_printf(&location, "%s/auth/password_reset?token=", http_request_origin(call->request));
+    text_append_percent(&location, code);
+    http_reply_redirect(call->request, arena_strdup(call->arena, buf_cstr(&location)));
+}
+
+// The address that administrators are told: /auth/password-reset/CODE.
+static void run_link(struct page_call *call)
+{
+    const char *code = strrchr(http_request_path(call->request), '/') + 1;
+    redirect_to_form(call, code);
+}
+
 // The older form of the mail's link, /app?forgot=CODE; and /app?auth_token=TOKEN.
 static void run_forgot(struct page_call *call)
 {
     const char *code = page_query(call, "forgot");
-    auto_buf struct buf location = {0};
     if (http_request_query(call->request, "auth_token")) {
         page_impersonate.run(call);
         return;
@@ -93,11 +107,10 @@ static void run_forgot(struct page_call *call)
         page_message(call, 404, "Not found", "There is no such page.");
         return;
     }
-    buf_printf(&location, "%s/auth/password_reset?token=", http_request_origin(call->request));
-    text_append_percent(&location, code);
-    http_reply_redirect(call->request, arena_strdup(call->arena, buf_cstr(&location)));
+    redirect_to_form(call, code);
 }
 
 struct page page_password = {.name = "page_password", .run = run_get};
 struct page page_password_set = {.name = "page_password_set", .run = run_post};
+struct page page_password_link = {.name = "page_password_link", .run = run_link};
 struct page page_forgot = {.name = "page_forgot", .run = run_forgot};

@@ -9,6 +9,7 @@ const struct http_route pages_routes[] = {
     {"POST", "/auth/sign_out", page_handle, &page_sign_out},
     {"GET", "/auth/strategies", page_handle, &page_strategies},
     {"GET", "/auth/password_reset", page_handle, &page_password},
+    {"GET", "/auth/password-reset/*", page_handle, &page_password_link},
     {"POST", "/auth/password_reset", page_handle, &page_password_set},
     {"GET", "/auth/verify", page_handle, &page_verify},
     {"POST", "/auth/verify", page_handle, &page_verify_confirm},

@@ -34,6 +34,11 @@ void email_change(struct svc *svc, struct db_session *session, struct email_chan
 int email_challenge(struct db_session *txn, const struct uuid *account_id,
                     const char *email_address, char token[EMAIL_TOKEN_LEN + 1],
                     struct err *err) MUST_USE;
+// In a transaction: a mail with the link to the account's address, unless that is verified already;
+// with `welcome` the one that new accounts get. ERR_INVALID if the account has no address or one
+// that no mail is sent to, ERR_RATE_LIMITED. The mailer is to be told (mail_wake).
+int email_challenge_send(struct db_session *txn, const struct svc *svc,
+                         const struct uuid *account_id, bool welcome, struct err *err) MUST_USE;
 // Whether address and token go together, now: 0, or ERR_NOT_FOUND with a text for the reader.
 int email_challenge_check(struct db_session *session, const char *email_address, const char *token,
                           struct err *err) MUST_USE;

@@ -56,6 +56,26 @@ int account_mail_welcome(struct db_session *txn, const struct svc *svc, const ch
     return mail_queue(txn, svc, &mail, err);
 }
 
+int account_mail_verify(struct db_session *txn, const struct svc *svc, const char *email_address,
+                        const char *token, struct err *err)
+{
+    const struct site *site = &svc->site;
+    auto_free char *subject = mem_printf("%s: verify your address", site->name);
+    auto_buf struct buf html = {0};
+    buf_append_str(&html, "<p>Your account at ");
+    text_append_html(&html, site->name);
+    buf_append_str(&html, " has the address ");
+    text_append_html(&html, email_address);
+    buf_append_str(&html, ".</p>\n");
+    append_verification(&html, site, email_address, token);
+    const struct mail mail = {.category = "verify",
+                              .to = email_address,
+                              .from_name = site->organization[0] ? site->organization : NULL,
+                              .subject = subject,
+                              .html = buf_cstr(&html)};
+    return mail_queue(txn, svc, &mail, err);
+}
+
 int account_mail_reset(struct db_session *txn, const struct svc *svc, const char *email_address,
                        const struct uuid *code, struct err *err)
 {

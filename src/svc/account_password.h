@@ -77,6 +77,10 @@ struct password_reset {
     struct db_write write;
 };
 void password_reset(struct svc *svc, struct db_session *session, struct password_reset *reset);
+// In a transaction: a code that lives a day and is sent to nobody. ERR_INVALID with the contract's
+// text for an account without an address (hub-rpc 3).
+int password_reset_link(struct db_session *txn, const struct uuid *account_id,
+                        struct uuid *ret_code, struct err *err) MUST_USE;
 // Whether a code could be used now: 0, or ERR_NOT_FOUND with the contract's text.
 int password_reset_check(struct db_session *session, const char *reset_code,
                          struct err *err) MUST_USE;

@@ -62,7 +62,7 @@ int client_error_log(struct db_session *txn, const struct client_error *error, s
     static const struct db_stmt find = {"SELECT 1 FROM client_error_log WHERE id = $1"};
     static const struct db_stmt insert = {
         "INSERT INTO client_error_log (id, event, error, account_id, time, expire)"
-        " VALUES ($1, 'error', $2, $3, $4, $5)"};
+        " VALUES ($1, $6, $2, $3, $4, $5)"};
     struct uuid id = error->id;
     int64_t taken = 0, now = clock_now_ms();
     int rc = check_rate(txn, &error->account_id, now, err);
@@ -75,6 +75,7 @@ int client_error_log(struct db_session *txn, const struct client_error *error, s
     return db_exec(txn, &insert,
                    DB_ARGS(DB_TEXT(id.text), DB_TEXTN(error->error, kept_size(error->error)),
                            DB_TEXT(error->account_id.text), DB_INT(now),
-                           DB_INT(now + CLIENT_ERROR_LIFE_MS)),
+                           DB_INT(now + CLIENT_ERROR_LIFE_MS),
+                           DB_TEXT(error->event ? error->event : "error")),
                    NULL, err);
 }

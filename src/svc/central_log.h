@@ -17,6 +17,7 @@ int central_log(struct db_session *txn, const char *event, const struct central_
 struct client_error {
     struct uuid id; // "": a fresh one
     struct uuid account_id;
+    const char *event; // NULL: "error"
     const char *error;
 };
 // In a transaction: a record that lives 30 days, with as much of the text as

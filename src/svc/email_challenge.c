@@ -6,11 +6,14 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/limits.h"
 #include "base/text.h"
 #include "db/query.h"
 #include "svc/account_email.h"
+#include "svc/account_mail.h"
 
-#define CHALLENGE_LIFE_MS (INT64_C(24) * 3600 * 1000)
+#define HOUR_MS           (INT64_C(3600) * 1000)
+#define CHALLENGE_LIFE_MS (24 * HOUR_MS)
 
 // The token of a challenge that is good for the address now, NULL if there is none such.
 static const char *valid_token(const cJSON *challenge, const char *email_address)
@@ -65,6 +68,61 @@ int email_challenge(struct db_session *txn, const struct uuid *account_id,
     }
     token_random_lower(token, EMAIL_TOKEN_LEN);
     return store_challenge(txn, account_id, email_address, token, err);
+}
+
+// ---- Sending it ----
+
+// Somebody who asks for mail to the own address may not have it: it is counted with invitations.
+static int count_mail(struct db_session *txn, const struct uuid *account_id,
+                      const char *email_address, struct err *err)
+{
+    static const struct db_stmt count = {"SELECT count(*) FROM invitation_mails"
+                                         " WHERE account_id = $1 AND recipient = $2 AND time > $3"};
+    static const struct db_stmt add = {
+        "INSERT INTO invitation_mails (account_id, recipient, time) VALUES ($1, $2, $3)"};
+    int64_t now = clock_now_ms(), sent = 0;
+    int rc = db_query_int(
+        txn, &count,
+        DB_ARGS(DB_TEXT(account_id->text), DB_TEXT(email_address), DB_INT(now - HOUR_MS)), &sent,
+        err);
+    if (!rc && sent >= LIMIT_VERIFICATIONS_HOUR)
+        return err_set(err, ERR_RATE_LIMITED,
+                       "too many mails to verify an address; try again later");
+    return rc ? rc
+              : db_exec(txn, &add,
+                        DB_ARGS(DB_TEXT(account_id->text), DB_TEXT(email_address), DB_INT(now)),
+                        NULL, err);
+}
+
+static int send_challenge(struct db_session *txn, const struct svc *svc,
+                          const struct uuid *account_id, const char *email_address, bool welcome,
+                          struct err *err)
+{
+    char token[EMAIL_TOKEN_LEN + 1];
+    int rc = count_mail(txn, account_id, email_address, err);
+    if (!rc)
+        rc = email_challenge(txn, account_id, email_address, token, err);
+    if (rc)
+        return rc;
+    return welcome ? account_mail_welcome(txn, svc, email_address, token, err)
+                   : account_mail_verify(txn, svc, email_address, token, err);
+}
+
+int email_challenge_send(struct db_session *txn, const struct svc *svc,
+                         const struct uuid *account_id, bool welcome, struct err *err)
+{
+    static const struct db_stmt find = {"SELECT email_address, email_address_verified FROM accounts"
+                                        " WHERE account_id = $1 AND deleted = 0"};
+    auto_rows struct db_rows *rows = NULL;
+    int rc = db_query_row(txn, &find, DB_ARGS(DB_TEXT(account_id->text)), &rows, err);
+    if (rc < 0)
+        return rc;
+    if (!rc || db_rows_null(rows, 0))
+        return err_set(err, ERR_INVALID, "the account has no email address");
+    const char *email = db_rows_text(rows, 0);
+    auto_json cJSON *verified = db_rows_null(rows, 1) ? NULL : cJSON_Parse(db_rows_text(rows, 1));
+    return json_get(verified, email) ? 0
+                                     : send_challenge(txn, svc, account_id, email, welcome, err);
 }
 
 // ---- Following the link ----

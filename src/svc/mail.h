@@ -8,7 +8,7 @@
 #include "svc/svc.h"
 
 struct mail {
-    const char *category;      // welcome, password_reset, invite, ticket or mention
+    const char *category;      // welcome, verify, password_reset, invite, ticket or mention
     const char *to;            // address
     const char *from_name;     // NULL: the site's name
     const char *from;          // address; NULL: mail.from

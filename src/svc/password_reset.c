@@ -16,6 +16,7 @@
 #define MINUTE_MS    60000
 #define HOUR_MS      (60 * MINUTE_MS)
 #define CODE_LIFE_MS HOUR_MS
+#define LINK_LIFE_MS (24 * INT64_C(3600000))
 
 // ---- The limits (api-v1 3.5) ----
 
@@ -64,14 +65,13 @@ static int check_attempts(struct db_session *txn, struct password_forgot *forgot
 
 // ---- forgot_password ----
 
-static int make_code(struct db_session *txn, const char *email, int64_t now, struct uuid *ret_code,
-                     struct err *err)
+static int make_code(struct db_session *txn, const char *email, int64_t expire,
+                     struct uuid *ret_code, struct err *err)
 {
     static const struct db_stmt insert = {
         "INSERT INTO password_reset (id, email_address, expire) VALUES ($1, $2, $3)"};
     *ret_code = uuid_new();
-    return db_exec(txn, &insert,
-                   DB_ARGS(DB_TEXT(ret_code->text), DB_TEXT(email), DB_INT(now + CODE_LIFE_MS)),
+    return db_exec(txn, &insert, DB_ARGS(DB_TEXT(ret_code->text), DB_TEXT(email), DB_INT(expire)),
                    NULL, err);
 }
 
@@ -99,7 +99,7 @@ static int send_code(struct db_session *txn, struct password_forgot *forgot, int
                                   "No account with e-mail address %s", forgot->email);
         return 0;
     }
-    rc = make_code(txn, forgot->email, now, &code, err);
+    rc = make_code(txn, forgot->email, now + CODE_LIFE_MS, &code, err);
     if (!rc) {
         rc = account_mail_reset(txn, forgot->svc, forgot->email, &code, &forgot->refusal);
         if (rc == -ERR_INVALID) { // an address that no mail is sent to; the attempt counts
@@ -147,6 +147,20 @@ void password_forgot(struct svc *svc, struct password_forgot *forgot)
     forgot->write = (struct db_write){
         .loop = forgot->loop, .fn = forgot_in_txn, .arg = forgot, .done = on_forgot};
     db_write_async(svc->db, &forgot->write);
+}
+
+int password_reset_link(struct db_session *txn, const struct uuid *account_id,
+                        struct uuid *ret_code, struct err *err)
+{
+    static const struct db_stmt find = {
+        "SELECT email_address FROM accounts WHERE account_id = $1 AND deleted = 0"};
+    auto_rows struct db_rows *rows = NULL;
+    int rc = db_query_row(txn, &find, DB_ARGS(DB_TEXT(account_id->text)), &rows, err);
+    if (rc < 0)
+        return rc;
+    if (!rc || db_rows_null(rows, 0))
+        return err_set(err, ERR_INVALID, "passwords are only defined for accounts with email");
+    return make_code(txn, db_rows_text(rows, 0), clock_now_ms() + LINK_LIFE_MS, ret_code, err);
 }
 
 // ---- reset_forgot_password ----
