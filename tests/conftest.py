@@ -41,6 +41,10 @@ def pytest_runtest_makereport(item, call):
             report.sections.append((f"log of the hub in {hub.data}", hub.log_tail()))
 
 
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
 def pytest_make_parametrize_id(val, argname):
     """Bytes and long texts do not become parts of a test's name: the workers would disagree about what a clock or chance
     put into them, and nobody could read it. The parameter's name and number stand for them."""

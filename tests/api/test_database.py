@@ -11,6 +11,8 @@ from harness.pending import Pending
 from harness.postgres import ROLE, Cluster
 from harness.process import wait_until
 
+pytestmark = pytest.mark.long
+
 LANES = 4  # reads at once
 BUSY = "the server waits for its database; try again later"
 LOST = {"The database cannot be reached.", "The database took too long.", "The database is busy."}

@@ -16,6 +16,8 @@ from harness.pending import Pending
 from harness.process import descriptors, parents, threads, wait_until, with_text
 from harness.store import execute
 
+pytestmark = pytest.mark.long
+
 
 @contextlib.contextmanager
 def stopped(pid):

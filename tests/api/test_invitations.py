@@ -374,6 +374,7 @@ def test_own_subject_to_an_address(hub, account, project):
     assert (sent["subject"], sent["headers"]["Reply-To"]) == ("Join us", "Me <me@example.org>")
 
 
+@pytest.mark.long
 def test_many_addresses(hub, account, project):
     to = [address() for _ in range(20)]
     text = f"{to[0]},{to[1]};{to[2]} {to[3]}\n{to[4]},, ;" + ",".join(to[5:])

@@ -253,6 +253,7 @@ def test_a_start_ends_what_was_left_of_the_one_before(hub, account):
     assert ended == begun and running_still is None and quota(hub, project)["memory_limit"] == 2000
 
 
+@pytest.mark.long
 def test_many_starts_at_once(hub, account):
     license_id = make(hub, "--memory", "2000", "--run-limit", "3")
     projects = [hub.project(account, license=license_id) for _ in range(12)]

@@ -10,6 +10,8 @@ import pytest
 from harness.parts import agent, runner
 from harness.process import parents, wait_until
 
+pytestmark = pytest.mark.long
+
 MEMORY_MB = 1000  # no project has less
 PROCESSES = 200
 

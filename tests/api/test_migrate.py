@@ -15,6 +15,8 @@ from harness.hub import Hub
 from harness.process import wait_until
 from harness.server import COHUB
 
+pytestmark = pytest.mark.long
+
 TEXTS = ["", "plain", "Zoë 'quoted\" \\ \t\n %s $1", "日本語 🎉", "NULL"]
 INTEGERS = [0, -1, 2**53 + 1, -(2**63), 2**63 - 1]
 REALS = [0.1, -0.0, 1e308, 5e-324, 2.0]

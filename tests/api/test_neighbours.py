@@ -89,6 +89,7 @@ def test_descriptors_on_their_way(hub, account, beside):
     assert "109" in beside(FILL_SOCKETS, check)["stdout"]  # ETOOMANYREFS
 
 
+@pytest.mark.long
 def test_fork_bomb(hub, account, project, beside):
     other = hub.project(account)
     hub.cli("project", "settings", project, "memory=8000")  # processes, not memory, are what runs out
@@ -109,6 +110,7 @@ def test_many_values_in_json(hub):
     assert (reply.status_code, "too many values" in reply.text) == (400, True)
 
 
+@pytest.mark.long
 def test_many_passwords(hub_factory):
     """One caller's do not fill the queue that all wait in."""
     hub = hub_factory()

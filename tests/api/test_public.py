@@ -316,6 +316,7 @@ def test_names_that_are_no_text_are_left_out(home, own, put, publish, names):
     assert names() == ["a"]
 
 
+@pytest.mark.long
 def test_a_large_folder(home, put, publish, listing):
     put("many/")
     subprocess.run("seq 100000 | xargs touch", shell=True, cwd=home / "many", check=True)

@@ -495,6 +495,7 @@ def test_a_map_of_too_many_values(hub, me):
     assert result(hub, me, {"accounts": {"profile": dict(list(values.items())[:2400])}}) == {}
 
 
+@pytest.mark.long
 def test_an_account_that_merges_large_maps_does_not_hold_up_what_others_write(hub, me):
     assert result(hub, me, {"accounts": {"profile": settings(200_000)}}) == {}
     other = hub.account()

@@ -361,6 +361,7 @@ def test_a_thousand_levels(world):
         assert response.status_code == 400 and "error" in response.json()
 
 
+@pytest.mark.long
 def test_a_list_of_a_hundred_thousand(world):
     ids = [str(uuid.UUID(int=number)) for number in range(100_000)]
     query = {"projects": [{"project_id": ids, "title": None}]}

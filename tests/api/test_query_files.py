@@ -136,6 +136,7 @@ def test_an_event_is_bounded(hub, account, project):
     assert set(log(hub, account, project)[0]["event"]) == {"a"}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("table, kept", [("project_log", 20000), ("file_use", 5000), ("mentions", 5000)])
 def test_a_project_keeps_its_newest_rows(hub, account, project, table, kept):
     time_column = "last_edited" if table == "file_use" else "time"

@@ -20,6 +20,8 @@ from harness.store import execute
 from test_keys import answers
 from test_quota import limits
 
+pytestmark = pytest.mark.long
+
 SECOND_S = 10  # for what takes milliseconds when nobody else has the machine
 IDLE_SOON = {"COHUB_PROJECTS_IDLE_CHECK": "1", "COHUB_PROJECTS_IDLE_GRACE": "1", "COHUB_PROJECTS_MINTIME": "1"}
 

@@ -312,6 +312,7 @@ def test_a_closed_request_takes_no_answer(hub, account):
     assert response.status_code == 409 and "this request is closed" in response.text
 
 
+@pytest.mark.long
 def test_answers_in_an_hour(hub, account):
     url = create(hub, account)
     for _ in range(20):

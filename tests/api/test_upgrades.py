@@ -203,6 +203,7 @@ def test_the_project_that_loses_upgrades_gets_new_limits_too(hub, account):
     wait_until(lambda: hub.sandbox(second), 5, "it still runs")
 
 
+@pytest.mark.long
 def test_an_account_gives_to_10000_projects_at_most(hub, account, project):
     give_total(hub, account, memory=5000)
     ids = [f"ffffffff-0000-4000-8000-{number:012}" for number in range(1, 10001)]

@@ -9,6 +9,8 @@ import pytest
 from harness.process import wait_until
 from harness.store import execute, execute_many
 
+pytestmark = [pytest.mark.long, pytest.mark.xdist_group("user_search")]  # its fixtures have thousands of accounts
+
 DAY_MS = 24 * 3600 * 1000
 NOW_MS = int(time.time() * 1000)  # never compared with a time of the hub's closer than a day
 

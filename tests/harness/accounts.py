@@ -9,8 +9,8 @@ ANSWER_S = 120
 
 
 class Accounts:
-    def __init__(self, command, env, log):
-        self.command, self.env, self.log = command, env, log
+    def __init__(self, program, hub):
+        self.program, self.hub = program, hub
         self.lock = threading.Lock()
         self.process = None
 
@@ -21,13 +21,14 @@ class Accounts:
             self.process.stdin.write(json.dumps(person) + "\n")
             self.process.stdin.flush()
             line = self.process.stdout.readline()
-        made = json.loads(line) if line else {"error": f"it ended; {self.log} tells why"}
+        made = json.loads(line) if line else {"error": f"it ended; {self.hub.log} tells why"}
         assert "error" not in made, f"account import: {person}: {made['error']}"
         return made
 
     def _start(self):
-        with open(self.log, "ab") as log:
-            return subprocess.Popen(self.command, env=self.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True)
+        with open(self.hub.log, "ab") as log:
+            return subprocess.Popen([self.program, "account", "import", "--data", self.hub.data], env=self.hub.env,
+                                    stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True)
 
     def end(self):
         """Also fails if anything was wrong with the command itself, a leak for example."""
@@ -35,4 +36,4 @@ class Accounts:
             process, self.process = self.process, None
         if process:
             process.communicate(timeout=ANSWER_S)
-            assert process.returncode == 0, f"account import: exit {process.returncode}; {self.log} tells why"
+            assert process.returncode == 0, f"account import: exit {process.returncode}; {self.hub.log} tells why"

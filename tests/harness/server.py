@@ -55,7 +55,7 @@ class Server:
         self.process = None
         self.urls = []
         self.numbers = itertools.count(1)
-        self.accounts = Accounts([COHUB, "account", "import", "--data", self.data], self.env, self.log)
+        self.accounts = Accounts(COHUB, self)
 
     # ---- The process ----
 
