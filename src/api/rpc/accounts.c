@@ -38,9 +38,9 @@ static const struct api_param token_params[] = {
 };
 
 static const struct api_example token_examples[] = {
-    {"",
+    {"The key is an administrator's; others give a `password` too:",
      CALL_HUB("{\"name\":\"system.generateUserAuthToken\",\"args\":[{\"user_account_id\":"
-              "\"96c523b8-321e-41a3-9523-39fde95dc71d\",\"password\":\"secret_password\"}]}"),
+              "\"96c523b8-321e-41a3-9523-39fde95dc71d\"}]}"),
      "\"BQokikJOvBiI2HlWgH4olfQ2\""},
 };
 
