@@ -23,7 +23,6 @@
 
 #define JOB_FD           3 // where commands come from
 #define BRIDGE_FD        3 // where the kernel bridge gets its requests from
-#define PROGRAM_FD       4 // its program
 #define OOM_SCORE_ADJ    "700"
 #define TEXT_OF(number)  TEXT_OF_(number)
 #define TEXT_OF_(number) #number
@@ -348,29 +347,20 @@ _Noreturn void supervisor_serve(struct agent *a, int job_fd)
 
 // ---- The kernel bridge. ----
 
-// Between vfork and exec, as above; in the agent's working directory, the home. In a system that is
-// not the host's, the host's loader runs it; it finds the program by its descriptor, which then
-// stays open.
+// Between vfork and exec, as above; in the agent's working directory, the home.
 static _Noreturn void become_bridge(volatile int *error)
 {
     const char *const direct[] = {"cohub-jupyter", "--socket-fd", TEXT_OF(BRIDGE_FD), NULL};
-    const char *const loaded[] = {KERNEL_LOADER,
-                                  "--inhibit-cache",
-                                  "--library-path",
-                                  KERNEL_LIBRARIES,
-                                  "/proc/self/fd/" TEXT_OF(PROGRAM_FD),
-                                  "--socket-fd",
-                                  TEXT_OF(BRIDGE_FD),
-                                  NULL};
+    const char *const loaded[] = {KERNEL_LOADER_ARGS, "--socket-fd", TEXT_OF(BRIDGE_FD), NULL};
     reset_signals();
     setsid();
     limit(RLIMIT_NPROC, processes_max);
     let_signals_in();
     if (access(KERNEL_LOADER, X_OK) == 0) {
-        fcntl(PROGRAM_FD, F_SETFD, 0);
+        fcntl(KERNEL_PROGRAM_FD, F_SETFD, 0);
         execv(KERNEL_LOADER, (char *const *)(uintptr_t)loaded);
     } else {
-        execveat(PROGRAM_FD, "", (char *const *)(uintptr_t)direct, environ, AT_EMPTY_PATH);
+        execveat(KERNEL_PROGRAM_FD, "", (char *const *)(uintptr_t)direct, environ, AT_EMPTY_PATH);
     }
     *error = errno;
     _exit(127);
@@ -378,11 +368,11 @@ static _Noreturn void become_bridge(volatile int *error)
 
 static void take_bridge_descriptors(const struct agent *a, int fd)
 {
-    const int program = fcntl(a->kernel_fd, F_DUPFD_CLOEXEC, PROGRAM_FD + 1);
-    const int socket = fcntl(fd, F_DUPFD_CLOEXEC, PROGRAM_FD + 1);
+    const int program = fcntl(a->kernel_fd, F_DUPFD_CLOEXEC, KERNEL_PROGRAM_FD + 1);
+    const int socket = fcntl(fd, F_DUPFD_CLOEXEC, KERNEL_PROGRAM_FD + 1);
     dup2(socket, BRIDGE_FD);
-    dup3(program, PROGRAM_FD, O_CLOEXEC);
-    close_range(PROGRAM_FD + 1, ~0u, 0);
+    dup3(program, KERNEL_PROGRAM_FD, O_CLOEXEC);
+    close_range(KERNEL_PROGRAM_FD + 1, ~0u, 0);
 }
 
 // The agent sees the bridge's end by its socket, which nobody else keeps open, and ends what is

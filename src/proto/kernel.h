@@ -35,9 +35,15 @@
 // Requests under way at once; more wait in the bridge.
 #define KERNEL_CALLS_MAX 16
 
-// In a sandbox with another system than the host's, the bridge is run by the host's own loader and
-// with the host's libraries.
-#define KERNEL_LIBRARIES "/run/cohub/lib"
-#define KERNEL_LOADER    "/run/cohub/loader"
+// In a sandbox with another system than the host's there is the host's own loader, which runs the
+// bridge with the host's libraries. It finds the program by a descriptor that stays open; so does
+// what the bridge starts of itself.
+#define KERNEL_LIBRARIES  "/run/cohub/lib"
+#define KERNEL_LOADER     "/run/cohub/loader"
+#define KERNEL_PROGRAM    "/proc/self/fd/4"
+#define KERNEL_PROGRAM_FD 4
+// The arguments ahead of the program's own.
+#define KERNEL_LOADER_ARGS                                                                         \
+    KERNEL_LOADER, "--inhibit-cache", "--library-path", KERNEL_LIBRARIES, KERNEL_PROGRAM
 
 #endif

@@ -176,7 +176,8 @@ static int write_code(struct jupyter_request *r, struct buf *out, struct err *er
     for (size_t i = 0; i < code->history_count; i++)
         json_str(out, code->history[i]);
     json_end_array(out);
-    json_member_str(out, "path", code->path);
+    if (code->path)
+        json_member_str(out, "path", code->path);
     int rc = write_pool(r, out, err);
     if (!rc)
         rc = write_limits(r, out, err);
@@ -213,7 +214,7 @@ static int check(const struct jupyter_request *r, struct err *err)
     if (r->kernel && strlen(r->kernel) > LIMIT_KERNEL_NAME)
         return err_set(err, ERR_INVALID, "the name of a kernel has at most %d bytes",
                        LIMIT_KERNEL_NAME);
-    if (r->op == JUPYTER_EXECUTE && strlen(r->code.path) > LIMIT_PATH)
+    if (r->op == JUPYTER_EXECUTE && r->code.path && strlen(r->code.path) > LIMIT_PATH)
         return err_set(err, ERR_INVALID, "the path is too long");
     return 0;
 }

@@ -22,7 +22,7 @@ struct jupyter_code {
     const char *input;
     const char *const *history;
     size_t history_count;
-    const char *path;    // "": a fresh folder; else relative to the home
+    const char *path;    // relative to the home; NULL: a fresh folder
     double timeout_s;    // how long the caller waits, 0: it does not say; more time than usual
     const cJSON *limits; // of the caller (7.4), NULL: none
     const cJSON *pool;   // {size, timeout_s} (7.5), NULL: as usual

@@ -206,7 +206,7 @@ static void handle_hub_execute(struct api_call *call, const void *params)
         .input = p->input,
         .history = p->history.items,
         .history_count = p->history.count,
-        .path = p->path ? p->path : "",
+        .path = p->path,
         .timeout_s = timeout_of(&p->timeout),
     };
     if (!p->input && !p->hash)
@@ -298,7 +298,7 @@ static void handle_execute(struct api_call *call, const void *params)
         .input = p->input,
         .history = p->history.items,
         .history_count = p->history.count,
-        .path = p->path ? p->path : "",
+        .path = p->path,
         .timeout_s = timeout_of(&p->timeout),
         .limits = p->limits,
         .pool = p->pool,
