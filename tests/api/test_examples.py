@@ -173,8 +173,37 @@ def _give_a_colour(example):
     execute(example.hub, "UPDATE accounts SET profile = ? WHERE account_id = ?", '{"color":"rgb(170,170,170)"}', example.john.id)
 
 
+def _have_a_message(example):
+    example.hub.method(example.john, "messages.send", {"to_ids": [example.me.id], "subject": "s", "body": "b"})
+
+
+def _name_an_organization(example):
+    example.values["physics"] = f"physics-{example.me.id[:8]}"
+
+
+def _have_an_organization(example):
+    """The only one, which says something of itself, and whose administrator is John, who was here."""
+    _name_an_organization(example)
+    execute(example.hub, "DELETE FROM organizations")
+    name = {"name": example.values["physics"]}
+    example.hub.method(example.me, "org.create", name)
+    example.hub.method(example.me, "org.set", {**name, "title": "T", "link": "https://example.com"})
+    example.hub.method(example.me, "org.addAdmin", {**name, "user": example.john.id})
+    execute(example.hub, "UPDATE accounts SET last_active = 1 WHERE account_id = ?", example.john.id)
+
+
+def _have_a_member(example):
+    _have_an_organization(example)
+    example.hub.method(example.me, "org.removeAdmin", {"name": example.values["physics"], "user": example.john.id})
+
+
 # What the examples of a method need besides: a function of the Example.
 PREPARATIONS = {
+    "messages.get": _have_a_message,
+    "org.create": _name_an_organization,
+    **dict.fromkeys(["org.getAll", "org.get", "org.set", "org.addAdmin", "org.addUser", "org.createUser",
+                     "org.createToken", "org.getUsers", "org.removeAdmin", "org.message"], _have_an_organization),
+    "org.removeUser": _have_a_member,
     "system.getNames": _give_a_colour,
 }
 

@@ -47,7 +47,7 @@ static void handle_get_all(struct api_call *call, const void *params UNUSED)
 static const struct api_example get_all_examples[] = {
     {"As an administrator of the site:", CALL_HUB("{\"name\":\"org.getAll\",\"args\":[{}]}"),
      "[{\"name\":\"physics\",\"title\":\"Department of Physics\","
-     "\"admin_account_ids\":[\"99ebde5c-58f8-4e29-b6e4-b55b8fd71a1b\"]}]"},
+     "\"admin_account_ids\":[\"96c523b8-321e-41a3-9523-39fde95dc71d\"]}]"},
 };
 
 const struct api_endpoint hub_org_get_all = {
@@ -124,7 +124,7 @@ static const struct api_example get_examples[] = {
      CALL_HUB("{\"name\":\"org.get\",\"args\":[{\"name\":\"physics\"}]}"),
      "{\"name\":\"physics\",\"title\":\"Department of Physics\",\"description\":null,"
      "\"link\":\"https://physics.example.com\",\"email_address\":null,"
-     "\"admin_account_ids\":[\"99ebde5c-58f8-4e29-b6e4-b55b8fd71a1b\"]}"},
+     "\"admin_account_ids\":[\"96c523b8-321e-41a3-9523-39fde95dc71d\"]}"},
 };
 
 const struct api_endpoint hub_org_get = {
@@ -211,7 +211,7 @@ static void handle_get_users(struct api_call *call, const void *params)
 static const struct api_example get_users_examples[] = {
     {"Who is in it?", CALL_HUB("{\"name\":\"org.getUsers\",\"args\":[{\"name\":\"physics\"}]}"),
      "[{\"first_name\":\"John\",\"last_name\":\"Doe\","
-     "\"account_id\":\"99ebde5c-58f8-4e29-b6e4-b55b8fd71a1b\","
+     "\"account_id\":\"96c523b8-321e-41a3-9523-39fde95dc71d\","
      "\"email_address\":\"john00@example.com\",\"last_active\":\"2025-08-29T15:49:00.133Z\"}]"},
 };
 
