@@ -237,24 +237,11 @@ static void run_input(struct execution *e, uint64_t now_us)
 
 static void next_step(struct execution *e, uint64_t now_us)
 {
-    switch (e->step) {
-    case STEP_STARTS:
-        if (run_folder(e, now_us))
-            return;
-        // fall through
-    case STEP_FOLDER:
-        if (run_history(e, now_us))
-            return;
-        // fall through
-    case STEP_HISTORY:
-        run_input(e, now_us);
-        return;
-    case STEP_INPUT:
-    case STEP_WAITS:
-    case STEP_DONE:
+    if (e->step == STEP_INPUT)
         e->step = STEP_DONE;
-        return;
-    }
+    else if (!(e->step < STEP_FOLDER && run_folder(e, now_us)) &&
+             !(e->step < STEP_HISTORY && run_history(e, now_us)))
+        run_input(e, now_us);
 }
 
 static void tick_start(struct execution *e, const struct pools *pools, uint64_t now_us)

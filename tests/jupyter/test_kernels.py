@@ -232,6 +232,7 @@ def test_kernel_that_ends_while_it_waits(bridge_factory, fake):
     own.run("1", kernel="fake")
     own.wait_for(idle=1)
     os.kill(own.list()[0]["pid"], signal.SIGKILL)
+    own.wait_for()  # none takes its place until somebody asks again
     assert own.run("k.text('x')", kernel="fake") == [{"name": "stdout", "text": "x"}]
 
 
