@@ -443,3 +443,31 @@ def test_a_command_that_names_no_database_is_refused(hubs):
     hub.stop()
     with pytest.raises(AssertionError, match="uses postgresql"):
         lonely.start()
+
+
+def test_a_key_of_a_project_ends_on_all_hubs(two):
+    """Though each remembers it."""
+    account, other = two[0].account(), two[0].account()
+    project = two[0].project(account)
+    two[0].call("invite_collaborator", key=account, project_id=project, account_id=other.id)
+    key = two[1].cli("key", "create", other.id, "--project", project)["api_key"]
+    for hub in two * 4:
+        assert hub.method(key, "system.test", {}, project="")["project_id"] == project
+    two[0].call("remove_collaborator", key=account, project_id=project, account_id=other.id)
+    for hub in two:
+        wait_until(lambda: hub.rpc(key, "system.test", {}, project="")[1] == {"error": "must sign in as project or account"},
+                   SECOND_S, "the key is refused")
+    assert len(two[0].cli("key", "list", other.id)) == 1
+
+
+def test_a_browser_is_signed_in_on_all_hubs(two):
+    account = two[0].account(password="the password")
+    token = two[0].method(account, "system.generateUserAuthToken", {"user_account_id": account.id, "password": "the password"})
+    value = two[0].client.get(f"{two[0].url}/auth/impersonate", params={"auth_token": token}).cookies["remember_me"]
+
+    def page_of(hub):
+        return hub.client.get(f"{hub.url}/auth/impersonate", headers={"Cookie": f"remember_me={value}"}).status_code
+
+    assert page_of(two[1]) == 200
+    two[0].call("change_password", key=account, account_id=account.id, old_password="the password", new_password="another one")
+    assert page_of(two[1]) == 400
