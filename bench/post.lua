@@ -53,7 +53,7 @@ elseif body:find("\n", 1, true) then
 end
 
 function response(status, _, text)
-  if status ~= 200 or text:find('"event":"error"', 1, true) then
+  if status ~= 200 or text:find('"event":"error"', 1, true) or text:sub(1, 9) == '{"error":' then
     errors = errors + 1
   end
 end
