@@ -36,16 +36,15 @@ static bool is_idle(const struct message *message)
     return state && strcmp(state, "idle") == 0;
 }
 
-// Some kernels ask though they were told that nobody answers. They would wait for ever.
+// Some kernels ask though they were told that nobody answers. They would wait until their time is
+// over.
 static void refuse_input(struct cell *cell)
 {
-    if (cell->refused)
-        return;
-    cell->refused = true;
-    if (cell->items)
+    if (cell->items && !cell->refused)
         items_add_text(cell->items, "stderr",
                        "Error: input was asked for, but there is nobody to give it.");
-    interrupt(cell, clock_monotonic_us());
+    cell->refused = true;
+    kernel_interrupt(cell->kernel);
 }
 
 // Anything of a long output may be too much: such messages are not verified.

@@ -22,8 +22,11 @@
 
 // Between two looks for the sockets of a kernel that starts, which takes some hundred milliseconds.
 #define LOOK_US 10000
-// After how much silence on the iopub channel a probe is sent once more.
-#define PROBE_US 100000
+// After how much silence a probe is sent once more, times how often it was sent; and how often
+// until the iopub connection is made anew: that loses what is on its way, and a busy machine may
+// take its time.
+#define PROBE_US    100000
+#define PROBE_TRIES 3
 // Messages that are taken from a channel until others have their turn.
 #define MESSAGES_AT_ONCE 64
 
@@ -216,8 +219,8 @@ bool kernel_verify(const struct kernel *k, const struct message *message)
 static void probe_send(struct kernel *k)
 {
     const struct buf empty = {.data = (char[]){"{}"}, .size = 2};
-    k->probe.again_us = clock_monotonic_us() + PROBE_US;
     k->probe.tries++;
+    k->probe.again_us = clock_monotonic_us() + k->probe.tries * PROBE_US;
     (void)kernel_send(k, CHANNEL_SHELL, "kernel_info_request", &empty, k->probe.id);
 }
 
@@ -229,7 +232,7 @@ void kernel_probe(struct kernel *k)
 
 static void probe_again(struct kernel *k)
 {
-    if (k->probe.tries % 2 == 0) {
+    if (k->probe.tries % PROBE_TRIES == 0) {
         channel_close(&k->channels[CHANNEL_IOPUB]);
         (void)kernel_channel_open(k, CHANNEL_IOPUB);
         k->probe.reconnected = true;
@@ -278,7 +281,7 @@ static void receive(void *owner, unsigned channel, short events)
     struct kernel *k = owner;
     struct parcel parcel;
     (void)events;
-    k->probe.again_us = clock_monotonic_us() + PROBE_US;
+    k->probe.again_us = clock_monotonic_us() + k->probe.tries * PROBE_US;
     for (int i = 0; i < MESSAGES_AT_ONCE && k->channels[channel]; i++) {
         if (!channel_receive(k->channels[channel], &parcel))
             return;

@@ -94,6 +94,12 @@ def test_input_request_is_refused(run):
     assert items[1]["ename"] == "KeyboardInterrupt"
 
 
+def test_code_may_go_on_without_input(run):
+    ask = "try:\n    k.ask()\n    k.stdin.recv_multipart()\nexcept KeyboardInterrupt: pass\n"
+    items = run(ask + ask + "time.sleep(2)\nk.text('fine')")
+    assert [item["name"] for item in items] == ["stderr", "stdout"]
+
+
 def test_interrupt_by_message(bridge_factory, fake):
     fake(interrupt_mode="message")
     items = bridge_factory().run("k.interrupt_request()\nk.text('fine')", kernel="fake", limits={"cell_ms": 300})
