@@ -866,7 +866,7 @@ def test_number_of_files(tmp_path, files, backup, status):
     ran = subprocess.run(["bwrap", "--ro-bind", "/usr", "/usr", "--symlink", "usr/lib", "/lib", "--symlink", "usr/lib64",
                           "/lib64", "--symlink", "usr/bin", "/bin", "--ro-bind", agent, "/agent", "--bind", tmp_path,
                           "/projects", "--unshare-all", "--proc", "/proc", "--dev", "/dev", "--", "/agent", "--copy",
-                          str(backup), "0", str(1 << 30), str(files), f"/projects/{source.name}",
+                          str(backup), "0", str(1 << 30), str(files), "0", "", f"/projects/{source.name}",
                           f"/projects/{target.name}"], check=False)
     assert ran.returncode == status
     assert (target / "d").exists() == (status == 0)

@@ -197,8 +197,24 @@ def _have_a_member(example):
     example.hub.method(example.me, "org.removeAdmin", {"name": example.values["physics"], "user": example.john.id})
 
 
+def _have_an_invite_token(example):
+    example.values["8sNCs0gO6qwRLMwJ"] = example.hub.cli("project", "invite-token", example.project)["token"]
+
+
+def _have_a_collaborator(example):
+    example.hub.call("add_collaborator", key=example.me, project_id=example.project, account_id=example.john.id)
+
+
+def _have_files_to_copy(example):
+    example.values["2aae4347-214d-4fd1-809c-b327150442d8"] = example.hub.project(example.me)
+    example.hub.call("write_text_file_to_project", key=example.me, project_id=example.project, path="A/doc.txt", content="text")
+
+
 # What the examples of a method need besides: a function of the Example.
 PREPARATIONS = {
+    "projects.addCollaborator": _have_an_invite_token,
+    "projects.changeUserType": _have_a_collaborator,
+    "projects.copyPathBetweenProjects": _have_files_to_copy,
     "messages.get": _have_a_message,
     "org.create": _name_an_organization,
     **dict.fromkeys(["org.getAll", "org.get", "org.set", "org.addAdmin", "org.addUser", "org.createUser",

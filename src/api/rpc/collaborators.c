@@ -12,7 +12,7 @@
 #include "svc/project.h"
 #include "svc/project_quota.h"
 
-#define EXAMPLE_ACCOUNT "99ebde5c-58f8-4e29-b6e4-b55b8fd71a1b"
+#define EXAMPLE_ACCOUNT "96c523b8-321e-41a3-9523-39fde95dc71d"
 #define OPTS_CALL(method, opts)                                                                    \
     CALL_HUB("{\"name\":\"projects." method "\",\"args\":[{\"opts\":{" opts "}}]}")
 #define MAIL_PAUSE_MS (INT64_C(24) * 3600 * 1000)
