@@ -255,13 +255,22 @@ static void append_select(struct get_run *run)
 
 // The caller's projects come first in a join, which is theirs in this order: few of them, each
 // found by its key, beside tables of millions.
+// The remote procedures list a project to all its users, also to who is only invited (hub-rpc 4.4);
+// of what is in it, they too show others nothing.
+static bool lists_any_group(const struct get_run *run)
+{
+    return run->get.dialect == QUERY_CURRENT && !strcmp(run->get.table->base, "projects");
+}
+
 static void append_from(struct get_run *run)
 {
     append(run, " FROM ");
     if (run->membership == MEMBERSHIP_MINE) {
         append(run, "(SELECT project_id AS member_of FROM project_users WHERE account_id = ");
         query_sql_arg(run->sql, id_value(&run->get.caller.account_id));
-        append(run, " AND \"group\" IN ('owner', 'collaborator')) m CROSS JOIN ");
+        append(run, lists_any_group(run) ? ") m CROSS JOIN "
+                                         : " AND \"group\" IN ('owner', 'collaborator')) m CROSS "
+                                           "JOIN ");
     }
     append(run, run->get.table->base);
     append(run, " t");
