@@ -38,11 +38,6 @@ static void write_setting(const struct site *site UNUSED, const char *setting, s
     json_str(out, setting);
 }
 
-static void write_choice(const struct site *site UNUSED, const char *setting, struct buf *out)
-{
-    json_bool(out, !strcmp(setting, "yes") || !strcmp(setting, "true"));
-}
-
 static void write_site_name(const struct site *site, const char *setting UNUSED, struct buf *out)
 {
     json_str(out, site->name);
@@ -114,7 +109,7 @@ static const struct field {
     {"termsOfServiceURL", "terms_of_service_url", write_setting},
     {"emailSignup", NULL, write_sign_up},
     {"anonymousSignup", NULL, write_no},
-    {"jupyterApiEnabled", "jupyter_api_enabled", write_choice},
+    {"jupyterApiEnabled", NULL, write_no}, // there is no pool for the site
     {"shareServer", NULL, write_yes},
     {"isCommercial", NULL, write_no},
     {"kucalc", NULL, write_kucalc},
