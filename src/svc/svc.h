@@ -32,6 +32,15 @@ enum site_written {
     SITE_WRITTEN_VERIFY_EMAIL = 16,
 };
 
+// What code that kernels run may use (hub-rpc 7.4, 7.5).
+struct jupyter_site {
+    unsigned pool, pool_idle_s;  // kernels in reserve of each kind in a project, and for how long
+    unsigned cell_s, cell_max_s; // of a cell, and if the caller waits longer
+    unsigned cpu_s;              // processor time of a kernel, 0: no limit
+    unsigned memory_mb;          // address space of a kernel, 0: no limit
+    unsigned answer_s;           // how long the hub's methods wait for the project
+};
+
 // What the site's owner has set; strings outlive the services. What is atomic may change while the
 // server runs (svc/settings.h): who needs it twice the same copies it.
 struct site {
@@ -45,6 +54,7 @@ struct site {
     _Atomic bool verify_email;
     bool reveal_accounts; // forgot_password tells that there is no such account
     struct quota_site quotas;
+    struct jupyter_site jupyter;
     unsigned written;                        // bits of enum site_written
     uint32_t quotas_written, maxima_written; // bits of enum upgrade, of quotas.base and .max
 };
@@ -66,6 +76,7 @@ struct svc {
     struct work_gate parsing;    // of large bodies, for clients who may be many
     struct work_gate hashing;    // a password hash takes 64 MB
     struct work_gate rendering;  // of large results, which take three times their size meanwhile
+    struct work_gate homes;      // what calls do to the files of homes
     struct work_gate publishing; // what strangers ask for, who may be many
     struct work_gate saving;     // of projects to the disk, which is one
     struct work_gate querying;   // queries that may read much, and batches
