@@ -81,9 +81,14 @@ static void finish(struct project_steering *steering, int rc, const struct err *
     steering->done(steering);
 }
 
+// What the project did counts more than what became of the note.
 static void on_written(struct db_write *write)
 {
-    finish(CONTAINER(write, struct project_steering, write), write->rc, &write->err);
+    struct project_steering *steering = CONTAINER(write, struct project_steering, write);
+    if (steering->call.rc)
+        finish(steering, steering->call.rc, &steering->call.err);
+    else
+        finish(steering, write->rc, &write->err);
 }
 
 // Behind the state, which was given to be written before: when this is durable, that is.
@@ -112,13 +117,15 @@ static int write_started(struct db_session *txn, void *arg, struct err *err)
     return project_active_set(txn, &steering->project_id, &nobody, err);
 }
 
+static int write_nothing(struct db_session *txn UNUSED, void *arg UNUSED, struct err *err UNUSED)
+{
+    return 0;
+}
+
 static void on_started(struct project_call *call)
 {
     struct project_steering *steering = CONTAINER(call, struct project_steering, call);
-    if (call->rc)
-        finish(steering, call->rc, &call->err);
-    else
-        write_behind(steering, write_started);
+    write_behind(steering, call->rc ? write_nothing : write_started);
 }
 
 void project_start(struct svc *svc, struct project_steering *steering)
@@ -126,18 +133,9 @@ void project_start(struct svc *svc, struct project_steering *steering)
     projects_start(svc->projects, begin_call(svc, steering, on_started), START_WAIT_MS);
 }
 
-static int write_nothing(struct db_session *txn UNUSED, void *arg UNUSED, struct err *err UNUSED)
-{
-    return 0;
-}
-
 static void on_stopped(struct project_call *call)
 {
-    struct project_steering *steering = CONTAINER(call, struct project_steering, call);
-    if (call->rc)
-        finish(steering, call->rc, &call->err);
-    else
-        write_behind(steering, write_nothing);
+    write_behind(CONTAINER(call, struct project_steering, call), write_nothing);
 }
 
 void project_stop(struct svc *svc, struct project_steering *steering)
@@ -161,6 +159,7 @@ static void on_removed(struct project_call *call)
     struct project_steering *steering = CONTAINER(call, struct project_steering, call);
     if (call->rc)
         log_err(LOG_WARNING, "deleted_project_not_stopped", &call->err);
+    call->rc = 0;
     write_behind(steering, write_nothing);
 }
 
