@@ -93,3 +93,11 @@ const char *err_errno_name(int sys_errno)
     const char *name = strerrorname_np(sys_errno);
     return name ? name : "EUNKNOWN";
 }
+
+void err_errno_text(int sys_errno, char out[ERR_ERRNO_TEXT_SIZE])
+{
+    const char *text = strerrordesc_np(sys_errno);
+    snprintf(out, ERR_ERRNO_TEXT_SIZE, "%s", text ? text : "unknown error");
+    if (out[0] >= 'A' && out[0] <= 'Z')
+        out[0] = (char)(out[0] - 'A' + 'a');
+}

@@ -48,5 +48,8 @@ const char *err_code_name(enum err_code code);
 int err_http_status(enum err_code code);
 // The name of a system error number ("ENOENT"), or "EUNKNOWN".
 const char *err_errno_name(int sys_errno);
+// What it means, in lower case ("no such file or directory").
+#define ERR_ERRNO_TEXT_SIZE 80
+void err_errno_text(int sys_errno, char out[ERR_ERRNO_TEXT_SIZE]);
 
 #endif

@@ -45,20 +45,6 @@ static int open_home(struct text_file *f)
     return fd >= 0 ? fd : fail(f, "open", -fd);
 }
 
-// The path relative to the home, or NULL when it is absolute and elsewhere.
-static const char *relative_to_home(const struct text_file *f)
-{
-    if (f->path[0] != '/')
-        return f->path;
-    char home[PROJECT_HOME_SIZE];
-    project_home(&f->project_id, home);
-    size_t len = strlen(home);
-    if (strncmp(f->path + 1, home, len) || (f->path[1 + len] && f->path[1 + len] != '/'))
-        return NULL;
-    const char *rest = f->path + 1 + len;
-    return rest + strspn(rest, "/");
-}
-
 static int read_open_file(struct text_file *f, int fd)
 {
     struct stat st;
@@ -223,9 +209,17 @@ static int write_in_home(struct text_file *f, const char *path)
         return rc;
     auto_fd int folder = open_folder(f, home, path, folder_size);
     f->outside = folder == -EXDEV;
+    if (f->outside && f->keep)
+        return fail(f, "open", EXDEV);
     if (folder < 0)
         return f->outside ? 0 : folder;
     mode_t mode;
+    if (f->keep && !faccessat(folder, name, F_OK, AT_SYMLINK_NOFOLLOW)) {
+        if (f->growth > 0)
+            disk_settle(f->svc, &f->project_id, f->growth, false);
+        f->growth = 0;
+        return 0;
+    }
     rc = check_target(f, folder, name, &mode);
     return rc || f->outside ? rc : replace(f, folder, name, mode);
 }
@@ -268,8 +262,10 @@ static void ask_agent(struct text_file *f)
 static void run(struct work *work)
 {
     struct text_file *f = CONTAINER(work, struct text_file, work);
-    const char *path = relative_to_home(f);
-    if (!path)
+    const char *path = home_path_relative(&f->project_id, f->path);
+    if (!path && f->keep)
+        f->rc = fail(f, "open", EXDEV);
+    else if (!path)
         f->outside = true;
     else
         f->rc = f->write ? write_in_home(f, path) : read_in_home(f, path);

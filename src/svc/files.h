@@ -15,6 +15,7 @@ struct text_file {
     struct uuid project_id;
     const char *path; // relative to the home, or absolute inside the project
     bool write;
+    bool keep; // write: leaves a file alone that is there, and what is outside the home
     const char *content;
     size_t content_size;
     struct loop *loop;

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -31,4 +33,56 @@ int home_open_beneath(int home, const char *path, int flags)
             return -errno;
     }
     return -EXDEV;
+}
+
+bool home_path_leads_out(const char *path)
+{
+    int depth = 0;
+    if (path[0] == '/')
+        return true;
+    while (*path && depth >= 0) {
+        size_t size = strcspn(path, "/");
+        if (size == 2 && !memcmp(path, "..", 2))
+            depth--;
+        else if (size && !(size == 1 && *path == '.'))
+            depth++;
+        path += size + (path[size] == '/');
+    }
+    return depth < 0;
+}
+
+const char *home_path_relative(const struct uuid *project_id, const char *path)
+{
+    char home[PROJECT_HOME_SIZE];
+    if (path[0] != '/')
+        return path;
+    project_home(project_id, home);
+    size_t size = strlen(home);
+    if (strncmp(path + 1, home, size) || (path[1 + size] && path[1 + size] != '/'))
+        return NULL;
+    const char *rest = path + 1 + size;
+    return rest + strspn(rest, "/");
+}
+
+// The whole path of what is open. False if it has none that can be told.
+static bool name_of(int fd, char out[LIMIT_PATH])
+{
+    char link[sizeof "/proc/self/fd/" + 12];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t size = readlink(link, out, LIMIT_PATH - 1);
+    if (size < 0 || size == LIMIT_PATH - 1)
+        return false;
+    out[size] = '\0';
+    return true;
+}
+
+const char *home_place(int home, int fd, char out[LIMIT_PATH])
+{
+    char home_name[LIMIT_PATH];
+    if (!name_of(home, home_name) || !name_of(fd, out))
+        return NULL;
+    size_t size = strlen(home_name);
+    if (strncmp(out, home_name, size) || (out[size] && out[size] != '/'))
+        return NULL;
+    return out + size + (out[size] == '/');
 }

@@ -134,7 +134,7 @@ static int open_itself(struct public_request *r, struct public_home *home, const
 {
     if (!public_list_has_below(&r->list, path))
         return -ENOENT;
-    if (public_path_leads_out(r->path))
+    if (home_path_leads_out(r->path))
         return -EXDEV;
     return home_open_beneath(home->fd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
 }

@@ -14,8 +14,6 @@ struct public_home {
 void public_home_enter(const struct public_request *request, struct public_home *ret_home);
 void public_home_leave(struct public_home *home);
 
-// True for a path that leads out of the home by its words.
-bool public_path_leads_out(const char *path);
 int public_home_fail_outside(const struct public_home *home, struct err *err) MUST_USE;
 // Whether what was opened lies where something is public, whatever links led there.
 bool public_home_is_public(struct public_home *home, int fd) MUST_USE;

@@ -3,9 +3,6 @@
 // is the place that it leads to.
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
-#include <string.h>
-#include <unistd.h>
 
 #include "base/fd.h"
 #include "base/limits.h"
@@ -24,52 +21,12 @@ void public_home_leave(struct public_home *home)
     public_list_dispose(&home->places);
 }
 
-bool public_path_leads_out(const char *path)
-{
-    int depth = 0;
-    if (path[0] == '/')
-        return true;
-    while (*path && depth >= 0) {
-        size_t size = strcspn(path, "/");
-        if (size == 2 && !memcmp(path, "..", 2))
-            depth--;
-        else if (size && !(size == 1 && *path == '.'))
-            depth++;
-        path += size + (path[size] == '/');
-    }
-    return depth < 0;
-}
-
 int public_home_fail_outside(const struct public_home *home, struct err *err)
 {
     const struct public_request *r = home->request;
     return err_set(err, ERR_INVALID,
                    "path (=%.300s) must be contained in project path /projects/%s", r->path,
                    r->project_id.text);
-}
-
-// The whole path of what is open. False if it has none that can be told.
-static bool name_of(int fd, char out[LIMIT_PATH])
-{
-    char link[sizeof "/proc/self/fd/" + 12];
-    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-    ssize_t size = readlink(link, out, LIMIT_PATH - 1);
-    if (size < 0 || size == LIMIT_PATH - 1)
-        return false;
-    out[size] = '\0';
-    return true;
-}
-
-// The path relative to the home, by the folders that it really lies in. NULL if there is none.
-static const char *place_of(const struct public_home *home, int fd, char out[LIMIT_PATH])
-{
-    char home_name[LIMIT_PATH];
-    if (!name_of(home->fd, home_name) || !name_of(fd, out))
-        return NULL;
-    size_t size = strlen(home_name);
-    if (strncmp(out, home_name, size) || (out[size] && out[size] != '/'))
-        return NULL;
-    return out + size + (out[size] == '/');
 }
 
 static void find_places(struct public_home *home)
@@ -80,7 +37,7 @@ static void find_places(struct public_home *home)
     home->places.paths = mem_alloc(list->count * sizeof *home->places.paths);
     for (size_t i = 0; i < list->count; i++) {
         auto_fd int fd = home_open_beneath(home->fd, list->paths[i], O_PATH);
-        const char *place = fd >= 0 ? place_of(home, fd, name) : NULL;
+        const char *place = fd >= 0 ? home_place(home->fd, fd, name) : NULL;
         if (place)
             home->places.paths[home->places.count++] = mem_strdup(place);
     }
@@ -89,7 +46,7 @@ static void find_places(struct public_home *home)
 bool public_home_is_public(struct public_home *home, int fd)
 {
     char name[LIMIT_PATH];
-    const char *place = place_of(home, fd, name);
+    const char *place = home_place(home->fd, fd, name);
     if (!place)
         return false;
     if (public_list_has_below(&home->request->list, place))

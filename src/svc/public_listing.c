@@ -142,7 +142,7 @@ static void write_entries(struct listing *l, size_t start)
 static int open_folder(struct listing *l)
 {
     struct public_request *r = l->request;
-    int fd = public_path_leads_out(r->path)
+    int fd = home_path_leads_out(r->path)
                  ? -EXDEV
                  : home_open_beneath(l->home.fd, r->path, O_RDONLY | O_DIRECTORY);
     if (fd == -EXDEV)

@@ -50,6 +50,8 @@ int svc_init(struct svc *svc, struct db *db, const struct site *site, struct err
     work_gate_init(&svc->rendering, cores > 1 ? (unsigned)cores : 1);
     work_gate_init(&svc->publishing, cores > 1 ? (unsigned)cores : 1);
     svc->publishing.owner_max = LIMIT_PUBLIC_WAITING;
+    work_gate_init(&svc->homes, cores > 1 ? (unsigned)cores : 1);
+    svc->homes.owner_max = LIMIT_HOME_WAITING;
     work_gate_init(&svc->saving, 1);
     svc->saving.owner_max = LIMIT_SAVES_WAITING;
     work_gate_init(&svc->querying, cores > 1 ? (unsigned)cores : 1);

@@ -40,6 +40,11 @@ extern const struct api_endpoint hub_org_get_all, hub_org_create, hub_org_get, h
 extern const struct api_endpoint hub_org_create_user, hub_org_create_token, hub_org_expire_token,
     hub_org_message; // organization_users.c
 extern const struct api_endpoint project_system_exec, project_system_signal; // exec.c
+extern const struct api_endpoint project_system_listing, project_system_delete_files,
+    project_system_move_files, project_system_rename_file, project_system_realpath,
+    project_system_canonical_paths, project_system_read_text_file_from_project,
+    project_system_write_text_file_to_project, project_system_version,
+    project_editor_new_file; // files.c
 
 // In every example: what the tests and the reference page put the real values for.
 #define EXAMPLE_HOST       "https://cocalc.com"
