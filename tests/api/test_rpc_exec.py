@@ -2,7 +2,6 @@
 """system.exec and system.signal of a project (hub-rpc 6.3, 6.7): what is run, what comes back, and in which words it fails."""
 import json
 import re
-import statistics
 import time
 
 import pytest
@@ -346,17 +345,3 @@ def test_numbers_that_name_no_process(hub, signal, parameters):
 @pytest.mark.parametrize("number", [-1, 65, 1000, 1.5])
 def test_numbers_that_are_no_signal(hub, signal, number):
     assert signal(hub.refusal, signal=number, pid=4000000) == "Error: kill EINVAL"
-
-
-# ---- Time ----
-
-def test_it_takes_no_longer_than_api_v1s(hub, account, project, execute):
-    def seconds(call):
-        began = time.perf_counter()
-        call()
-        return time.perf_counter() - began
-    v1, rpc = [], []
-    for _ in range(60):
-        v1.append(seconds(lambda: hub.exec(account, project, "true")))
-        rpc.append(seconds(lambda: execute("true")))
-    assert statistics.median(rpc[10:]) < 1.5 * statistics.median(v1[10:])
