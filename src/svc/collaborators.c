@@ -9,7 +9,6 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "db/query.h"
-#include "svc/keys.h"
 #include "svc/collaborator_notes.h"
 #include "svc/keys.h"
 
