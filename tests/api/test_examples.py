@@ -6,7 +6,9 @@ import subprocess
 
 import pytest
 
+from harness import rpc
 from harness.examples import run, shape
+from harness.process import wait_until
 from harness.server import COHUB
 from harness.store import execute
 
@@ -210,6 +212,12 @@ def _have_files_to_copy(example):
     example.hub.call("write_text_file_to_project", key=example.me, project_id=example.project, path="A/doc.txt", content="text")
 
 
+def _have_a_waiting_kernel(example):
+    project = rpc.Project(example.hub.url, example.me, example.project)
+    project.system.jupyter_execute("1", "python3")
+    wait_until(lambda: [kernel["state"] for kernel in project.system.list_jupyter_kernels()] == ["idle"], 60, "one waits")
+
+
 # What the examples of a method need besides: a function of the Example.
 PREPARATIONS = {
     "projects.addCollaborator": _have_an_invite_token,
@@ -221,6 +229,7 @@ PREPARATIONS = {
                      "org.createToken", "org.getUsers", "org.removeAdmin", "org.message"], _have_an_organization),
     "org.removeUser": _have_a_member,
     "system.getNames": _give_a_colour,
+    "system.listJupyterKernels": _have_a_waiting_kernel,
 }
 
 

@@ -21,11 +21,17 @@
 #define KERNELS_SCHEMA "{\"type\":\"array\",\"items\":" KERNEL_SCHEMA "}"
 #define ITEMS_SCHEMA   "{\"type\":\"array\",\"items\":{\"type\":\"object\"}}"
 
-#define KERNEL_EXAMPLE                                                                             \
-    "[{\"name\":\"python3\",\"display_name\":\"Python 3 (ipykernel)\",\"language\":\"python\","    \
+#define KERNELS_EXAMPLE                                                                            \
+    "[{\"name\":\"octave\",\"display_name\":\"Octave\",\"language\":\"octave\",\"env\":{},"        \
+    "\"resource_dir\":\"/usr/share/jupyter/kernels/octave\",\"argv\":[\"python\",\"-m\","          \
+    "\"octave_kernel\",\"-f\",\"{connection_file}\"]},"                                            \
+    "{\"name\":\"python3\",\"display_name\":\"Python 3 (ipykernel)\",\"language\":\"python\","     \
     "\"env\":{},\"metadata\":{\"debugger\":true},\"resource_dir\":\"/usr/share/jupyter/kernels/"   \
     "python3\",\"argv\":[\"/usr/bin/python3\",\"-m\",\"ipykernel_launcher\",\"-f\",\"{connection_" \
-    "file}\"]}]"
+    "file}\"]},"                                                                                   \
+    "{\"name\":\"ir\",\"display_name\":\"R\",\"language\":\"R\",\"env\":{},\"resource_dir\":"      \
+    "\"/usr/share/jupyter/kernels/ir\",\"argv\":[\"R\",\"--slave\",\"-e\",\"IRkernel::main()\","   \
+    "\"--args\",\"{connection_file}\"]}]"
 
 struct jupyter_call {
     struct api_call *call;
@@ -113,7 +119,7 @@ static const struct api_example hub_kernels_examples[] = {
     {"The kernels that code can be run in:",
      CALL_HUB("{\"name\":\"jupyter.kernels\",\"args\":[{\"project_id\":\"" EXAMPLE_PROJECT
               "\"}],\"timeout\":60000}"),
-     KERNEL_EXAMPLE},
+     KERNELS_EXAMPLE},
 };
 
 static void handle_hub_kernels(struct api_call *call, const void *params)
@@ -391,7 +397,7 @@ static const struct api_example kernels_examples[] = {
     {"",
      CALL_PROJECT("{\"name\":\"editor.jupyterKernels\",\"args\":[{}],"
                   "\"project_id\":\"" EXAMPLE_PROJECT "\"}"),
-     KERNEL_EXAMPLE},
+     KERNELS_EXAMPLE},
 };
 
 static void handle_kernels(struct api_call *call, const void *params UNUSED)
