@@ -149,9 +149,10 @@ static const struct key_description keys[CONFIG_KEYS] = {
     [CONFIG_JUPYTER_CELL_SECONDS] = {"jupyter", "cell_seconds", VALUE_INT, 1, LIMIT_EXEC_SECONDS,
                                      .fallback = "30",
                                      .text = "seconds after which code is interrupted"},
-    [CONFIG_JUPYTER_CELL_SECONDS_MAX] =
-        {"jupyter", "cell_seconds_max", VALUE_INT, 1, LIMIT_EXEC_SECONDS, .fallback = "90",
-         .text = "the same at most, if the caller's timeout is longer"},
+    [CONFIG_JUPYTER_CELL_SECONDS_MAX] = {"jupyter", "cell_seconds_max", VALUE_INT, 1,
+                                         LIMIT_EXEC_SECONDS, .fallback = "90",
+                                         .text =
+                                             "the same at most, if the caller's timeout is longer"},
     [CONFIG_JUPYTER_CPU_SECONDS] = {"jupyter", "cpu_seconds", VALUE_INT, 0, LIMIT_EXEC_SECONDS,
                                     .fallback = "30",
                                     .text = "processor time of a kernel; 0: no limit"},
