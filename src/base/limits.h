@@ -69,9 +69,10 @@
 #define LIMIT_HOME_FILES      1000000
 #define LIMIT_HOME_FILES_HARD 1100000
 #define LIMIT_HOME_NAMES      (4 * LIMIT_HOME_FILES_HARD)
-// Calls that wait to do something to the files of one project, and paths in one of them.
+// Calls that wait to do something to the files of one project.
 #define LIMIT_HOME_WAITING 64
-#define LIMIT_HOME_PATHS   10000
+// Paths in one of them.
+#define LIMIT_HOME_PATHS 10000
 // The contract's limit for reading a public file, or all of a public folder, bytes (api-v1 6.4).
 #define LIMIT_PUBLIC_FILE_SIZE 20000000
 // Members of a folder's archive, and folders in folders: small ones are not free either.

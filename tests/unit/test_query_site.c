@@ -88,30 +88,21 @@ static void test_a_search_of_nothing(void **state UNUSED)
           "{\"matching_site_licenses\":[]}");
 }
 
-struct making {
-    const char *name;
-    struct uuid id;
-};
-
-static int make(struct db_session *txn, void *arg, struct err *err)
+static int make(const char *name, struct err *err)
 {
-    struct making *making = arg;
-    return organization_create(txn, making->name, &making->id, err);
+    struct organization_create create = {.caller.admin = true, .name = name};
+    return db_write(fixture.db, organization_create, &create, err);
 }
 
 static void test_organizations_are_made(void **state UNUSED)
 {
-    struct making making = {.name = "test-org-1700000000-ab12cd34"};
     struct err err = {0};
-    assert_int_equal(db_write(fixture.db, make, &making, &err), 0);
-    making.name = "TEST-org-1700000000-ab12cd34";
-    assert_int_equal(db_write(fixture.db, make, &making, &err), -ERR_CONFLICT);
-    assert_string_equal(err.message, "Error: name TEST-org-1700000000-ab12cd34 is already used by "
-                                     "some account or organization");
-    making.name = "boss";
-    assert_int_equal(db_write(fixture.db, make, &making, &err), -ERR_CONFLICT);
-    making.name = "";
-    assert_int_equal(db_write(fixture.db, make, &making, &err), -ERR_INVALID);
+    assert_int_equal(make("test-org-1700000000-ab12cd34", &err), 0);
+    assert_int_equal(make("TEST-org-1700000000-ab12cd34", &err), -ERR_CONFLICT);
+    assert_string_equal(err.message, "name TEST-org-1700000000-ab12cd34 is already used by some "
+                                     "account or organization");
+    assert_int_equal(make("boss", &err), -ERR_CONFLICT);
+    assert_int_equal(make("", &err), -ERR_INVALID);
 }
 
 static int setup(void **state UNUSED)
