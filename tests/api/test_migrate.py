@@ -145,7 +145,8 @@ def moving(request, tmp_path):
     request.node.extra_hubs.append(made.hub)
     made.hub.start()
     made.hub.stop()
-    return made
+    yield made
+    made.hub.end()
 
 
 # ---- Tests ----
