@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Removing a tree, however deep it is and whatever its owner does to it meanwhile. The way down is
 // by descriptors; what lies too deep to hold one for each folder is moved into a folder beside the
-// tree, which is removed next.
+// tree, which is removed next. That folder is known by a descriptor, too: its owner may put a link
+// where it was.
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -18,24 +19,31 @@
 #define PASSES_MAX 100 // over one folder, in which somebody goes on making files
 
 struct removal {
-    int top;                                      // where the tree lies
-    char aside[sizeof ".cohub-0123456789abcdef"]; // beside it; "": not made yet
+    int top;                                     // where the tree lies
+    char name[sizeof ".cohub-0123456789abcdef"]; // of the folder beside it
+    int aside;                                   // that folder, -1: not made yet
     unsigned moved;
     const _Atomic bool *stop;
 };
 
+static int make_aside(struct removal *r)
+{
+    memcpy(r->name, ".cohub-0123456789abcdef", sizeof r->name);
+    token_random(r->name + 7, 16);
+    if (mkdirat(r->top, r->name, 0700))
+        return -errno;
+    r->aside = openat(r->top, r->name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    return r->aside < 0 ? -errno : 0;
+}
+
 static int move_aside(struct removal *r, int folder, const char *name)
 {
-    char path[sizeof r->aside + 16];
-    if (!r->aside[0]) {
-        char aside[] = ".cohub-0123456789abcdef";
-        token_random(aside + 7, 16);
-        if (mkdirat(r->top, aside, 0700))
-            return -errno;
-        memcpy(r->aside, aside, sizeof aside);
-    }
-    snprintf(path, sizeof path, "%s/%u", r->aside, r->moved++);
-    return renameat(folder, name, r->top, path) ? -errno : 0;
+    char number[16];
+    int rc = r->aside < 0 ? make_aside(r) : 0;
+    if (rc)
+        return rc;
+    snprintf(number, sizeof number, "%u", r->moved++);
+    return renameat(folder, name, r->aside, number) ? -errno : 0;
 }
 
 static int remove_entry(struct removal *r, int folder, const char *name, unsigned depth);
@@ -91,15 +99,17 @@ static int remove_entry(struct removal *r, int folder, const char *name, unsigne
 
 int home_remove(int folder, const char *name, const _Atomic bool *stop)
 {
-    struct removal r = {.top = folder, .stop = stop};
+    struct removal r = {.top = folder, .aside = -1, .stop = stop};
     int rc = remove_entry(&r, folder, name, 0);
-    while (r.aside[0]) {
-        char aside[sizeof r.aside];
-        memcpy(aside, r.aside, sizeof aside);
-        r.aside[0] = '\0';
+    while (r.aside >= 0) {
+        char aside[sizeof r.name];
+        memcpy(aside, r.name, sizeof aside);
+        fd_close(&r.aside);
         int aside_rc = remove_entry(&r, folder, aside, 0);
-        if (aside_rc) // what could not be removed stays there
+        if (aside_rc) { // what could not be removed stays there
+            fd_close(&r.aside);
             return rc ? rc : aside_rc;
+        }
     }
     return rc;
 }

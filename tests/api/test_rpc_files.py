@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """The files of a project by the RPC (hub-rpc 6.7): what each method does, and that none reaches what is outside the home."""
+import concurrent.futures
 import json
 import os
 import subprocess
+import threading
 
 import pytest
 
@@ -22,11 +24,15 @@ def outside(home):
     return folder
 
 
-def give(home):
-    """What a test has made becomes the project's, as the hub may run as another user."""
+def give_away(folder, home):
     if os.geteuid() == 0:
         owner = home.stat()
-        subprocess.run(["chown", "-Rh", f"{owner.st_uid}:{owner.st_gid}", home], check=True)
+        subprocess.run(["chown", "-Rh", f"{owner.st_uid}:{owner.st_gid}", folder], check=True)
+
+
+def give(home):
+    """What a test has made becomes the project's, as the hub may run as another user."""
+    give_away(home, home)
 
 
 @pytest.fixture
@@ -141,6 +147,36 @@ def test_a_tree_of_any_depth_is_removed(call, home):
     os.close(folder)
     assert call("system.deleteFiles", {"paths": ["d", "f"]}) is None
     assert [name for name in os.listdir(home) if name.startswith(".cohub") or name in "df"] == []
+
+
+def swap_for_a_link(home, target, done):
+    """Does to a folder that the hub makes what code of the project could; True if it came in time."""
+    while not done.is_set():
+        for name in os.listdir(home):
+            if name.startswith(".cohub-") and not (home / name).is_symlink():
+                os.rename(home / name, home / "swapped")
+                os.symlink(target, home / name)
+                return True
+    return False
+
+
+def test_what_is_moved_aside_stays_in_the_home(call, home, outside):
+    (outside / "file").unlink()
+    give_away(outside, home)
+    done = threading.Event()
+    swapped = False
+    while not swapped:  # who is faster is chance
+        deep = home.joinpath("tree", *["d"] * 63)
+        deep.mkdir(parents=True)
+        for number in range(5000):
+            (deep / str(number)).mkdir()
+        done.clear()
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            swap = pool.submit(swap_for_a_link, home, f"../../{outside.name}", done)
+            assert call("system.deleteFiles", {"paths": ["tree"]}) is None
+            done.set()
+            swapped = swap.result()
+    assert list(outside.iterdir()) == []
 
 
 def test_a_folder_of_many_files_is_removed(call, home):
