@@ -164,6 +164,10 @@
 // one account in an hour. All of them are kept 30 days.
 #define LIMIT_CLIENT_ERROR_TEXT  ((size_t)32 * 1024)
 #define LIMIT_CLIENT_ERRORS_HOUR 60
+// And what they report of what people do: one event's value, bytes of JSON, and events of one
+// account in an hour.
+#define LIMIT_TRACKED_VALUE ((size_t)4 * 1024)
+#define LIMIT_TRACKED_HOUR  300
 
 // Of a search for accounts: names found by everybody (api-v1 7.2) and by administrators; items of
 // one call (a class's list of addresses); rows that a call looks at, some milliseconds' worth on a
@@ -358,7 +362,8 @@
 // out.
 #define LIMIT_SIGN_INS 1000
 
-// Browsers that are signed in to one account: a token lets in any number. The oldest are signed out.
+// Browsers that are signed in to one account: a token lets in any number. The oldest are signed
+// out.
 #define LIMIT_SIGN_INS 1000
 
 // Keys whose accounts a loop remembers.

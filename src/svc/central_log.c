@@ -8,8 +8,8 @@
 #include "base/limits.h"
 #include "db/query.h"
 
-#define HOUR_MS              (INT64_C(3600) * 1000)
-#define CLIENT_ERROR_LIFE_MS (30 * 24 * HOUR_MS)
+#define HOUR_MS        (INT64_C(3600) * 1000)
+#define REPORT_LIFE_MS (30 * 24 * HOUR_MS)
 
 int central_log(struct db_session *txn, const char *event, const struct central_text *texts,
                 struct err *err)
@@ -75,7 +75,35 @@ int client_error_log(struct db_session *txn, const struct client_error *error, s
     return db_exec(txn, &insert,
                    DB_ARGS(DB_TEXT(id.text), DB_TEXTN(error->error, kept_size(error->error)),
                            DB_TEXT(error->account_id.text), DB_INT(now),
-                           DB_INT(now + CLIENT_ERROR_LIFE_MS),
+                           DB_INT(now + REPORT_LIFE_MS),
                            DB_TEXT(error->event ? error->event : "error")),
+                   NULL, err);
+}
+
+int user_tracking_log(struct db_session *txn, const struct tracked *tracked, struct err *err)
+{
+    static const struct db_stmt count = {
+        "SELECT count(*) FROM user_tracking WHERE account_id = $1 AND time > $2"};
+    // What comes in the same millisecond takes the next that is free.
+    static const struct db_stmt insert = {
+        "INSERT INTO user_tracking (account_id, time, event, value, expire)"
+        " SELECT $1, coalesce(max(time) + 1, $2), $3, $4, $5 FROM user_tracking"
+        " WHERE account_id = $1 AND time >= $2"};
+    int64_t noted = 0, now = clock_now_ms();
+    const char *account_id = tracked->account_id.text;
+    if (tracked->value && strlen(tracked->value) > LIMIT_TRACKED_VALUE)
+        return err_set(err, ERR_TOO_LARGE, "value must have at most %zu bytes as JSON",
+                       LIMIT_TRACKED_VALUE);
+    int rc =
+        db_query_int(txn, &count, DB_ARGS(DB_TEXT(account_id), DB_INT(now - HOUR_MS)), &noted, err);
+    if (!rc && noted >= LIMIT_TRACKED_HOUR)
+        return err_set(err, ERR_RATE_LIMITED,
+                       "too many events reported: at most %d an hour are kept; try again later",
+                       LIMIT_TRACKED_HOUR);
+    if (rc)
+        return rc;
+    return db_exec(txn, &insert,
+                   DB_ARGS(DB_TEXT(account_id), DB_INT(now), DB_TEXT(tracked->event),
+                           DB_TEXT(tracked->value), DB_INT(now + REPORT_LIFE_MS)),
                    NULL, err);
 }

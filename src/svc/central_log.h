@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-// The log of what happened to accounts, kept in the database (api-v1 section 14), and the errors
-// that clients report (3.27).
+// The log of what happened to accounts, kept in the database (api-v1 section 14), and what clients
+// report: errors (3.27) and what people do (hub-rpc 3).
 #ifndef SVC_CENTRAL_LOG_H
 #define SVC_CENTRAL_LOG_H
 
@@ -24,5 +24,15 @@ struct client_error {
 // LIMIT_CLIENT_ERROR_TEXT says. An id that is taken is replaced by a fresh one. ERR_RATE_LIMITED.
 int client_error_log(struct db_session *txn, const struct client_error *error,
                      struct err *err) MUST_USE;
+
+struct tracked {
+    struct uuid account_id;
+    const char *event;
+    const char *value; // JSON, NULL: none
+};
+// In a transaction: a record that lives 30 days. ERR_TOO_LARGE beyond LIMIT_TRACKED_VALUE,
+// ERR_RATE_LIMITED.
+int user_tracking_log(struct db_session *txn, const struct tracked *tracked,
+                      struct err *err) MUST_USE;
 
 #endif

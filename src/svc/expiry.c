@@ -35,6 +35,9 @@ static const struct table {
               " (SELECT id FROM client_error_log WHERE expire < $1 ORDER BY expire LIMIT $2)"}},
     {.drop = {"DELETE FROM central_log WHERE id IN"
               " (SELECT id FROM central_log WHERE expire < $1 ORDER BY expire LIMIT $2)"}},
+    {.drop = {"DELETE FROM user_tracking WHERE (account_id, time) IN"
+              " (SELECT account_id, time FROM user_tracking WHERE expire < $1 ORDER BY expire"
+              " LIMIT $2)"}},
     {.drop = {"DELETE FROM file_access_log WHERE id IN"
               " (SELECT id FROM file_access_log WHERE expire < $1 ORDER BY expire LIMIT $2)"}},
     {.drop = {"DELETE FROM mentions WHERE (project_id, time, path, target) IN"

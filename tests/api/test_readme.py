@@ -14,7 +14,7 @@ def test_calls_give_what_readme_shows(hub):
     text = text.replace("sk_abcdefQWERTY090900000000", hub.account().key).replace("http://127.0.0.1:5000", hub.url)
     example_project = re.search(r"PROJECT=([0-9a-f-]{36})", text).group(1)
     blocks = BLOCKS.findall(text)
-    assert len(blocks) == 5
+    assert len(blocks) == 6
     project = ""
     settings = blocks[0][0].split("curl")[0]
     for script, shown in blocks:

@@ -187,3 +187,18 @@ def test_so_many_reports(hub, account):
     for _ in range(60):
         hub.method(account, "system.logClientError", {"event": "e", "error": "e"})
     assert "too many errors reported" in hub.refusal(account, "system.webappError", {"name": "n"})
+
+
+def test_what_people_do_is_noted(hub, account):
+    assert hub.method(account, "system.userTracking", {"event": "open", "value": {"type": "ipynb"}}) is None
+    assert hub.method(account, "system.userTracking", {"event": "close"}) is None
+    noted = execute(hub, "SELECT event, value FROM user_tracking WHERE account_id = ? ORDER BY time", account.id)
+    assert [tuple(row) for row in noted] == [("open", '{"type":"ipynb"}'), ("close", None)]
+    assert hub.refusal(account, "system.userTracking", {"event": "e", "value": "x" * 4095}) == (
+        "Error: value must have at most 4096 bytes as JSON")
+
+
+def test_so_many_events(hub, account):
+    for _ in range(300):
+        hub.method(account, "system.userTracking", {"event": "e"})
+    assert "too many events reported" in hub.refusal(account, "system.userTracking", {"event": "e"})

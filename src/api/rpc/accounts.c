@@ -330,6 +330,7 @@ static bool check_event(struct api_call *call, const char *event)
 
 struct tracking_params {
     const char *event;
+    const cJSON *value;
 };
 
 static const struct api_param tracking_params[] = {
@@ -338,6 +339,10 @@ static const struct api_param tracking_params[] = {
      .required = true,
      .offset = offsetof(struct tracking_params, event),
      .text = "what somebody did, 1 to 80 characters"},
+    {.name = "value",
+     .type = PARAM_ANY,
+     .offset = offsetof(struct tracking_params, value),
+     .text = "more about it: any JSON value of at most 4096 bytes"},
 };
 
 static const struct api_example tracking_examples[] = {
@@ -347,16 +352,31 @@ static const struct api_example tracking_examples[] = {
      "null"},
 };
 
+static int track_in_txn(struct db_session *txn, void *arg, struct err *err)
+{
+    return user_tracking_log(txn, arg, err);
+}
+
 static void handle_tracking(struct api_call *call, const void *params)
 {
-    if (check_event(call, ((const struct tracking_params *)params)->event))
-        rpc_null(call);
+    const struct tracking_params *p = params;
+    if (!check_event(call, p->event))
+        return;
+    struct tracked *op = arena_zalloc(call->arena, sizeof *op);
+    *op = (struct tracked){.account_id = call->caller.account_id, .event = p->event};
+    if (p->value) {
+        auto_buf struct buf text = {0};
+        json_value(&text, p->value);
+        op->value = arena_strndup(call->arena, text.data, text.size);
+    }
+    rpc_write(call, track_in_txn, op, NULL);
 }
 
 const struct api_endpoint hub_system_user_tracking = {
     HUB_METHOD("system.userTracking"),
-    .run = API_INSTANT,
-    .text = "For clients that report what people do: this server keeps nothing of it.",
+    .run = API_ASYNC,
+    .text = "Notes what somebody did, for the site's administrators, who read it by a query of "
+            "`user_tracking`. It is kept 30 days; at most 300 events of an account in an hour.",
     API_PARAMS(tracking_params, struct tracking_params),
     .result = null_schema,
     API_EXAMPLES(tracking_examples),
