@@ -14,7 +14,10 @@
 
 #include "base/macros.h"
 
-#define FRAME_PROTOCOL_VERSION 1
+// Sandboxes outlive the hub, so agents of an earlier version may still serve. In version 1 commands
+// have no env, and there is no FRAME_KERNEL.
+#define FRAME_PROTOCOL_VERSION 2
+#define FRAME_PROTOCOL_OLDEST  1
 // Largest payload in either direction. Output comes in pieces of at most FRAME_OUTPUT_MAX.
 #define FRAME_PAYLOAD_MAX (4u * 1024 * 1024)
 #define FRAME_OUTPUT_MAX  (64u * 1024)

@@ -44,7 +44,8 @@ struct agent_conn {
     uv_poll_t poll;
     int fd;
     int use_fd; // while there are streams (runner/use.h)
-    bool greeted, broken, writable_wanted;
+    uint32_t version; // that the agent speaks; 0: it has not greeted
+    bool broken, writable_wanted;
 
     struct slot *slots;
     uint32_t slots_count, slots_capacity, free_slot;
@@ -138,6 +139,11 @@ static void slot_release(struct agent_conn *conn, struct slot *slot)
         conn->slots_capacity = 0;
         conn->free_slot = NO_SLOT;
     }
+}
+
+uint32_t agent_conn_version(const struct agent_conn *conn)
+{
+    return conn->version;
 }
 
 size_t agent_conn_streams(const struct agent_conn *conn)
@@ -364,8 +370,9 @@ static const char *check_stream(const struct agent_conn *conn)
 static const char *check_header(struct agent_conn *conn)
 {
     const struct frame_header *frame = &conn->frame;
-    if ((frame->type == FRAME_HELLO) == conn->greeted)
-        return conn->greeted ? "a second hello" : "a frame before the hello";
+    const bool greeted = conn->version != 0;
+    if ((frame->type == FRAME_HELLO) == greeted)
+        return greeted ? "a second hello" : "a frame before the hello";
     switch (frame->type) {
     case FRAME_HELLO:
         return frame->size == sizeof(uint32_t) && !frame->stream ? NULL : "a malformed hello";
@@ -386,9 +393,9 @@ static const char *take_hello(struct agent_conn *conn, const uint8_t *payload)
 {
     uint32_t version;
     memcpy(&version, payload, sizeof version);
-    if (version != FRAME_PROTOCOL_VERSION)
+    if (version < FRAME_PROTOCOL_OLDEST || version > FRAME_PROTOCOL_VERSION)
         return "another version of the protocol";
-    conn->greeted = true;
+    conn->version = version;
     conn->io->ops->hello(conn->owner);
     return NULL;
 }

@@ -76,6 +76,8 @@ struct buf *agent_conn_begin(struct agent_conn *conn);
 // ERR_UNAVAILABLE when too much is under way or the connection is broken.
 int agent_conn_submit(struct agent_conn *conn, enum frame_type type, int fd,
                       struct agent_stream *stream, struct err *err) MUST_USE;
+// The version of the protocol that the agent speaks, once it has greeted.
+uint32_t agent_conn_version(const struct agent_conn *conn);
 // How many streams the agent has not ended.
 size_t agent_conn_streams(const struct agent_conn *conn);
 // Nobody waits for the stream any more: tells the agent to end it, and ignores what still comes.

@@ -158,10 +158,22 @@ static bool append_texts(struct buf *out, const char *const *texts, size_t count
     return true;
 }
 
+// Whether the agent knows what came with version 2 of the protocol.
+static int check_version(const struct agent_conn *conn, struct err *err)
+{
+    if (agent_conn_version(conn) >= 2)
+        return 0;
+    return err_set(err, ERR_UNAVAILABLE,
+                   "the project was started by an earlier version of the server, which cannot do "
+                   "this; restart the project");
+}
+
 static int send_exec(struct job *job, struct agent_conn *conn, struct err *err)
 {
     const struct exec_call *exec = exec_of(job);
     size_t args_count = exec->script ? 0 : exec->args_count;
+    if (exec->env_count && check_version(conn, err))
+        return -ERR_UNAVAILABLE;
     struct buf *out = agent_conn_begin(conn);
     struct frame_exec fixed = {.timeout_ms = exec->timeout_ms,
                                .cpu_seconds = exec->cpu_seconds,
@@ -194,6 +206,8 @@ static int send_file(struct job *job, struct agent_conn *conn, struct err *err)
 static int send_kernel(struct job *job, struct agent_conn *conn, struct err *err)
 {
     const struct kernel_call *kernel = kernel_of(job);
+    if (check_version(conn, err))
+        return -ERR_UNAVAILABLE;
     if (kernel->request_size > FRAME_PAYLOAD_MAX)
         return err_set(err, ERR_TOO_LARGE, "the code is too long");
     buf_append(agent_conn_begin(conn), kernel->request, kernel->request_size);

@@ -61,7 +61,7 @@ static void status_write(const struct status *status, struct buf *out)
         write_process(status->pid, out);
     member_number(out, "start_ts", status->start_ms);
     json_member_str(out, "session_id", status->session_id.text);
-    json_member_int(out, "version", FRAME_PROTOCOL_VERSION); // what its agent speaks
+    json_member_int(out, "version", FRAME_PROTOCOL_VERSION);
     json_key(out, "memory");
     json_begin_object(out);
     member_number(out, "rss", status->memory_kb);

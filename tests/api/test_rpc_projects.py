@@ -308,7 +308,7 @@ def test_status(hub, account, project):
     status = rpc(hub, account, "status", project_id=project)
     assert status["project.pid"] == status["project"]["pid"] and status["project.pid"] in hub.sandbox(project)
     assert status["start_ts"] == stored(hub, project, "last_started")
-    assert uuid.UUID(status["session_id"]) and status["version"] == 1
+    assert uuid.UUID(status["session_id"]) and status["version"] == 2
     assert {"rss", "cache", "limit"} == status["memory"].keys() and status["memory"]["limit"] == 1000 * 1024
     assert status["cpu"]["usage"] >= 0 and status["processes"]["count"] >= 0 and status["oom_kills"] == 0
     assert shown(hub, project)["status"].keys() >= {"project.pid", "start_ts", "session_id"}

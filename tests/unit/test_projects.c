@@ -333,10 +333,14 @@ static void send_frame(int fd, enum frame_type type, uint32_t stream, const void
     send_all(fd, frame, at + size);
 }
 
+static void send_hello_of(int fd, uint32_t version)
+{
+    send_frame(fd, FRAME_HELLO, 0, &version, sizeof version);
+}
+
 static void send_hello(int fd)
 {
-    uint32_t version = FRAME_PROTOCOL_VERSION;
-    send_frame(fd, FRAME_HELLO, 0, &version, sizeof version);
+    send_hello_of(fd, FRAME_PROTOCOL_VERSION);
 }
 
 static void send_exit(int fd, uint32_t stream, uint32_t outcome, int32_t value, uint64_t size,
@@ -538,6 +542,52 @@ static void test_found_running(void **state)
     assert_int_equal(exec.exec.call.rc, 0);
     expect_nothing_asked();
     exec_call_dispose(&exec.exec);
+    agent_end(&agent);
+}
+
+struct test_kernel {
+    struct kernel_call kernel;
+    bool done;
+};
+
+static void on_kernel_done(struct project_call *call)
+{
+    CONTAINER(call, struct test_kernel, kernel.call)->done = true;
+}
+
+// Of a sandbox that was started before the hub was upgraded. What it does not know is refused
+// before it is sent, and the rest goes on.
+static void test_agent_of_version_1(void **state)
+{
+    (void)state;
+    static const char refusal[] = "the project was started by an earlier version of the server, "
+                                  "which cannot do this; restart the project";
+    static const char *const env[] = {"A=b"};
+    struct uuid id = uuid_new();
+    struct agent agent = {.listener = agent_listen(&id)};
+    struct test_exec plain = exec_of(&id), with_env = exec_of(&id);
+    struct test_kernel kernel = {
+        .kernel = {.call = {.project_id = id, .loop = &t.loop, .done = on_kernel_done},
+                   .request = "{}",
+                   .request_size = 2,
+                   .reply_max = 100}};
+    with_env.exec.env = env;
+    with_env.exec.env_count = 1;
+    projects_exec(t.projects, &with_env.exec);
+    projects_kernel(t.projects, &kernel.kernel);
+    projects_exec(t.projects, &plain.exec);
+    agent.conn = agent_accept(agent.listener);
+    send_hello_of(agent.conn, 1);
+    serve_one(agent.conn);
+    wait_done(&with_env.done);
+    wait_done(&kernel.done);
+    wait_done(&plain.done);
+    expect_failure(&with_env.exec.call, ERR_UNAVAILABLE, refusal);
+    expect_failure(&kernel.kernel.call, ERR_UNAVAILABLE, refusal);
+    assert_int_equal(plain.exec.call.rc, 0);
+    exec_call_dispose(&plain.exec);
+    exec_call_dispose(&with_env.exec);
+    kernel_call_dispose(&kernel.kernel);
     agent_end(&agent);
 }
 
@@ -1513,6 +1563,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_exec_starts_project),
         TEST(test_found_running),
+        TEST(test_agent_of_version_1),
         TEST(test_wait_shorter_than_start),
         TEST(test_load_refuses),
         TEST(test_runner_refuses),

@@ -191,9 +191,8 @@ static void handle_move(struct api_call *call, const void *params)
 }
 
 static const struct api_example move_examples[] = {
-    {"A file that is missing:",
-     FILES_EXAMPLE("system.moveFiles", "{\"paths\":[\"missing.txt\"],\"dest\":\"\"}"),
-     "{\"error\":\"Error: ENOENT: no such file or directory, rename 'missing.txt'\"}"},
+    {"A file from a folder into the home:",
+     FILES_EXAMPLE("system.moveFiles", "{\"paths\":[\"A/doc.txt\"],\"dest\":\"\"}"), "null"},
 };
 
 const struct api_endpoint project_system_move_files = {
@@ -235,6 +234,8 @@ static void handle_rename(struct api_call *call, const void *params)
 }
 
 static const struct api_example rename_examples[] = {
+    {"", FILES_EXAMPLE("system.renameFile", "{\"src\":\"A/doc.txt\",\"dest\":\"A/notes.txt\"}"),
+     "null"},
     {"A file that is missing:",
      FILES_EXAMPLE("system.renameFile", "{\"src\":\"missing.txt\",\"dest\":\"found.txt\"}"),
      "{\"error\":\"Error: ENOENT: no such file or directory, rename 'missing.txt'\"}"},
@@ -485,13 +486,14 @@ static void handle_version(struct api_call *call, const void *params UNUSED)
 }
 
 static const struct api_example version_examples[] = {
-    {"Which version?", FILES_EXAMPLE("system.version", "{}"), "1"},
+    {"Which version?", FILES_EXAMPLE("system.version", "{}"), "2"},
 };
 
 const struct api_endpoint project_system_version = {
     PROJECT_METHOD("system.version"),
     .run = API_INSTANT,
-    .text = "Answers with the version of what runs in the project, as `projects.status` does.",
+    .text = "Answers with the version of the protocol that the server speaks with what runs in its "
+            "projects, as `projects.status` does.",
     .result = "{\"type\":\"integer\"}",
     API_EXAMPLES(version_examples),
     .handler = handle_version,
