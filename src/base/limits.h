@@ -358,14 +358,6 @@
 // out.
 #define LIMIT_SIGN_INS 1000
 
-// Browsers that are signed in to one account: a token lets in any number. The oldest are signed
-// out.
-#define LIMIT_SIGN_INS 1000
-
-// Browsers that are signed in to one account: a token lets in any number. The oldest are signed
-// out.
-#define LIMIT_SIGN_INS 1000
-
 // Keys whose accounts a loop remembers.
 #define LIMIT_KEY_CACHE 4096
 

@@ -43,7 +43,7 @@ struct agent_conn {
     struct uuid project_id;
     uv_poll_t poll;
     int fd;
-    int use_fd; // while there are streams (runner/use.h)
+    int use_fd;       // while there are streams (runner/use.h)
     uint32_t version; // that the agent speaks; 0: it has not greeted
     bool broken, writable_wanted;
 
