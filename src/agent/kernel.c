@@ -67,6 +67,14 @@ static void queue_fail(struct agent *a, enum exec_outcome outcome, int value)
 
 // ---- The bridge. ----
 
+// Of a bridge that takes nothing, few descriptors are on their way: those of all projects count
+// together. What is the least that a socket may hold is enough for some requests.
+static void keep_small(int fd)
+{
+    const int least = 1;
+    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &least, sizeof least);
+}
+
 // 0 or an errno.
 static int bridge_start(struct agent *a)
 {
@@ -82,6 +90,7 @@ static int bridge_start(struct agent *a)
         supervisor_run_bridge(a, slot_of(a, exec), ends[0]);
     const int error = !exec ? EAGAIN : exec->pid < 0 ? errno : 0;
     close(ends[0]);
+    keep_small(ends[1]);
     if (!error && agent_watch(a, ends[1], EPOLLIN, EVENT_BRIDGE, 0)) {
         a->bridge.exec = exec;
         a->bridge.fd = ends[1];

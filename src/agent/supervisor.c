@@ -24,6 +24,7 @@
 #define JOB_FD           3 // where commands come from
 #define BRIDGE_FD        3 // where the kernel bridge gets its requests from
 #define OOM_SCORE_ADJ    "700"
+#define DESCRIPTORS_REST 16 // a sixteenth
 #define TEXT_OF(number)  TEXT_OF_(number)
 #define TEXT_OF_(number) #number
 
@@ -143,6 +144,16 @@ static void limit(int resource, rlim_t value)
     setrlimit(resource, &now);
 }
 
+// The kernel counts what is on its way through sockets for the processes of all sandboxes together,
+// against the limit of who sends more: a rest is left to the agents, which send descriptors to
+// their bridges.
+static void leave_descriptors(void)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0)
+        limit(RLIMIT_NOFILE, files.rlim_max - files.rlim_max / DESCRIPTORS_REST);
+}
+
 // Writing beyond the limit fails, as on a full disk; the signal for that would end the command.
 static void limit_files(uint64_t size_max)
 {
@@ -171,6 +182,7 @@ static _Noreturn void become_command(const struct command *command, volatile int
     setsid();
     if (chdir(command->directory) == 0) {
         limit(RLIMIT_NPROC, processes_max);
+        leave_descriptors();
         if (command->frame.cpu_seconds)
             limit(RLIMIT_CPU, command->frame.cpu_seconds);
         if (command->frame.limit_file_size)
@@ -355,6 +367,7 @@ static _Noreturn void become_bridge(volatile int *error)
     reset_signals();
     setsid();
     limit(RLIMIT_NPROC, processes_max);
+    leave_descriptors();
     let_signals_in();
     if (access(KERNEL_LOADER, X_OK) == 0) {
         fcntl(KERNEL_PROGRAM_FD, F_SETFD, 0);

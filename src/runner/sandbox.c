@@ -32,7 +32,7 @@
 #define TMP_SIZE          "268435456"
 #define MOUNT_POINT       "/tmp" // in the mount namespace of the runner
 #define PROBE_TEXT_MAX    400
-#define DESCRIPTORS_REST  8  // an eighth
+#define DESCRIPTORS_REST  16 // a sixteenth
 #define FD_FIRST          10 // of those that bubblewrap and the agent are given
 #define OOM_SCORE_ADJ     200
 #define SANDBOX_FDS_OWNED (SANDBOX_KERNEL + 1)
@@ -418,7 +418,8 @@ static _Noreturn void child_fail(const char *what)
 }
 
 // Of the descriptors that one process may have, and that the processes of one user together may
-// have on their way through sockets, a rest is left to the hub, who is the same user.
+// have on their way through sockets, a rest is left to the hub, who is the same user. The agent
+// leaves another to itself.
 static void leave_descriptors(void)
 {
     struct rlimit files;

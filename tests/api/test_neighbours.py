@@ -76,8 +76,10 @@ def beside(hub, account, project):
 
 
 def test_descriptors_on_their_way(hub, account, beside):
-    """They are counted for all of a user's processes together, and the hub sends a descriptor with each such write."""
+    """They are counted for all of a user's processes together. The hub sends a descriptor with each such write, a project's
+    agent two with each piece of code for a kernel."""
     other = hub.project(account)
+    code = {"input": "1+1", "kernel": "python3"}
     hub.exec(account, other, "sleep 1000 > /dev/null 2>&1 & echo $! > /tmp/pid")
 
     def check():
@@ -85,6 +87,8 @@ def test_descriptors_on_their_way(hub, account, beside):
             reply = hub.call("write_text_file_to_project", key=account, project_id=other, path=f"/tmp/{i}", content="x")
             assert reply["event"] == "file_written_to_project", reply
         assert hub.exec(account, other, "cat /tmp/[0-2]; kill -0 $(cat /tmp/pid)")["stdout"] == "xxx"
+        output = hub.method(account, "system.jupyterExecute", code, project=other, timeout=60000)
+        assert output == [{"data": {"text/plain": "2"}}]
 
     assert "109" in beside(FILL_SOCKETS, check)["stdout"]  # ETOOMANYREFS
 
