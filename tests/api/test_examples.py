@@ -209,6 +209,15 @@ def _have_a_collaborator(example):
 
 def _have_files_to_copy(example):
     example.values["2aae4347-214d-4fd1-809c-b327150442d8"] = example.hub.project(example.me)
+    _have_a_file(example)
+
+
+def _have_an_assignment(example):
+    example.hub.call("write_text_file_to_project", key=example.me, project_id=example.project, path="Assignments/A1/h1.txt",
+                     content="What is 6 x 7?")
+
+
+def _have_a_file(example):
     example.hub.call("write_text_file_to_project", key=example.me, project_id=example.project, path="A/doc.txt", content="text")
 
 
@@ -223,6 +232,8 @@ PREPARATIONS = {
     "projects.addCollaborator": _have_an_invite_token,
     "projects.changeUserType": _have_a_collaborator,
     "projects.copyPathBetweenProjects": _have_files_to_copy,
+    **dict.fromkeys(["system.moveFiles", "system.renameFile"], _have_a_file),
+    **dict.fromkeys(["system.listing", "system.realpath", "system.readTextFileFromProject"], _have_an_assignment),
     "messages.get": _have_a_message,
     "org.create": _name_an_organization,
     **dict.fromkeys(["org.getAll", "org.get", "org.set", "org.addAdmin", "org.addUser", "org.createUser",

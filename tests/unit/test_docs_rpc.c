@@ -86,8 +86,7 @@ static void check_example(const struct docs_family *family, const struct api_end
     check_args(method, json_get(body, "args"));
     if (!example->title || !example->reply)
         fail_msg("%s: an example without a title or an answer", method->event);
-    auto_json cJSON *reply = parse(example->reply, strlen(example->reply));
-    assert_null(json_get(reply, "error"));
+    cJSON_Delete(parse(example->reply, strlen(example->reply)));
 }
 
 static void check_method(const struct docs_family *family, const struct api_endpoint *method,

@@ -253,7 +253,7 @@ const struct api_endpoint project_system_rename_file = {
 
 // ---- system.realpath, system.canonicalPaths ----
 
-struct realpath_params {
+struct path_params {
     const char *path;
 };
 
@@ -261,13 +261,13 @@ static const struct api_param realpath_params[] = {
     {.name = "path",
      .type = PARAM_STRING,
      .required = true,
-     .offset = offsetof(struct realpath_params, path),
+     .offset = offsetof(struct path_params, path),
      .text = PATH_TEXT},
 };
 
 static void handle_realpath(struct api_call *call, const void *params)
 {
-    const struct realpath_params *p = params;
+    const struct path_params *p = params;
     struct files_op *op = files_op_new(call, HOME_RESOLVE, one_path(call, p->path), 1);
     op->first_only = true;
     run_files_op(op);
@@ -284,7 +284,7 @@ const struct api_endpoint project_system_realpath = {
     .run = API_ASYNC,
     .text = "Answers with a path relative to the home folder in which all links are resolved. One "
             "whose links lead out of the home folder comes back as it is.",
-    API_PARAMS(realpath_params, struct realpath_params),
+    API_PARAMS(realpath_params, struct path_params),
     .result = "{\"type\":\"string\"}",
     API_EXAMPLES(realpath_examples),
     .handler = handle_realpath,
@@ -374,13 +374,13 @@ static const struct api_param read_params[] = {
     {.name = "path",
      .type = PARAM_STRING,
      .required = true,
-     .offset = offsetof(struct realpath_params, path),
+     .offset = offsetof(struct path_params, path),
      .text = "path of the file, relative to the home folder unless it begins with /"},
 };
 
 static void handle_read(struct api_call *call, const void *params)
 {
-    const struct realpath_params *p = params;
+    const struct path_params *p = params;
     text_file_read(call->svc, text_op_new(call, p->path));
 }
 
@@ -394,7 +394,7 @@ const struct api_endpoint project_system_read_text_file_from_project = {
     PROJECT_METHOD("system.readTextFileFromProject"),
     .run = API_ASYNC,
     .text = "Reads a text file of at most 10 MB. Bytes that are not UTF-8 become U+FFFD.",
-    API_PARAMS(read_params, struct realpath_params),
+    API_PARAMS(read_params, struct path_params),
     .result = "{\"type\":\"string\"}",
     API_EXAMPLES(read_examples),
     .handler = handle_read,
@@ -450,13 +450,13 @@ static const struct api_param new_params[] = {
     {.name = "path",
      .type = PARAM_STRING,
      .required = true,
-     .offset = offsetof(struct realpath_params, path),
+     .offset = offsetof(struct path_params, path),
      .text = PATH_TEXT},
 };
 
 static void handle_new(struct api_call *call, const void *params)
 {
-    const struct realpath_params *p = params;
+    const struct path_params *p = params;
     struct text_file *file = text_op_new(call, p->path);
     file->keep = true;
     text_file_write(call->svc, file);
@@ -471,7 +471,7 @@ const struct api_endpoint project_editor_new_file = {
     .args = ARGS_LIST,
     .run = API_ASYNC,
     .text = "Makes an empty file, and the folders above it. What is there already stays as it is.",
-    API_PARAMS(new_params, struct realpath_params),
+    API_PARAMS(new_params, struct path_params),
     .result = null_schema,
     API_EXAMPLES(new_examples),
     .handler = handle_new,
