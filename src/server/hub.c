@@ -26,6 +26,7 @@
 #include "svc/idle.h"
 #include "svc/mail.h"
 #include "svc/project.h"
+#include "svc/project_life.h"
 #include "svc/project_quota.h"
 #include "svc/settings.h"
 #include "svc/status.h"
@@ -96,8 +97,10 @@ static int adopt_projects(struct hub *hub, struct err *err)
     int rc = db_session_open(hub->db, &session, err);
     if (!rc)
         rc = project_active_ids(session, started_before(hub), &ids, &count, err);
-    if (!rc && count)
+    if (!rc && count) {
+        project_transitions_end(&hub->svc, started_before(hub));
         projects_adopt(hub->svc.projects, ids, count);
+    }
     return rc;
 }
 

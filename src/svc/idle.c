@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "runner/projects.h"
 #include "svc/licenses.h"
+#include "svc/project_life.h"
 #include "svc/status.h"
 
 // Projects that are stopped or measured at once.
@@ -151,8 +152,13 @@ static void forget(struct idle *idle)
 static void find_lost(const struct idle *idle)
 {
     auto_free struct uuid *ids = mem_alloc((idle->count + 1) * sizeof *ids);
-    for (size_t i = 0; i < idle->count; i++)
+    bool any_lost = false;
+    for (size_t i = 0; i < idle->count; i++) {
         ids[i] = idle->seen[i].project_id;
+        any_lost |= idle->seen[i].lost;
+    }
+    if (any_lost)
+        project_transitions_end(idle->svc, clock_now_ms() - (int64_t)idle->config.lost_s * 1000);
     if (idle->count)
         projects_adopt(idle->svc->projects, ids, idle->count);
 }

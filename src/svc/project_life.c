@@ -47,8 +47,10 @@ int project_state_find(struct svc *svc, struct db_session *session, const struct
         return rc ? rc : err_set(err, ERR_NOT_FOUND, "no project %s", project_id->text);
     const enum project_state recorded = read_state(db_rows_text(rows, 0));
     *ret_state = judge(project_id, recorded, db_rows_int(rows, 1));
-    if (*ret_state != recorded)
+    if (*ret_state != recorded) {
+        project_transitions_end(svc, clock_now_ms() - TRANSITION_MS);
         projects_adopt(svc->projects, project_id, 1);
+    }
     return 0;
 }
 
@@ -69,6 +71,40 @@ static int write_confirmation(struct db_session *txn, void *arg, struct err *err
 void project_state_confirm(struct svc *svc, const struct uuid *project_id)
 {
     svc_write_later(svc, write_confirmation, project_id, sizeof *project_id);
+}
+
+// ---- What ended hubs left ----
+
+static int find_transitions(struct db_session *txn, int64_t before_ms, struct db_rows **ret_rows,
+                            struct err *err)
+{
+    static const struct db_stmt find = {
+        "SELECT project_id FROM projects WHERE state <> 'opened' AND state <> 'running'"
+        " AND state_time < $1"};
+    return db_query(txn, &find, DB_ARGS(DB_INT(before_ms)), ret_rows, err);
+}
+
+static int write_transitions_end(struct db_session *txn, void *arg, struct err *err)
+{
+    static const struct db_stmt update = {
+        "UPDATE projects SET state = 'running', state_time = $3,"
+        " last_started = CASE WHEN state = 'starting' THEN state_time ELSE last_started END"
+        " WHERE state <> 'opened' AND state <> 'running' AND state_time < $2 AND project_id = $1"};
+    const int64_t before_ms = *(const int64_t *)arg;
+    auto_rows struct db_rows *rows = NULL;
+    int rc = find_transitions(txn, before_ms, &rows, err);
+    while (!rc && (rc = db_rows_next(rows, err)) == 1) {
+        const char *id = db_rows_text(rows, 0);
+        db_notify_row(txn, DB_TOPIC_PROJECTS, id);
+        rc = db_exec(txn, &update, DB_ARGS(DB_TEXT(id), DB_INT(before_ms), DB_INT(clock_now_ms())),
+                     NULL, err);
+    }
+    return rc;
+}
+
+void project_transitions_end(struct svc *svc, int64_t before_ms)
+{
+    svc_write_later(svc, write_transitions_end, &before_ms, sizeof before_ms);
 }
 
 // ---- Steering ----

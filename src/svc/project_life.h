@@ -11,6 +11,10 @@
 // that turns out to be wrong is put right in the background. ERR_NOT_FOUND.
 int project_state_find(struct svc *svc, struct db_session *session, const struct uuid *project_id,
                        enum project_state *ret_state, struct err *err) MUST_USE;
+// What a hub that is gone left in a start or a stop before `before_ms` is recorded as running, in
+// the background. Those who look at it afterwards (projects_adopt) tell if it does not run; that
+// it does is no news to them, and a record that says otherwise would stay. Any thread.
+void project_transitions_end(struct svc *svc, int64_t before_ms);
 // That it is opened was found out now: for a record that never had anything found out.
 void project_state_confirm(struct svc *svc, const struct uuid *project_id);
 

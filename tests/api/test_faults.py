@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import threading
+import time
 
 import pytest
 
@@ -332,6 +333,25 @@ def test_a_project_marked_running_that_is_not_is_found_out(hub_factory):
     hub.start()
     wait_until(lambda: hub.cli("project", "show", project)["state"]["state"] == "opened", 10, "its state is told")
     works(hub, account, project)
+
+
+@pytest.mark.parametrize("left", ["starting", "stopping"])
+def test_a_project_whose_hub_ended_meanwhile_is_found_running(hub_factory, left):
+    """Its record is put right, so that it can be stopped, and is seen when it is idle."""
+    hub = hub_factory()
+    account = hub.account()
+    project = hub.project(account)
+    hub.method(account, "projects.start", {"project_id": project})
+    hub.kill()
+    execute(hub, "UPDATE projects SET state = ?, state_time = ? WHERE project_id = ?", left, int(time.time() * 1000), project)
+    hub.start()
+    query = {"query": {"projects_all": [{"project_id": project, "state": None}]}}
+    wait_until(lambda: hub.method(account, "db.userQuery", query)["projects_all"][0]["state"]["state"] == "running", 10,
+               "its state is stored")
+    assert hub.method(account, "projects.status", {"project_id": project})["start_ts"] > 0
+    hub.method(account, "projects.stop", {"project_id": project})
+    assert hub.method(account, "projects.state", {"project_id": project})["state"] == "opened"
+    assert not hub.sandbox(project)
 
 
 # ---- Leaks ----
