@@ -326,15 +326,12 @@ static bool find_project(struct rpc_call *c, const struct key_owner *owner)
 }
 
 // Sets the caller and the project, or answers and returns false.
-static bool identify(struct rpc_call *c)
+static bool identify(struct rpc_call *c, const struct credentials *credentials)
 {
     struct api_call *call = &c->call;
-    struct credentials credentials;
     struct key_owner owner;
     struct err err;
-    bool known = credentials_read(c->api_loop, call->arena, c->header, &credentials);
-    assert(known);
-    if (credentials_resolve(c->api_loop, call->session, &credentials, &owner, &err)) {
+    if (credentials_resolve(c->api_loop, call->session, credentials, &owner, &err)) {
         rpc_fail_bare(call, &err);
         return false;
     }
@@ -378,13 +375,15 @@ static bool is_elsewhere(const struct rpc_call *c)
     return server && !cJSON_IsNull(server) && !(cJSON_IsNumber(server) && server->valuedouble == 0);
 }
 
-static void dispatch(struct rpc_call *c, struct db_session *session)
+// Without a session, the credentials are known and the method is instant.
+static void dispatch(struct rpc_call *c, struct db_session *session,
+                     const struct credentials *credentials)
 {
     struct api_call *call = &c->call;
     struct err err;
     void *params;
     call->session = session;
-    if (!identify(c))
+    if (!identify(c, credentials))
         return;
     c->timeout_ms = read_timeout(c);
     if (c->timeout_ms <= 0) {
@@ -405,9 +404,18 @@ static void dispatch(struct rpc_call *c, struct db_session *session)
     }
 }
 
+static void read_credentials(struct rpc_call *c, struct credentials *ret_credentials)
+{
+    bool known = credentials_read(c->api_loop, c->call.arena, c->header, ret_credentials);
+    assert(known);
+}
+
 static void dispatch_in_lane(struct lane_call *lane_call, struct db_session *session)
 {
-    dispatch(CONTAINER(lane_call, struct rpc_call, lane_call), session);
+    struct rpc_call *c = CONTAINER(lane_call, struct rpc_call, lane_call);
+    struct credentials credentials;
+    read_credentials(c, &credentials);
+    dispatch(c, session, &credentials);
 }
 
 static void refuse_lane(struct lane_call *lane_call)
@@ -455,10 +463,9 @@ static void on_body(struct body_read *body)
         return;
     }
     find_method(c);
-    bool known = credentials_read(c->api_loop, c->call.arena, c->header, &credentials);
-    assert(known);
+    read_credentials(c, &credentials);
     if (is_instant(c, &credentials))
-        dispatch(c, c->api_loop->session);
+        dispatch(c, c->api_loop->session, &credentials);
     else
         api_loop_run(c->api_loop, &c->lane_call);
 }

@@ -6,11 +6,12 @@ import pathlib
 import re
 import signal
 import subprocess
+import threading
 import time
 
 import pytest
 
-from harness import database, parts
+from harness import database, parts, raw
 from harness.hub import Hub
 from harness.pending import Pending
 from harness.process import wait_until
@@ -471,3 +472,32 @@ def test_a_browser_is_signed_in_on_all_hubs(two):
     assert page_of(two[1]) == 200
     two[0].call("change_password", key=account, account_id=account.id, old_password="the password", new_password="another one")
     assert page_of(two[1]) == 400
+
+
+def test_a_key_is_forgotten_while_it_is_used(hubs):
+    """Every change of a key has all hubs forget what they remember of keys, between any two steps of a call."""
+    hub, = hubs(1)
+    account = hub.account()
+    [made] = hub.method(account, "system.manageApiKeys", {"action": "create"})
+    pings = raw.request("/api/conat/hub", account.key, b'{"name":"system.ping"}', Content_Type="application/json") * 50
+    changed = threading.Event()
+
+    def ping():
+        count = 0
+        with raw.Raw(hub.url) as connection:
+            while not changed.is_set():
+                connection.send(pings)
+                for _ in range(50):
+                    assert connection.reply().body.startswith(b'{"now":')
+                    count += 1
+        return count
+
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        callers = [pool.submit(ping) for _ in range(6)]
+        try:
+            for _ in range(400):
+                hub.method(account, "system.manageApiKeys", {"action": "edit", "id": made["id"], "expire": None})
+        finally:
+            changed.set()
+        assert all(caller.result() for caller in callers)
+    assert hub.running()
