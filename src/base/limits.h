@@ -380,10 +380,13 @@
 // The patches of one sync.history, bytes: they are made in memory.
 #define LIMIT_HISTORY_RESULT ((size_t)64 * 1024 * 1024)
 // Of a search for accounts by any part of their names (hub-rpc 2.1): words, each of which is looked
-// for in every name; those found, and by administrators.
-#define LIMIT_FIND_TERMS       32
+// for in every name, half a second for a million accounts; those found, and by administrators.
+#define LIMIT_FIND_TERMS       8
+#define LIMIT_FIND_TERMS_ADMIN 32
 #define LIMIT_FIND_NAMES       50
 #define LIMIT_FIND_NAMES_ADMIN 2500
+// Such searches of one account that may wait: one runs at a time.
+#define LIMIT_SEARCHES_WAITING 16
 // Accounts that one statement of an administrators' search reads.
 #define LIMIT_FIND_PAGE 10000
 // Accounts whose names one method looks up on a loop; more are looked up on a worker.

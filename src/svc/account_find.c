@@ -203,14 +203,14 @@ static bool has_names(const struct search_item *items)
     return false;
 }
 
-static int count_terms(const struct search_item *items, bool addresses, struct err *err)
+// Administrators look for addresses as for names.
+static int count_terms(const struct search_item *items, bool admin, struct err *err)
 {
+    const size_t most = admin ? LIMIT_FIND_TERMS_ADMIN : LIMIT_FIND_TERMS;
     size_t count = 0;
     for (; items; items = items->next)
-        count += addresses || !is_address(items) ? items->count : 0;
-    return count <= LIMIT_FIND_TERMS
-               ? 0
-               : err_set(err, ERR_TOO_LARGE, "search for at most %d names", LIMIT_FIND_TERMS);
+        count += admin || !is_address(items) ? items->count : 0;
+    return count <= most ? 0 : err_set(err, ERR_TOO_LARGE, "search for at most %zu names", most);
 }
 
 // A pattern that a text with the term in it is like.
@@ -478,7 +478,7 @@ void account_find_any(struct svc *svc, struct db_session *session, struct accoun
         find->done(find);
         return;
     }
-    if (work_submit_gated(find->loop, &svc->querying, &find->work, find->owner, run_on_worker,
+    if (work_submit_gated(find->loop, &svc->searching, &find->work, find->owner, run_on_worker,
                           on_run))
         return;
     find->rc = err_set(&find->err, ERR_RATE_LIMITED,

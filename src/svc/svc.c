@@ -56,6 +56,8 @@ int svc_init(struct svc *svc, struct db *db, const struct site *site, struct err
     svc->saving.owner_max = LIMIT_SAVES_WAITING;
     work_gate_init(&svc->querying, cores > 1 ? (unsigned)cores : 1);
     svc->querying.owner_max = LIMIT_QUERY_WAITING;
+    work_gate_init(&svc->searching, 1);
+    svc->searching.owner_max = LIMIT_SEARCHES_WAITING;
     sessions_init(&svc->sessions, db);
     svc->schema = query_schema_new(query_tables);
     throttle_init(&svc->edited);

@@ -80,6 +80,7 @@ struct svc {
     struct work_gate publishing; // what strangers ask for, who may be many
     struct work_gate saving;     // of projects to the disk, which is one
     struct work_gate querying;   // queries that may read much, and batches
+    struct work_gate searching;  // what compares all names, for seconds where there are many
     struct sessions sessions;    // for workers
     struct query_schema *schema; // what user queries can reach
     struct throttle edited;      // projects marked as edited

@@ -98,7 +98,15 @@ def test_how_many(hub, account):
 
 
 def test_too_many_words(hub, account):
-    assert "at most" in hub.refusal(account, "system.userSearch", {"query": " ".join(["a"] * 33)})
+    """Each is looked for in all names. Addresses are none."""
+    administrator = hub.account(admin=True)
+    for caller, most, admin in ((account, 8, False), (administrator, 8, False), (administrator, 32, True)):
+        for between in (" ", ", "):
+            words = [word() for _ in range(most)]
+            assert find(hub, caller, between.join(words), admin=admin) == []
+            assert hub.refusal(caller, "system.userSearch", {"query": between.join([*words, "a"]), "admin": admin}) == (
+                f"Error: search for at most {most} names")
+    assert find(hub, account, ", ".join([*(word() for _ in range(8)), "no@body.example"])) == []
 
 
 # ---- By address and id ----
