@@ -2,9 +2,9 @@
 // Finding accounts by any part of their names, and by addresses and ids (hub-rpc 2.1).
 //
 // An index of beginnings (svc/account_index.h) cannot tell where a part of a name stands, so all
-// names are compared with each word, on a worker: those of a million accounts take it half a second.
-// One search runs at a time, so that they leave workers to other queries, and callers take turns.
-// Ids and addresses are looked up.
+// names are compared with each word, on a worker: those of a million accounts take it half a
+// second. One search runs at a time, so that they leave workers to other queries, and callers take
+// turns. Ids and addresses are looked up.
 #ifndef SVC_ACCOUNT_FIND_H
 #define SVC_ACCOUNT_FIND_H
 
