@@ -75,29 +75,19 @@ void project_state_confirm(struct svc *svc, const struct uuid *project_id)
 
 // ---- What ended hubs left ----
 
-static int find_transitions(struct db_session *txn, int64_t before_ms, struct db_rows **ret_rows,
-                            struct err *err)
-{
-    static const struct db_stmt find = {
-        "SELECT project_id FROM projects WHERE state <> 'opened' AND state <> 'running'"
-        " AND state_time < $1"};
-    return db_query(txn, &find, DB_ARGS(DB_INT(before_ms)), ret_rows, err);
-}
-
 static int write_transitions_end(struct db_session *txn, void *arg, struct err *err)
 {
     static const struct db_stmt update = {
-        "UPDATE projects SET state = 'running', state_time = $3,"
+        "UPDATE projects SET state = 'running', state_time = $2,"
         " last_started = CASE WHEN state = 'starting' THEN state_time ELSE last_started END"
-        " WHERE state <> 'opened' AND state <> 'running' AND state_time < $2 AND project_id = $1"};
-    const int64_t before_ms = *(const int64_t *)arg;
+        " WHERE state <> 'opened' AND state <> 'running' AND state_time < $1 RETURNING project_id"};
+    const int64_t *before_ms = arg;
     auto_rows struct db_rows *rows = NULL;
-    int rc = find_transitions(txn, before_ms, &rows, err);
+    int rc =
+        db_query(txn, &update, DB_ARGS(DB_INT(*before_ms), DB_INT(clock_now_ms())), &rows, err);
     while (!rc && (rc = db_rows_next(rows, err)) == 1) {
-        const char *id = db_rows_text(rows, 0);
-        db_notify_row(txn, DB_TOPIC_PROJECTS, id);
-        rc = db_exec(txn, &update, DB_ARGS(DB_TEXT(id), DB_INT(before_ms), DB_INT(clock_now_ms())),
-                     NULL, err);
+        db_notify_row(txn, DB_TOPIC_PROJECTS, db_rows_text(rows, 0));
+        rc = 0;
     }
     return rc;
 }

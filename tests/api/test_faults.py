@@ -351,7 +351,7 @@ def test_a_project_whose_hub_ended_meanwhile_is_found_running(hub_factory, left)
     assert hub.method(account, "projects.status", {"project_id": project})["start_ts"] > 0
     hub.method(account, "projects.stop", {"project_id": project})
     assert hub.method(account, "projects.state", {"project_id": project})["state"] == "opened"
-    assert not hub.sandbox(project)
+    wait_until(lambda: not hub.sandbox(project), 10, "its processes are gone")
 
 
 # ---- Leaks ----
