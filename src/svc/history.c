@@ -5,6 +5,7 @@
 
 #include "base/json.h"
 #include "base/limits.h"
+#include "base/sha1.h"
 #include "db/query.h"
 
 // Patches of one statement: a database may end one that takes long.
@@ -69,21 +70,21 @@ static const struct member info_members[] = {
     {"snapshot_interval", INTEGER},
 };
 
-static int write_info(struct db_session *session, struct history *history)
+static int write_info(struct db_session *session, const char *string_id, struct buf *out,
+                      struct err *err)
 {
     static const struct db_stmt find = {
         "SELECT string_id, project_id, path, users, doctype, last_active, init, save, read_only,"
         " settings, snapshot_interval FROM syncstrings WHERE string_id = $1"};
     auto_rows struct db_rows *rows = NULL;
-    int rc =
-        db_query_row(session, &find, DB_ARGS(DB_TEXT(history->string_id)), &rows, &history->err);
+    int rc = db_query_row(session, &find, DB_ARGS(DB_TEXT(string_id)), &rows, err);
     if (rc < 0)
         return rc;
-    json_key(&history->result, "info");
-    json_begin_object(&history->result);
+    json_key(out, "info");
+    json_begin_object(out);
     if (rc)
-        write_members(&history->result, info_members, ARRAY_LEN(info_members), rows, 0);
-    json_end_object(&history->result);
+        write_members(out, info_members, ARRAY_LEN(info_members), rows, 0);
+    json_end_object(out);
     return 0;
 }
 
@@ -110,24 +111,24 @@ static void write_patch(struct buf *out, struct db_rows *rows)
 }
 
 // *ret_count: how many there were; *seq: of the next page.
-static int write_page(struct db_session *session, struct history *history, int64_t *seq,
-                      int *ret_count)
+static int write_page(struct db_session *session, const struct history *history,
+                      const char *string_id, int64_t *seq, int *ret_count, struct buf *out,
+                      struct err *err)
 {
     static const struct db_stmt find = {
         "SELECT seq, time, headers, key, logical_time, wall, patch, user_id, parents, version,"
         " is_snapshot, snapshot, seq_info FROM patches"
         " WHERE string_id = $1 AND seq >= $2 AND seq <= $3 ORDER BY seq LIMIT $4"};
     auto_rows struct db_rows *rows = NULL;
-    int rc = db_query(session, &find,
-                      DB_ARGS(DB_TEXT(history->string_id), DB_INT(*seq), DB_INT(history->end_seq),
-                              DB_INT(PAGE_ROWS)),
-                      &rows, &history->err);
-    for (*ret_count = 0; !rc && (rc = db_rows_next(rows, &history->err)) == 1;
-         rc = 0, ++*ret_count) {
-        write_patch(&history->result, rows);
+    int rc = db_query(
+        session, &find,
+        DB_ARGS(DB_TEXT(string_id), DB_INT(*seq), DB_INT(history->end_seq), DB_INT(PAGE_ROWS)),
+        &rows, err);
+    for (*ret_count = 0; !rc && (rc = db_rows_next(rows, err)) == 1; rc = 0, ++*ret_count) {
+        write_patch(out, rows);
         *seq = db_rows_int(rows, 0);
-        if (history->result.size > LIMIT_HISTORY_RESULT)
-            return err_set(&history->err, ERR_TOO_LARGE,
+        if (out->size > LIMIT_HISTORY_RESULT)
+            return err_set(err, ERR_TOO_LARGE,
                            "the history is too large for one answer: ask for it in parts, such as "
                            "start_seq=%lld with end_seq=%lld",
                            (long long)history->start_seq, (long long)(*seq - 1));
@@ -136,61 +137,38 @@ static int write_page(struct db_session *session, struct history *history, int64
     return rc;
 }
 
-static int write_patches(struct db_session *session, struct history *history)
+static int write_patches(struct db_session *session, const struct history *history,
+                         const char *string_id, struct buf *out, struct err *err)
 {
     int64_t seq = history->start_seq;
     int rc = 0, count = PAGE_ROWS;
-    json_key(&history->result, "patches");
-    json_begin_array(&history->result);
+    json_key(out, "patches");
+    json_begin_array(out);
     while (!rc && count == PAGE_ROWS && seq <= history->end_seq)
-        rc = write_page(session, history, &seq, &count);
-    json_end_array(&history->result);
+        rc = write_page(session, history, string_id, &seq, &count, out, err);
+    json_end_array(out);
     return rc;
 }
 
-// ---- On a worker ----
+// ---- Both ----
 
-static void read_it(struct work *work)
-{
-    struct history *history = CONTAINER(work, struct history, work);
-    struct db_session *session;
-    history->rc = sessions_take(&history->svc->sessions, &session, &history->err);
-    if (history->rc)
-        return;
-    json_begin_object(&history->result);
-    history->rc = write_patches(session, history);
-    if (!history->rc)
-        history->rc = write_info(session, history);
-    json_end_object(&history->result);
-    sessions_give(&history->svc->sessions, session);
-}
-
-static void finish(struct work *work)
-{
-    struct history *history = CONTAINER(work, struct history, work);
-    if (history->rc)
-        buf_dispose(&history->result);
-    history->done(history);
-}
-
-static void name_string(struct history *history)
+static void name_string(const struct history *history, char string_id[SHA1_TEXT_SIZE])
 {
     auto_buf struct buf name = {0};
     buf_append_str(&name, history->project_id.text);
     buf_append_str(&name, history->path);
-    sha1_text(name.data, name.size, history->string_id);
+    sha1_text(name.data, name.size, string_id);
 }
 
-void history_read(struct svc *svc, struct history *history)
+int history_write(struct db_session *session, const struct history *history, struct buf *out,
+                  struct err *err)
 {
-    history->svc = svc;
-    history->rc = 0;
-    history->result = (struct buf){0};
-    name_string(history);
-    if (work_submit_gated(history->loop, &svc->querying, &history->work, history->owner, read_it,
-                          finish))
-        return;
-    history->rc = err_set(&history->err, ERR_RATE_LIMITED,
-                          "too many of your queries are waiting; try again later");
-    finish(&history->work);
+    char string_id[SHA1_TEXT_SIZE];
+    name_string(history, string_id);
+    json_begin_object(out);
+    int rc = write_patches(session, history, string_id, out, err);
+    if (!rc)
+        rc = write_info(session, string_id, out, err);
+    json_end_object(out);
+    return rc;
 }

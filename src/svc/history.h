@@ -8,28 +8,18 @@
 #define SVC_HISTORY_H
 
 #include "base/buf.h"
-#include "base/sha1.h"
-#include "svc/svc.h"
+#include "base/uuid.h"
+#include "db/db.h"
 
+// Which patches of which file.
 struct history {
-    // in; what it points to is the caller's until `done`
     struct uuid project_id;
     const char *path;
     int64_t start_seq, end_seq; // the first and the last patch; INT64_MAX: to the end
-    const char *owner;          // whom it is read for
-    struct loop *loop;
-    void (*done)(struct history *history);
-    // out
-    int rc;
-    struct err err;
-    struct buf result; // {"patches", "info"}; to be freed
-    // the service's
-    struct svc *svc;
-    char string_id[SHA1_TEXT_SIZE];
-    struct work work;
 };
-// Reads on a worker. ERR_TOO_LARGE, with an end_seq that would do, for more than
-// LIMIT_HISTORY_RESULT; ERR_RATE_LIMITED if too much waits for the owner.
-void history_read(struct svc *svc, struct history *history);
+// Appends {"patches", "info"}. It may read much. ERR_TOO_LARGE, with an end_seq that would do, for
+// more than LIMIT_HISTORY_RESULT.
+int history_write(struct db_session *session, const struct history *history, struct buf *out,
+                  struct err *err) MUST_USE;
 
 #endif

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // sync.history (hub-rpc 2.5).
 #include "api/rpc/methods.h"
+#include "api/rpc_read.h"
 #include "svc/history.h"
 
 struct history_params {
@@ -41,20 +42,9 @@ static const struct api_example history_examples[] = {
      "{\"patches\":[],\"info\":{}}"},
 };
 
-struct history_call {
-    struct api_call *call;
-    struct history history;
-};
-
-static void on_read(struct history *history)
+static int read_history(struct db_session *session, void *arg, struct buf *out, struct err *err)
 {
-    struct api_call *call = CONTAINER(history, struct history_call, history)->call;
-    if (history->rc) {
-        rpc_fail(call, &history->err);
-        return;
-    }
-    *rpc_result(call) = history->result;
-    rpc_send(call);
+    return history_write(session, arg, out, err);
 }
 
 // A number beyond what can be counted to stands for the farthest.
@@ -70,18 +60,14 @@ static int64_t sequence(const struct api_number *number, int64_t otherwise)
 static void handle_history(struct api_call *call, const void *params)
 {
     const struct history_params *p = params;
-    struct history_call *op = arena_zalloc(call->arena, sizeof *op);
+    struct history *history = arena_zalloc(call->arena, sizeof *history);
     if (!rpc_collaborator(call, p->project_id, "user must be collaborator on source project",
-                          &op->history.project_id))
+                          &history->project_id))
         return;
-    op->call = call;
-    op->history.path = p->path;
-    op->history.start_seq = sequence(&p->start_seq, 0);
-    op->history.end_seq = sequence(&p->end_seq, INT64_MAX);
-    op->history.owner = call->caller.account_id.text;
-    op->history.loop = call->loop;
-    op->history.done = on_read;
-    history_read(call->svc, &op->history);
+    history->path = p->path;
+    history->start_seq = sequence(&p->start_seq, 0);
+    history->end_seq = sequence(&p->end_seq, INT64_MAX);
+    rpc_read(call, read_history, history);
 }
 
 const struct api_endpoint hub_sync_history = {
