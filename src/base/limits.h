@@ -44,6 +44,9 @@
 #define LIMIT_EXEC_JOBS_SIZE   ((size_t)64 * 1024 * 1024)
 #define LIMIT_EXEC_JOB_TEXT    ((size_t)64 * 1024)
 #define LIMIT_EXEC_JOB_WAITING 100
+// Output of a command or of a kernel, bytes, that an event loop looks through itself. More is left
+// to a worker: the loop has other clients.
+#define LIMIT_OUTPUT_INLINE ((size_t)256 * 1024)
 
 // Kernels. Name of one, bytes. Files that one may have open (hub-rpc 7.4). Characters of output
 // that a caller can ask for: in four bytes each they fit into an answer. Kernels in reserve, and

@@ -154,21 +154,8 @@ void kernel_limit(struct kernel *k, const struct kernel_limits *limits)
     limit_cpu(k, limits->cpu_s);
 }
 
-void kernel_interrupt(struct kernel *k)
-{
-    char id[MESSAGE_ID_SIZE];
-    const struct buf empty = {.data = (char[]){"{}"}, .size = 2};
-    if (k->state == KERNEL_ENDED)
-        return;
-    if (!spec_interrupts_by_message(&k->spec))
-        kill(-k->pid, SIGINT);
-    else if (kernel_channel_open(k, CHANNEL_CONTROL))
-        (void)kernel_send(k, CHANNEL_CONTROL, "interrupt_request", &empty, id);
-}
-
-// ---- Messages ----
-
-bool kernel_channel_open(struct kernel *k, enum channel channel)
+// Opens a channel if it is not. The kernel must have told how its paths are written.
+static bool open_channel(struct kernel *k, enum channel channel)
 {
     if (k->channels[channel])
         return true;
@@ -177,8 +164,9 @@ bool kernel_channel_open(struct kernel *k, enum channel channel)
     return k->channels[channel] != NULL;
 }
 
-bool kernel_send(struct kernel *k, enum channel channel, const char *type,
-                 const struct buf *content, char ret_id[static MESSAGE_ID_SIZE])
+// Sends a request; ret_id is its message's id. False if it cannot be sent.
+static bool send_request(struct kernel *k, enum channel channel, const char *type,
+                         const struct buf *content, char ret_id[static MESSAGE_ID_SIZE])
 {
     auto_buf struct buf header = {0};
     if (!k->channels[channel])
@@ -187,6 +175,20 @@ bool kernel_send(struct kernel *k, enum channel channel, const char *type,
     message_write_header(&header, ret_id, k->id.text, type);
     return channel_send(k->channels[channel], &k->key, &header, content);
 }
+
+void kernel_interrupt(struct kernel *k)
+{
+    char id[MESSAGE_ID_SIZE];
+    const struct buf empty = {.data = (char[]){"{}"}, .size = 2};
+    if (k->state == KERNEL_ENDED)
+        return;
+    if (!spec_interrupts_by_message(&k->spec))
+        kill(-k->pid, SIGINT);
+    else if (open_channel(k, CHANNEL_CONTROL))
+        (void)send_request(k, CHANNEL_CONTROL, "interrupt_request", &empty, id);
+}
+
+// ---- Messages ----
 
 static void write_request(struct buf *out, const struct kernel_code *code)
 {
@@ -208,7 +210,7 @@ bool kernel_execute(struct kernel *k, const struct kernel_code *code,
 {
     auto_buf struct buf content = {0};
     write_request(&content, code);
-    return kernel_send(k, CHANNEL_SHELL, "execute_request", &content, ret_id);
+    return send_request(k, CHANNEL_SHELL, "execute_request", &content, ret_id);
 }
 
 bool kernel_verify(const struct kernel *k, const struct message *message)
@@ -221,7 +223,7 @@ static void probe_send(struct kernel *k)
     const struct buf empty = {.data = (char[]){"{}"}, .size = 2};
     k->probe.tries++;
     k->probe.again_us = clock_monotonic_us() + k->probe.tries * PROBE_US;
-    (void)kernel_send(k, CHANNEL_SHELL, "kernel_info_request", &empty, k->probe.id);
+    (void)send_request(k, CHANNEL_SHELL, "kernel_info_request", &empty, k->probe.id);
 }
 
 void kernel_probe(struct kernel *k)
@@ -234,7 +236,7 @@ static void probe_again(struct kernel *k)
 {
     if (k->probe.tries % PROBE_TRIES == 0) {
         channel_close(&k->channels[CHANNEL_IOPUB]);
-        (void)kernel_channel_open(k, CHANNEL_IOPUB);
+        (void)open_channel(k, CHANNEL_IOPUB);
         k->probe.reconnected = true;
     }
     k->probe.replied = false;
@@ -299,8 +301,8 @@ static void look_for_sockets(struct kernel *k, uint64_t now_us)
     k->separator = kernel_files_separator(k);
     if (!k->separator)
         return;
-    if (kernel_channel_open(k, CHANNEL_SHELL) && kernel_channel_open(k, CHANNEL_IOPUB) &&
-        kernel_channel_open(k, CHANNEL_STDIN))
+    if (open_channel(k, CHANNEL_SHELL) && open_channel(k, CHANNEL_IOPUB) &&
+        open_channel(k, CHANNEL_STDIN))
         kernel_probe(k);
 }
 

@@ -80,16 +80,11 @@ void kernel_tick(struct kernel *k, uint64_t now_us);
 // Takes note of its end, if it has ended.
 void kernel_reap(struct kernel *k);
 
-// Opens a channel if it is not. The kernel must have told how its paths are written.
-bool kernel_channel_open(struct kernel *k, enum channel channel);
 void kernel_limit(struct kernel *k, const struct kernel_limits *limits);
 void kernel_interrupt(struct kernel *k);
 void kernel_kill(struct kernel *k);
 
-// Sends a request; ret_id is its message's id. False if it cannot be sent.
-bool kernel_send(struct kernel *k, enum channel channel, const char *type,
-                 const struct buf *content, char ret_id[static MESSAGE_ID_SIZE]);
-// Has it run code.
+// Has it run code; ret_id is the request's id. False if it cannot be sent.
 bool kernel_execute(struct kernel *k, const struct kernel_code *code,
                     char ret_id[static MESSAGE_ID_SIZE]);
 bool kernel_verify(const struct kernel *k, const struct message *message);

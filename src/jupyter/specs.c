@@ -87,7 +87,7 @@ static bool read_spec(struct spec *spec, size_t *ret_size)
     return is_sound(spec->json);
 }
 
-const char *spec_display_name(const struct spec *spec)
+static const char *display_name(const struct spec *spec)
 {
     const char *name = json_get_str(spec->json, "display_name");
     return name ? name : spec->name;
@@ -166,7 +166,7 @@ static void search_jupyter_path(struct specs *specs, const char *wanted)
 static int by_display_name(const void *a, const void *b)
 {
     const struct spec *x = a, *y = b;
-    const int order = strcmp(spec_display_name(x), spec_display_name(y));
+    const int order = strcmp(display_name(x), display_name(y));
     return order ? order : strcmp(x->name, y->name);
 }
 
@@ -201,7 +201,7 @@ static void write_spec(struct buf *out, const struct spec *spec)
 {
     json_begin_object(out);
     json_member_str(out, "name", spec->name);
-    json_member_str(out, "display_name", spec_display_name(spec));
+    json_member_str(out, "display_name", display_name(spec));
     json_member_str(out, "language", spec_language(spec));
     write_member(out, spec, "interrupt_mode");
     if (json_get(spec->json, "env")) {

@@ -27,7 +27,6 @@ void specs_read(const char *name, struct specs *ret_specs);
 void specs_dispose(struct specs *specs);
 #define auto_specs CLEANUP(specs_dispose)
 
-const char *spec_display_name(const struct spec *spec);
 const char *spec_language(const struct spec *spec); // "" if it does not say
 bool spec_interrupts_by_message(const struct spec *spec);
 

@@ -3,6 +3,8 @@
 #ifndef SVC_COLLABORATORS_H
 #define SVC_COLLABORATORS_H
 
+#include "base/json.h"
+#include "base/mem.h"
 #include "svc/svc.h"
 
 // In a transaction: makes the account a collaborator of the project. Owners stay owners. Nothing
@@ -60,6 +62,10 @@ struct collaborators_add {
     int rc;                   // of the first pair that failed; those before it stay
     struct err err;
 };
+// Takes the tokens from what was sent: text, or a list in which null is told apart. An empty text
+// is no token. False if it is neither. The values must outlive `add`.
+bool collaborators_add_tokens(struct collaborators_add *add, const cJSON *value,
+                              struct arena *arena) MUST_USE;
 // Whether the caller may, and whether the pairs are well formed. Fails with the contract's texts.
 int collaborators_add_check(struct db_session *session, const struct collaborators_add *add,
                             struct err *err) MUST_USE;

@@ -38,6 +38,26 @@ int collaborators_manage_check(struct db_session *session, const struct caller *
                    "enabled");
 }
 
+bool collaborators_add_tokens(struct collaborators_add *add, const cJSON *value,
+                              struct arena *arena)
+{
+    const bool single = cJSON_IsString(value);
+    if (!value || (single && !value->valuestring[0]))
+        return true;
+    if (!single && !cJSON_IsArray(value))
+        return false;
+    const char **tokens =
+        arena_alloc(arena, ((size_t)cJSON_GetArraySize(value) + 1) * sizeof *tokens);
+    add->tokens = tokens;
+    for (const cJSON *item = single ? value : value->child; item;
+         item = single ? NULL : item->next) {
+        if (!cJSON_IsString(item) && !cJSON_IsNull(item))
+            return false;
+        tokens[add->tokens_count++] = item->valuestring;
+    }
+    return true;
+}
+
 // ---- Rights by api-v1 3.17 ----
 
 static int check_rights(struct db_session *session, const struct collaborators_add *add,

@@ -11,8 +11,6 @@
 #include "svc/project.h"
 
 #define UTF8_BYTES_PER_UNIT 3 // at most; four bytes are two units
-// More output than this is decoded by a worker: the loop has other clients.
-#define RESULT_INLINE_MAX ((size_t)256 * 1024)
 
 // ---- Before ----
 
@@ -122,7 +120,7 @@ static void on_executed(struct project_call *call)
         disk_changed(r->svc, &r->project_id);
         project_mark_edited(r->svc, &r->project_id); // it was in use until now
     }
-    if (!r->rc && x->output.size + x->error_output.size > RESULT_INLINE_MAX) {
+    if (!r->rc && x->output.size + x->error_output.size > LIMIT_OUTPUT_INLINE) {
         bool submitted =
             work_submit_gated(r->loop, &r->svc->rendering, &r->work, NULL, make_now, on_made);
         assert(submitted);

@@ -13,8 +13,6 @@
 
 #define KEEP_US  (3600 * UINT64_C(1000000)) // after the last look
 #define SWEEP_US (60 * UINT64_C(1000000))   // old jobs are looked for this often
-// More text than this is decoded by a worker: the loop has other clients.
-#define TEXT_INLINE_MAX ((size_t)256 * 1024)
 
 // All of it under the lock, but `request`, which is svc->loop's while it runs.
 struct exec_job {
@@ -417,7 +415,7 @@ static void on_look(struct exec_look *look)
         call->done(call);
         return;
     }
-    if (look->output.size + look->error_output.size > TEXT_INLINE_MAX) {
+    if (look->output.size + look->error_output.size > LIMIT_OUTPUT_INLINE) {
         bool submitted = work_submit_gated(call->loop, &call->svc->rendering, &call->work, NULL,
                                            decode_now, on_decoded);
         assert(submitted);

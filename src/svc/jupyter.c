@@ -13,8 +13,6 @@
 #include "svc/project_quota.h"
 
 #define START_WAIT_MS 30000
-// A larger answer is walked through by a worker: the loop has other clients.
-#define REPLY_INLINE_MAX ((size_t)256 * 1024)
 
 // The contract's limits (7.4): without any of the caller's, and what one has that the caller's
 // leave out.
@@ -334,7 +332,7 @@ static void on_answered(struct project_call *call)
         disk_changed(r->svc, &r->project_id);
     if (call->rc) {
         fail(r, &call->err);
-    } else if (kernel_call->reply.size > REPLY_INLINE_MAX) {
+    } else if (kernel_call->reply.size > LIMIT_OUTPUT_INLINE) {
         const bool submitted =
             work_submit_gated(r->loop, &r->svc->rendering, &r->work, NULL, read_reply, on_read);
         assert(submitted);

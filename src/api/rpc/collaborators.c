@@ -106,26 +106,14 @@ static void on_added(struct db_write *write)
         answer_added(op);
 }
 
-// Text, or a list in which null is told apart. An empty text is no token. False: it was answered.
+// False: it was answered.
 static bool read_tokens(struct adding *op, const cJSON *value)
 {
     struct collaborators_add *add = &op->add;
     op->single_token = cJSON_IsString(value) && value->valuestring[0];
-    if (!value || (cJSON_IsString(value) && !op->single_token))
-        return true;
-    const char **tokens =
-        arena_alloc(op->call->arena, ((size_t)cJSON_GetArraySize(value) + 1) * sizeof *tokens);
-    add->tokens = tokens;
-    if (op->single_token)
-        tokens[add->tokens_count++] = value->valuestring;
-    bool valid = op->single_token || cJSON_IsArray(value);
-    for (const cJSON *item = valid ? value->child : NULL; item; item = item->next) {
-        valid = valid && (cJSON_IsString(item) || cJSON_IsNull(item));
-        tokens[add->tokens_count++] = item->valuestring;
-    }
-    if (!valid)
+    if (!collaborators_add_tokens(add, value, op->call->arena))
         rpc_refuse(op->call, "token_id must be a string or a list of strings");
-    else if (add->projects_given && add->projects_count && add->projects[0][0])
+    else if (add->tokens && add->projects_given && add->projects_count && add->projects[0][0])
         rpc_refuse(op->call, "project_id must not be given with token_id");
     else
         return true;

@@ -101,30 +101,6 @@ static void on_added(struct db_write *write)
         reply_added(op);
 }
 
-// Text, or a list in which null is told apart. An empty text is no token. False: it was answered.
-static bool read_tokens(struct add_collaborator *op, const cJSON *value)
-{
-    struct collaborators_add *add = &op->add;
-    op->single_token = cJSON_IsString(value);
-    if (!value || (op->single_token && !value->valuestring[0]))
-        return true;
-    const char **tokens =
-        arena_alloc(op->call->arena, ((size_t)cJSON_GetArraySize(value) + 1) * sizeof *tokens);
-    add->tokens = tokens;
-    if (op->single_token)
-        tokens[add->tokens_count++] = value->valuestring;
-    bool valid = op->single_token || cJSON_IsArray(value);
-    for (const cJSON *item = valid ? value->child : NULL; item; item = item->next) {
-        valid = valid && (cJSON_IsString(item) || cJSON_IsNull(item));
-        tokens[add->tokens_count++] = item->valuestring;
-    }
-    if (!valid)
-        api_refuse(op->call,
-                   "invalid parameters 'TypeError: token_id must be a string or a list of "
-                   "strings'");
-    return valid;
-}
-
 static void handle_add_collaborator(struct api_call *call, const void *params)
 {
     const struct add_collaborator_params *p = params;
@@ -141,8 +117,12 @@ static void handle_add_collaborator(struct api_call *call, const void *params)
         .project_ids =
             arena_zalloc(call->arena, (p->account_id.count + 1) * sizeof *op->add.project_ids),
     };
-    if (!read_tokens(op, p->token_id))
+    op->single_token = cJSON_IsString(p->token_id);
+    if (!collaborators_add_tokens(&op->add, p->token_id, call->arena)) {
+        api_refuse(call, "invalid parameters 'TypeError: token_id must be a string or a list of "
+                         "strings'");
         return;
+    }
     if (collaborators_add_check(call->session, &op->add, &err)) {
         api_fail(call, &err);
         return;
