@@ -345,7 +345,9 @@ static void write_account(struct account_create *create)
 static void hash_now(struct work *work)
 {
     struct account_create *create = CONTAINER(work, struct account_create, work);
-    create->rc = password_hash(create->password, create->hash, &create->err);
+    create->rc = password_closing(create->svc->closing, &create->err);
+    if (!create->rc)
+        create->rc = password_hash(create->password, create->hash, &create->err);
 }
 
 static void on_hashed(struct work *work)

@@ -90,6 +90,9 @@ static void hash_now(struct work *work)
 {
     struct email_change *change = CONTAINER(work, struct email_change, work);
     struct err err;
+    change->rc = password_closing(change->svc->closing, &change->err);
+    if (change->rc)
+        return;
     if (change->old_hash[0])
         change->verified = password_verify(change->old_hash, change->password);
     else if (password_hash(change->password, change->new_hash, &err))

@@ -60,6 +60,9 @@ static void on_changed(struct db_write *write)
 static void hash_change(struct work *work)
 {
     struct password_change *change = CONTAINER(work, struct password_change, work);
+    change->rc = password_closing(change->svc->closing, &change->err);
+    if (change->rc)
+        return;
     change->verified =
         !change->old_hash[0] || password_verify(change->old_hash, change->old_password);
     if (change->verified && !change->new_problem)

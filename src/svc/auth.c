@@ -150,12 +150,18 @@ static void finish(struct auth_token_call *call)
 static void verify_now(struct work *work)
 {
     struct auth_token_call *call = CONTAINER(work, struct auth_token_call, work);
-    call->verified = password_verify(call->hash, call->password);
+    call->rc = password_closing(call->svc->closing, &call->err);
+    if (!call->rc)
+        call->verified = password_verify(call->hash, call->password);
 }
 
 static void on_verified(struct work *work)
 {
-    finish(CONTAINER(work, struct auth_token_call, work));
+    struct auth_token_call *call = CONTAINER(work, struct auth_token_call, work);
+    if (call->rc)
+        call->done(call);
+    else
+        finish(call);
 }
 
 void auth_token_create(struct svc *svc, struct db_session *session, struct auth_token_call *call)

@@ -224,7 +224,9 @@ static void on_reset(struct db_write *write)
 static void hash_reset(struct work *work)
 {
     struct password_reset *reset = CONTAINER(work, struct password_reset, work);
-    reset->rc = password_hash(reset->new_password, reset->hash, &reset->err);
+    reset->rc = password_closing(reset->svc->closing, &reset->err);
+    if (!reset->rc)
+        reset->rc = password_hash(reset->new_password, reset->hash, &reset->err);
 }
 
 static void on_reset_hashed(struct work *work)

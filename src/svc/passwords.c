@@ -25,6 +25,11 @@ int password_queue_full(struct err *err)
                    "too many of your calls with a password are under way; try again later");
 }
 
+int password_closing(bool closing, struct err *err)
+{
+    return closing ? err_set(err, ERR_UNAVAILABLE, "the server is shutting down") : 0;
+}
+
 int password_hash(const char *password, char out[PASSWORD_HASH_SIZE], struct err *err)
 {
     if (crypto_pwhash_str(out, password, strlen(password), crypto_pwhash_OPSLIMIT_INTERACTIVE,

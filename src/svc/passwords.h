@@ -17,6 +17,8 @@ const char *password_problem(const char *password);
 int password_hash(const char *password, char out[PASSWORD_HASH_SIZE], struct err *err) MUST_USE;
 // The error of a caller for whom too many wait already.
 int password_queue_full(struct err *err);
+// ERR_UNAVAILABLE if the server ends: what waits for a hash then would keep it for a minute.
+int password_closing(bool closing, struct err *err) MUST_USE;
 bool password_verify(const char *hash, const char *password);
 
 #endif

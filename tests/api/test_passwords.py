@@ -139,6 +139,20 @@ def test_guesses_at_once_are_counted_one_by_one(hub, person):
         "invalid old password", TOO_MANY, str({"new_password": LENGTH})}
 
 
+def test_a_stop_does_not_wait_for_all_passwords(hub_factory):
+    """Each takes a tenth of a second, and any account can have many of them wait."""
+    hub = hub_factory()
+    account = hub.account(password="the password")
+    with Pending(hub, account) as pending:
+        for _ in range(60):
+            pending.send("user_auth", account_id=account.id, password="the password")
+        assert pending.selector.select(60)  # the first answer
+        hub.process.terminate()
+        replies = list(pending.replies().values())
+    assert hub.process.wait(60) == 0
+    assert "the server is shutting down" in [reply.get("error") for reply in replies if reply], replies
+
+
 def test_of_two_changes_one_wins(hub, person):
     with Pending(hub, person) as pending:
         for new in ("second password", "third password"):
