@@ -154,6 +154,9 @@ static void add_env(struct buf *args, const struct sandbox_spec *spec, const cha
     add2(args, "--setenv", "SHELL", "/bin/bash");
     add2(args, "--setenv", "LANG", "C.UTF-8");
     add2(args, "--setenv", "TERM", "dumb");
+    // Debian's pip refuses to install beside its own packages (PEP 668). Nothing of the system can
+    // be written here: it installs into the home, where the libraries of one project are to be.
+    add2(args, "--setenv", "PIP_BREAK_SYSTEM_PACKAGES", "1");
     add2(args, "--setenv", "COCALC_USERNAME", "user");
     add2(args, "--setenv", "COCALC_PROJECT_ID", spec->project_id.text);
     for (size_t i = 0; i < spec->env_size; i += strlen(spec->env + i) + 1) {

@@ -234,6 +234,7 @@ def test_messages(hub, client, administrator):
 @pytest.fixture
 def kernel(inside):
     """The project of the test has a kernel of its own, as clients that install one find it."""
+    inside.system.exec("python3 -m pip install ipykernel", timeout=60)
     inside.system.exec("python3 -m ipykernel install --user --name=python3 --display-name='Python 3'", timeout=60)
     return "python3"
 
