@@ -172,6 +172,7 @@ def test_environment(run, project):
     home = f"/projects/{project}"
     assert found.pop("PATH").startswith(f"{home}/bin:") and found.pop("LANG").endswith("UTF-8")
     assert found.pop("TERM") and found.pop("SHELL") == "/bin/bash" and found.pop("PWD") == home
+    assert found.pop("PIP_BREAK_SYSTEM_PACKAGES") == "1"  # Debian's pip installs into the home
     assert found == {"HOME": home, "SMC": f"{home}/.smc", "COCALC_PROJECT_ID": project, "USER": "user",
                      "LOGNAME": "user", "COCALC_USERNAME": "user"}
 
