@@ -269,7 +269,8 @@ def test_it_belongs_to_the_project(hub, account, project, key, execute, refusal)
 
 
 def test_it_ends_with_its_project(hub, account, project, execute):
-    job = started(execute("sleep 54321", async_call=True, timeout=0))
+    job = started(execute("echo begun; sleep 54321", async_call=True, timeout=0))
+    wait_until(lambda: execute(async_get=job)["stdout"], 20, "it runs")
     hub.method(account, "projects.stop", {"project_id": project})
     end = execute(async_get=job, async_await=True)
     assert end["status"] == "error"
