@@ -291,6 +291,15 @@ def test_a_project_has_a_hundred_of_them(hub, account):
     hub.method(account, "projects.stop", {"project_id": project})
 
 
+def test_much_output_is_whole(execute):
+    """It is written by a worker, each character with six."""
+    command = "head -c 400000 /dev/zero | tr '\\0' '\\001'"
+    assert execute(command) == blocking("\1" * 400000)
+    job = started(execute(command, async_call=True))
+    end = execute(async_get=job, async_await=True)
+    assert (end["status"], end["stdout"]) == ("completed", "\1" * 400000)
+
+
 def test_a_long_one_is_refused(refusal):
     assert refusal("echo " + "x" * 65536, async_call=True) == (
         "Error: an asynchronous command may have at most 65536 bytes, with its args and env")

@@ -154,6 +154,22 @@ struct exec_op {
     struct exec_job_call job;
 };
 
+static void write_blocking(struct buf *out, void *arg)
+{
+    const struct exec_result *result = arg;
+    json_begin_object(out);
+    json_member_str(out, "type", "blocking");
+    write_stream(out, "stdout", &result->output);
+    write_stream(out, "stderr", &result->error_output);
+    json_member_int(out, "exit_code", result->exit_code);
+    json_end_object(out);
+}
+
+static void dispose_result(void *result)
+{
+    exec_result_unref(result);
+}
+
 static void on_exec_done(struct exec_request *request)
 {
     struct exec_op *op = CONTAINER(request, struct exec_op, request);
@@ -162,20 +178,15 @@ static void on_exec_done(struct exec_request *request)
     const struct err err = request->err;
     const bool failed = request->rc;
     exec_request_dispose(request);
-    if (failed) {
-        rpc_fail(call, &err);
-    } else if (result->failed) {
-        rpc_refuse_bare(call, "%.*s", (int)result->error.size, result->error.data);
-    } else {
-        struct buf *out = rpc_result(call);
-        json_begin_object(out);
-        json_member_str(out, "type", "blocking");
-        write_stream(out, "stdout", &result->output);
-        write_stream(out, "stderr", &result->error_output);
-        json_member_int(out, "exit_code", result->exit_code);
-        json_end_object(out);
-        rpc_send(call);
+    if (!failed && !result->failed) {
+        rpc_send_written(call, result->output.size + result->error_output.size, write_blocking,
+                         dispose_result, result);
+        return;
     }
+    if (failed)
+        rpc_fail(call, &err);
+    else
+        rpc_refuse_bare(call, "%.*s", (int)result->error.size, result->error.data);
     exec_result_unref(result);
 }
 
@@ -186,8 +197,9 @@ static const char *status_name(enum exec_job_status status)
                                           : "error";
 }
 
-static void write_job(struct buf *out, const struct exec_job_call *job)
+static void write_job(struct buf *out, void *arg)
 {
+    const struct exec_job_call *job = arg;
     const struct exec_result *result = job->result;
     const bool failed = job->status == EXEC_JOB_ERROR;
     json_begin_object(out);
@@ -208,6 +220,18 @@ static void write_job(struct buf *out, const struct exec_job_call *job)
     json_end_object(out);
 }
 
+static void dispose_job(void *job)
+{
+    exec_job_call_dispose(job);
+}
+
+static size_t job_text_size(const struct exec_job_call *job)
+{
+    const struct exec_result *result = job->result;
+    return result ? result->output.size + result->error_output.size + result->error.size
+                  : job->output.size + job->error_output.size;
+}
+
 static void on_job_done(struct exec_job_call *job)
 {
     struct api_call *call = CONTAINER(job, struct exec_op, job)->call;
@@ -217,9 +241,7 @@ static void on_job_done(struct exec_job_call *job)
         rpc_fail(call, &err);
         return;
     }
-    write_job(rpc_result(call), job);
-    exec_job_call_dispose(job);
-    rpc_send(call);
+    rpc_send_written(call, job_text_size(job), write_job, dispose_job, job);
 }
 
 // ---- The method ----

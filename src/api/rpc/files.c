@@ -342,17 +342,28 @@ static void refuse_text(struct api_call *call, const struct text_file *file)
     rpc_fail(call, &err);
 }
 
+static void write_text(struct buf *out, void *arg)
+{
+    const struct text_file *file = arg;
+    json_strn(out, file->data.data ? file->data.data : "", file->data.size);
+}
+
+static void dispose_text(void *file)
+{
+    text_file_dispose(file);
+}
+
 static void on_text_done(struct text_file *file)
 {
     struct api_call *call = CONTAINER(file, struct text_op, file)->call;
-    if (file->rc) {
-        refuse_text(call, file);
-    } else if (file->write) {
-        rpc_null(call);
-    } else {
-        json_strn(rpc_result(call), file->data.data ? file->data.data : "", file->data.size);
-        rpc_send(call);
+    if (!file->rc && !file->write) {
+        rpc_send_written(call, file->data.size, write_text, dispose_text, file);
+        return;
     }
+    if (file->rc)
+        refuse_text(call, file);
+    else
+        rpc_null(call);
     text_file_dispose(file);
 }
 
