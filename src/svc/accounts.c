@@ -352,7 +352,9 @@ int account_admin(struct db_session *txn, const struct uuid *account_id, bool ad
     if (rc < 0)
         return rc;
     groups_with_admin(rc ? db_rows_text(rows, 0) : NULL, admin, &groups);
-    return change(txn, &update, account_id, DB_TEXTN(groups.data, groups.size), err);
+    // An administrator of its organization may have been let in.
+    rc = admin ? sign_ins_end(txn, account_id, err) : 0;
+    return rc ? rc : change(txn, &update, account_id, DB_TEXTN(groups.data, groups.size), err);
 }
 
 static int write_active(struct db_session *txn, void *arg, struct err *err)

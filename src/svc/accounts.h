@@ -84,6 +84,7 @@ int account_list(struct db_session *session, const char *search, struct buf *out
 // In a transaction. ERR_NOT_FOUND.
 int account_ban(struct db_session *txn, const struct uuid *account_id, bool banned,
                 struct err *err) MUST_USE;
+// Who becomes an administrator is signed out everywhere, since others may have tokens.
 int account_admin(struct db_session *txn, const struct uuid *account_id, bool admin,
                   struct err *err) MUST_USE;
 // Marks it deleted, frees its address, and nobody finds its names any more (api-v1 3.3). Deleting

@@ -484,6 +484,15 @@ def test_a_token_is_no_key(hub, root, roles):
     assert "must be signed in" in hub.refusal(token, "system.ping", {})
 
 
+def test_a_token_does_not_lead_to_more_rights(hub, roles):
+    """Who may not have one for an administrator of the site cannot keep one from before."""
+    url = hub.method(roles["org_admin"], "org.createToken", {"user": roles["member"].id})["url"]
+    assert opens(hub, url)
+    hub.cli("account", "admin", roles["member"].id, "on")
+    assert not opens(hub, url)
+    assert "only site admins" in hub.refusal(roles["org_admin"], "org.createToken", {"user": roles["member"].id})
+
+
 def life_of(hub, account):
     expire, created = execute(hub, "SELECT expire, created FROM auth_tokens WHERE account_id = ?", account.id)[0]
     return expire - created
