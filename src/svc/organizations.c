@@ -380,16 +380,24 @@ int organization_admin_add(struct db_session *txn, void *arg, struct err *err)
     return rc ? rc : move(txn, &member.id, call->name, err);
 }
 
+// The user that a call of one of the organization's administrators names.
+static int user_find(struct db_session *txn, const struct organization_user *call,
+                     struct member *member, struct err *err)
+{
+    int rc = organization_check_admin(txn, &call->caller, call->name, err);
+    if (rc)
+        return rc;
+    rc = member_find(txn, call->user, false, member, err);
+    return rc == 1 ? 0 : rc ? rc : no_user(call->user, err);
+}
+
 int organization_admin_remove(struct db_session *txn, void *arg, struct err *err)
 {
     const struct organization_user *call = arg;
     auto_member struct member member = {0};
-    int rc = organization_check_admin(txn, &call->caller, call->name, err);
+    int rc = user_find(txn, call, &member, err);
     if (rc)
         return rc;
-    rc = member_find(txn, call->user, false, &member, err);
-    if (rc != 1)
-        return rc ? rc : no_user(call->user, err);
     return admin_drop(txn, call->name, &member.id, err);
 }
 
@@ -428,12 +436,9 @@ int organization_user_remove(struct db_session *txn, void *arg, struct err *err)
 {
     const struct organization_user *call = arg;
     auto_member struct member member = {0};
-    int rc = organization_check_admin(txn, &call->caller, call->name, err);
+    int rc = user_find(txn, call, &member, err);
     if (rc)
         return rc;
-    rc = member_find(txn, call->user, false, &member, err);
-    if (rc != 1)
-        return rc ? rc : no_user(call->user, err);
     rc = check_no_admin(txn, call->name, &member.id, err);
     return rc || !is_in(&member, call->name) ? rc : move(txn, &member.id, NULL, err);
 }

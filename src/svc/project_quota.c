@@ -183,19 +183,29 @@ int project_quota_begin(struct svc *svc, struct db_session *session, const struc
 
 // ---- While it runs ----
 
+// What a running project would be given if it were started now.
+static int compute_now(struct db_session *txn, const struct quota_site *site,
+                       const struct uuid *project_id, struct sources *ret_sources,
+                       struct quota *ret_quota, struct err *err)
+{
+    auto_json cJSON *granted = NULL;
+    int rc = read_sources(txn, project_id, ret_sources, err);
+    if (!rc)
+        rc = licenses_granted(txn, project_id, &granted, err);
+    if (!rc)
+        *ret_quota = compute(site, ret_sources, granted);
+    return rc;
+}
+
 int project_quota_update(struct db_session *txn, const struct quota_site *site,
                          const struct uuid *project_id, bool *ret_changed, struct quota *ret_quota,
                          struct err *err)
 {
     auto_sources struct sources sources = {0};
-    auto_json cJSON *granted = NULL;
-    struct quota before;
-    int rc = read_sources(txn, project_id, &sources, err);
-    if (!rc)
-        rc = licenses_granted(txn, project_id, &granted, err);
+    struct quota before, quota;
+    int rc = compute_now(txn, site, project_id, &sources, &quota, err);
     if (rc)
         return rc;
-    struct quota quota = compute(site, &sources, granted);
     if (quota_read(sources.run_quota, &before))
         quota.network = before.network;
     bool changed = sources.running && !is_stored(&sources, &quota);
@@ -211,15 +221,12 @@ int project_network_stale(struct db_session *txn, const struct quota_site *site,
                           const struct uuid *project_id, bool *ret_stale, struct err *err)
 {
     auto_sources struct sources sources = {0};
-    auto_json cJSON *granted = NULL;
-    struct quota before;
-    int rc = read_sources(txn, project_id, &sources, err);
-    if (!rc)
-        rc = licenses_granted(txn, project_id, &granted, err);
+    struct quota before, quota;
+    int rc = compute_now(txn, site, project_id, &sources, &quota, err);
     if (rc)
         return rc;
     *ret_stale = sources.running && quota_read(sources.run_quota, &before) &&
-                 before.network != compute(site, &sources, granted).network;
+                 before.network != quota.network;
     return 0;
 }
 
