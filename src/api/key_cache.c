@@ -8,6 +8,9 @@
 #include "base/limits.h"
 #include "base/mem.h"
 
+// A scheme, a key and what stands behind its colon, in base 64.
+#define HEADER_SIZE_MAX 256
+
 struct key_entry {
     struct key_owner owner;
     char header[];
@@ -50,8 +53,12 @@ const struct key_owner *key_cache_find(struct key_cache *cache, const struct db 
     return NULL;
 }
 
+// A header that is longer than clients send them is not remembered: somebody could fill the cache
+// with variations of it.
 static void remember(struct key_cache *cache, const char *header, const struct key_owner *owner)
 {
+    if (strlen(header) > HEADER_SIZE_MAX)
+        return;
     if (cache->entries.count >= LIMIT_KEY_CACHE)
         forget_all(cache);
     size_t len = strlen(header);
