@@ -16,7 +16,6 @@
 #include "svc/project.h"
 
 #define TIMEOUT_DEFAULT_MS 15000
-#define START_WAIT_MS      30000
 #define WRITE_INLINE_MAX   ((size_t)256 * 1024)
 #define NOT_UUIDS          "invalid account_id or project_id -- all must be valid uuid's"
 
@@ -324,7 +323,7 @@ static void wake_project(struct rpc_call *c)
     c->lane_call.run = run_method_in_lane;
     c->start = (struct project_call){
         .project_id = c->call.project_id, .loop = c->call.loop, .done = on_started};
-    projects_start(svc->projects, &c->start, START_WAIT_MS);
+    projects_start(svc->projects, &c->start, PROJECT_START_WAIT_MS);
 }
 
 // ---- Who calls (hub-rpc 1.2) ----

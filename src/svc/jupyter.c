@@ -10,9 +10,8 @@
 #include "base/mem.h"
 #include "proto/kernel.h"
 #include "svc/disk.h"
+#include "svc/project.h"
 #include "svc/project_quota.h"
-
-#define START_WAIT_MS 30000
 
 // The contract's limits (7.4): without any of the caller's, and what one has that the caller's
 // leave out.
@@ -363,7 +362,7 @@ static void ask(struct jupyter_request *r)
         .request = r->request.data,
         .request_size = r->request.size,
         .reply_max = r->op == JUPYTER_EXECUTE ? KERNEL_REPLY_MAX : LIMIT_KERNEL_LIST,
-        .start_wait_ms = START_WAIT_MS,
+        .start_wait_ms = PROJECT_START_WAIT_MS,
         .timeout_ms = longest_ms(r),
     };
     projects_kernel(r->svc->projects, &r->kernel_call);

@@ -8,6 +8,9 @@
 #include "runner/projects.h"
 #include "svc/svc.h"
 
+// How long a call waits for its project to start, milliseconds. The start goes on.
+#define PROJECT_START_WAIT_MS 30000
+
 enum project_access { ACCESS_NONE, ACCESS_READ, ACCESS_WRITE };
 
 // What the caller may do (api-v1 2.1): owners and collaborators write, viewers read, administrators

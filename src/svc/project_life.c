@@ -11,7 +11,6 @@
 #include "svc/licenses.h"
 #include "svc/project.h"
 
-#define START_WAIT_MS 30000
 // A start or a stop that has taken longer was that of a hub that is gone.
 #define TRANSITION_MS 120000
 
@@ -156,7 +155,7 @@ static void on_started(struct project_call *call)
 
 void project_start(struct svc *svc, struct project_steering *steering)
 {
-    projects_start(svc->projects, begin_call(svc, steering, on_started), START_WAIT_MS);
+    projects_start(svc->projects, begin_call(svc, steering, on_started), PROJECT_START_WAIT_MS);
 }
 
 static void on_stopped(struct project_call *call)
