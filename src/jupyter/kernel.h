@@ -57,6 +57,7 @@ struct kernel {
     int status;            // as wait has it
     bool killed;           // by us
     bool taken;            // by an execution
+    uint64_t linger_us;    // when it ends, having been used; 0: not yet
     enum kernel_state state;
     uint64_t started_us;
     int stderr_fd;

@@ -11,6 +11,9 @@
 
 // How long a replacement waits for quiet.
 #define FILL_US 1000000
+// How long a used kernel stays: its end and the start of the next one take a processor for tens of
+// milliseconds, in which the answer is on its way to whom waits for it.
+#define LINGER_US 30000
 
 static struct pool *find(struct pools *pools, const char *name)
 {
@@ -120,9 +123,27 @@ struct kernel *pool_take(struct pools *pools, const struct pool_order *order, st
 void pool_release(struct kernel *kernel)
 {
     kernel->heard_owner = NULL;
-    kernel->taken = false;
     if (kernel->state == KERNEL_BUSY)
-        kernel_kill(kernel);
+        kernel->linger_us = clock_monotonic_us() + LINGER_US;
+    else
+        kernel->taken = false;
+}
+
+static void end_used(struct kernel *k, uint64_t now_us)
+{
+    if (!k->linger_us || now_us < k->linger_us)
+        return;
+    k->linger_us = 0;
+    k->taken = false;
+    kernel_kill(k);
+}
+
+static bool any_lingers(const struct pools *pools)
+{
+    for (size_t i = 0; i < pools->kernels_count; i++)
+        if (pools->kernels[i]->linger_us)
+            return true;
+    return false;
 }
 
 // ---- Tending ----
@@ -219,11 +240,13 @@ static void fill(struct pools *pools, uint64_t now_us)
 
 void pool_tick(struct pools *pools, bool quiet, uint64_t now_us)
 {
-    for (size_t i = 0; i < pools->kernels_count; i++)
+    for (size_t i = 0; i < pools->kernels_count; i++) {
         kernel_tick(pools->kernels[i], now_us);
+        end_used(pools->kernels[i], now_us);
+    }
     end_superfluous(pools, now_us);
     forget_ended(pools);
-    if (quiet || now_us >= pools->fill_us)
+    if ((quiet && !any_lingers(pools)) || now_us >= pools->fill_us)
         fill(pools, now_us);
 }
 
@@ -235,12 +258,14 @@ void pool_watch(struct pools *pools, bool quiet, struct watch_set *set)
         kernel_watch(k, set);
         if (k->state == KERNEL_STARTING)
             watch_due(set, k->started_us + pools->start_max_us);
+        if (k->linger_us)
+            watch_due(set, k->linger_us);
     }
     for (size_t i = 0; i < pools->count; i++)
         if (count_waiting(pools, pools->list[i].name))
             watch_due(set, pools->list[i].asked_us + pools->list[i].idle_us);
     if (!any_starts(pools) && find_lacking(pools, now_us))
-        watch_due(set, quiet ? now_us : pools->fill_us);
+        watch_due(set, quiet && !any_lingers(pools) ? now_us : pools->fill_us);
 }
 
 bool pool_reap(struct pools *pools, pid_t pid)
@@ -264,7 +289,7 @@ void pool_write(const struct pools *pools, struct buf *out)
     json_begin_array(out);
     for (size_t i = 0; i < pools->kernels_count; i++) {
         const struct kernel *k = pools->kernels[i];
-        if (k->state == KERNEL_ENDED || !k->pid)
+        if (k->state == KERNEL_ENDED || !k->pid || k->linger_us)
             continue;
         json_begin_object(out);
         json_member_int(out, "pid", k->pid);
@@ -280,7 +305,7 @@ bool pool_stop(struct pools *pools, pid_t pid)
 {
     for (size_t i = 0; i < pools->kernels_count; i++) {
         struct kernel *k = pools->kernels[i];
-        if (k->pid != pid || k->state == KERNEL_ENDED)
+        if (k->pid != pid || k->state == KERNEL_ENDED || k->linger_us)
             continue;
         if (waits(k))
             end_waiting(pools, k, true);

@@ -43,7 +43,7 @@ struct pool_order {
 // A kernel for one execution: one that waits, perhaps still starting, or a new one. The caller
 // gives it back by pool_release. NULL if it cannot be started.
 struct kernel *pool_take(struct pools *pools, const struct pool_order *order, struct err *err);
-// Ends the kernel, unless it has not run anything yet.
+// Ends the kernel, a moment later, unless it has not run anything yet.
 void pool_release(struct kernel *kernel);
 
 // Ends what is too much, forgets what has ended, starts what is missing. `quiet`: nothing runs.
