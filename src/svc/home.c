@@ -64,25 +64,23 @@ const char *home_path_relative(const struct uuid *project_id, const char *path)
     return rest + strspn(rest, "/");
 }
 
-// The whole path of what is open. False if it has none that can be told.
-static bool name_of(int fd, char out[LIMIT_PATH])
+// The whole path of what is open. Its size, 0 if it has none that can be told.
+static size_t name_of(int fd, char out[LIMIT_PATH])
 {
     char link[sizeof "/proc/self/fd/" + 12];
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
     ssize_t size = readlink(link, out, LIMIT_PATH - 1);
-    if (size < 0 || size == LIMIT_PATH - 1)
-        return false;
+    if (size <= 0 || size == LIMIT_PATH - 1)
+        return 0;
     out[size] = '\0';
-    return true;
+    return (size_t)size;
 }
 
 const char *home_place(int home, int fd, char out[LIMIT_PATH])
 {
     char home_name[LIMIT_PATH];
-    if (!name_of(home, home_name) || !name_of(fd, out))
-        return NULL;
-    size_t size = strlen(home_name);
-    if (strncmp(out, home_name, size) || (out[size] && out[size] != '/'))
+    const size_t size = name_of(home, home_name), whole = name_of(fd, out);
+    if (!size || whole < size || memcmp(out, home_name, size) || (out[size] && out[size] != '/'))
         return NULL;
     return out + size + (out[size] == '/');
 }
