@@ -166,9 +166,11 @@ void docs_html_examples(struct buf *out, const struct api_endpoint *endpoint)
                                                           : "<h4>Examples</h4>\n");
     for (size_t i = 0; i < endpoint->examples_count; i++) {
         const struct api_example *example = &endpoint->examples[i];
-        buf_append_str(out, "<p class=\"title\">");
-        append_line(out, example->title);
-        buf_append_str(out, "</p>\n");
+        if (example->title[0]) {
+            buf_append_str(out, "<p class=\"title\">");
+            append_line(out, example->title);
+            buf_append_str(out, "</p>\n");
+        }
         append_pre(out, "command", example->command + strspn(example->command, " "));
         if (example->reply)
             append_json_pre(out, "reply", example->reply);

@@ -411,6 +411,16 @@ static bool is_elsewhere(const struct rpc_call *c)
     return server && !cJSON_IsNull(server) && !(cJSON_IsNumber(server) && server->valuedouble == 0);
 }
 
+static void refuse_unknown(struct rpc_call *c)
+{
+    if (cJSON_IsString(json_get(c->body.body, "name")))
+        rpc_refuse(&c->call, "unknown function '%.200s'", c->name);
+    else
+        rpc_refuse(&c->call,
+                   "unknown function 'undefined': POST a JSON object with a name, and the "
+                   "header Content-Type: application/json");
+}
+
 // Without a session, the credentials are known and the method is instant.
 static void dispatch(struct rpc_call *c, struct db_session *session,
                      const struct credentials *credentials)
@@ -425,7 +435,7 @@ static void dispatch(struct rpc_call *c, struct db_session *session,
     if (c->timeout_ms <= 0) {
         refuse_way(c, "timeout must be positive", "undefined");
     } else if (!c->entry) {
-        rpc_refuse(call, "unknown function '%.200s'", c->name);
+        refuse_unknown(c);
     } else if (c->family == API_PROJECT && is_elsewhere(c)) {
         rpc_refuse(call, "this server has no compute servers");
     } else if (read_params(c, &params, &err)) {

@@ -392,7 +392,9 @@ static bool kernel_exit(struct job *job, const struct frame_exit *end)
         return true;
     case EXEC_NOT_STARTED:
         call->rc = err_set_errno(&call->err, ERR_UNAVAILABLE, end->value,
-                                 "Jupyter kernels cannot be run in this project");
+                                 "the program that runs Jupyter kernels cannot be started (%s); "
+                                 "the server's log and `cohub doctor` tell more",
+                                 err_errno_name(end->value));
         return true;
     case EXEC_STOPPED:
         reason = stop_reason(job->project);

@@ -172,12 +172,16 @@ static const struct api_param hub_execute_params[] = {
     {.name = "path",
      .type = PARAM_STRING,
      FIELD(path),
-     .text = "folder in which it is run, relative to the home; without it, a fresh one that is "
-             "removed afterwards"},
+     .text =
+         "folder in which it is run, relative to the home, `.` for the home itself; without it, "
+         "or where there is none, a fresh one that is removed afterwards"},
     {.name = "timeout",
      .type = PARAM_NUMBER,
      FIELD(timeout),
-     .text = "seconds that the caller waits: code may take as long, up to what the server allows"},
+     .text = "seconds that the caller waits: code may take as long, up to what the server allows "
+             "(30, and 90 at most, unless its owner has changed that), then it is interrupted. The "
+             "call's own `timeout`, outside of args, should be longer, so that the answer has "
+             "what was printed until then"},
     {.name = "hash",
      .type = PARAM_STRING,
      FIELD(hash),
@@ -268,12 +272,16 @@ static const struct api_param execute_params[] = {
     {.name = "path",
      .type = PARAM_STRING,
      FIELD(path),
-     .text = "folder in which it is run, relative to the home; without it, a fresh one that is "
-             "removed afterwards"},
+     .text =
+         "folder in which it is run, relative to the home, `.` for the home itself; without it, "
+         "or where there is none, a fresh one that is removed afterwards"},
     {.name = "timeout",
      .type = PARAM_NUMBER,
      FIELD(timeout),
-     .text = "seconds that the caller waits: code may take as long, up to what the server allows"},
+     .text = "seconds that the caller waits: code may take as long, up to what the server allows "
+             "(30, and 90 at most, unless its owner has changed that), then it is interrupted. The "
+             "call's own `timeout`, outside of args, should be longer, so that the answer has "
+             "what was printed until then"},
     {.name = "limits",
      .type = PARAM_ANY,
      FIELD(limits),
@@ -329,8 +337,8 @@ static const struct api_example list_examples[] = {
     {"Kernels that run, among them those that wait for the next call:",
      CALL_PROJECT("{\"name\":\"system.listJupyterKernels\",\"args\":[{}],"
                   "\"project_id\":\"" EXAMPLE_PROJECT "\"}"),
-     "[{\"pid\":21,\"connectionFile\":\"/projects/" EXAMPLE_PROJECT
-     "/.local/share/jupyter/runtime/kernel-0b6a0d8c-5f57-4a2c-9d38-b6a4c7a4a6f1.json\","
+     "[{\"pid\":21,\"connectionFile\":\"/tmp/cohub-jupyter-Xk3v0Q/"
+     "kernel-0b6a0d8c-5f57-4a2c-9d38-b6a4c7a4a6f1.json\","
      "\"kernel_name\":\"python3\",\"state\":\"idle\"}]"},
 };
 
