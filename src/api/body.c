@@ -52,7 +52,8 @@ void body_read(struct svc *svc, struct http_request *request, struct loop *loop,
     http_request_body(request, &size);
     read->request = request;
     read->parsed = NULL;
-    if (size <= INLINE_SIZE_MAX) {
+    read->waited = size > INLINE_SIZE_MAX;
+    if (!read->waited) {
         read->content_type = content_type;
         parse(read);
         finish(read);

@@ -17,6 +17,7 @@ struct body_read {
     void (*ready)(struct body_read *read);
     int rc; // as params_read_body, or ERR_UNAVAILABLE: there is no memory for it
     struct err err;
+    bool waited;       // others have used the loop meanwhile
     const cJSON *body; // kept as long as the request; NULL: it has none
     // the reader's
     struct http_request *request;

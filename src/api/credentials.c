@@ -37,8 +37,8 @@ static bool read_authorization(const char *header, struct arena *arena, const ch
 bool credentials_read(struct api_loop *l, struct arena *arena, const char *header,
                       struct credentials *ret_credentials)
 {
-    *ret_credentials = (struct credentials){.header = header,
-                                            .owner = key_cache_find(&l->keys, l->svc->db, header)};
+    *ret_credentials =
+        (struct credentials){.header = header, .owner = key_cache_find(&l->keys, l->svc, header)};
     return ret_credentials->owner || read_authorization(header, arena, &ret_credentials->key);
 }
 

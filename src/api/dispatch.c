@@ -162,7 +162,6 @@ static bool identify(struct api_call *call, struct api_loop *l,
         return false;
     }
     call->caller = owner.caller;
-    key_mark_active(call->svc, &owner);
     http_request_set_account(call->request, &call->caller.account_id);
     return true;
 }
@@ -222,6 +221,7 @@ struct v1_call {
     struct http_request *request;
     const struct api_endpoint *endpoint;
     const char *header; // Authorization
+    struct credentials credentials;
 };
 
 static struct api_call *call_new(const struct v1_call *v1, struct api_loop *l,
@@ -239,8 +239,7 @@ static struct api_call *call_new(const struct v1_call *v1, struct api_loop *l,
     return call;
 }
 
-static void dispatch(const struct v1_call *v1, struct db_session *session,
-                     const struct credentials *credentials)
+static void dispatch(const struct v1_call *v1, struct db_session *session)
 {
     struct api_loop *l = http_request_loop_data(v1->request);
     struct err err;
@@ -251,26 +250,25 @@ static void dispatch(const struct v1_call *v1, struct db_session *session,
     }
     struct api_call *call = call_new(v1, l, session);
     call->params = params;
-    if (!identify(call, l, credentials))
+    if (!identify(call, l, &v1->credentials))
         return;
     v1->endpoint->handler(call, params);
     assert(v1->endpoint->run == API_ASYNC || http_request_answered(v1->request));
 }
 
 // What the cache says holds until the call waits for something.
-static void read_again(const struct v1_call *v1, struct credentials *ret_credentials)
+static void read_again(struct v1_call *v1)
 {
     struct api_loop *l = http_request_loop_data(v1->request);
-    bool known = credentials_read(l, http_request_arena(v1->request), v1->header, ret_credentials);
+    bool known = credentials_read(l, http_request_arena(v1->request), v1->header, &v1->credentials);
     assert(known);
 }
 
 static void run_in_lane(struct lane_call *lane_call, struct db_session *session)
 {
-    const struct v1_call *v1 = CONTAINER(lane_call, struct v1_call, lane_call);
-    struct credentials credentials;
-    read_again(v1, &credentials);
-    dispatch(v1, session, &credentials);
+    struct v1_call *v1 = CONTAINER(lane_call, struct v1_call, lane_call);
+    read_again(v1);
+    dispatch(v1, session);
 }
 
 static void refuse_lane(struct lane_call *lane_call)
@@ -291,20 +289,20 @@ static void on_body(struct body_read *body)
 {
     struct v1_call *v1 = CONTAINER(body, struct v1_call, body);
     struct api_loop *l = http_request_loop_data(v1->request);
-    struct credentials credentials;
     if (body->rc) {
         refuse(v1->request, err_http_status(body->err.code), body->err.message);
         return;
     }
-    read_again(v1, &credentials);
-    if (needs_lane(l, v1->endpoint, &credentials))
+    if (body->waited)
+        read_again(v1);
+    if (needs_lane(l, v1->endpoint, &v1->credentials))
         lanes_run(l->lanes, &v1->lane_call);
     else
-        dispatch(v1, l->session, &credentials);
+        dispatch(v1, l->session);
 }
 
 static void begin(struct http_request *request, struct api_loop *l,
-                  const struct api_endpoint *endpoint, const char *header)
+                  const struct api_endpoint *endpoint, const struct credentials *credentials)
 {
     struct v1_call *v1 = arena_zalloc(http_request_arena(request), sizeof *v1);
     v1->lane_call.run = run_in_lane;
@@ -312,7 +310,9 @@ static void begin(struct http_request *request, struct api_loop *l,
     v1->body.ready = on_body;
     v1->request = request;
     v1->endpoint = endpoint;
-    v1->header = arena_strdup(http_request_arena(request), header);
+    v1->header = arena_strdup(http_request_arena(request), credentials->header);
+    v1->credentials = *credentials;
+    v1->credentials.header = v1->header;
     body_read(l->svc, request, l->loop, &v1->body);
 }
 
@@ -336,5 +336,5 @@ void api_v1_handle(struct http_request *request, void *ctx UNUSED)
     else if (!entry)
         refuse_unknown(request, name);
     else
-        begin(request, l, entry->endpoint, header);
+        begin(request, l, entry->endpoint, &credentials);
 }

@@ -11,8 +11,12 @@
 // A scheme, a key and what stands behind its colon, in base 64.
 #define HEADER_SIZE_MAX 256
 
+// How often a key that is remembered is noted as used.
+#define MARK_US UINT64_C(60000000)
+
 struct key_entry {
     struct key_owner owner;
+    uint64_t mark_us; // when it is to be noted as used again
     char header[];
 };
 
@@ -38,16 +42,27 @@ static void refresh(struct key_cache *cache, const struct db *db)
     cache->epoch = epoch;
 }
 
-const struct key_owner *key_cache_find(struct key_cache *cache, const struct db *db,
-                                       const char *header)
+static void mark(struct svc *svc, struct key_entry *entry)
+{
+    uint64_t now = clock_monotonic_us();
+    if (now < entry->mark_us)
+        return;
+    entry->mark_us = now + MARK_US;
+    if (entry->owner.status == KEY_VALID)
+        key_mark_active(svc, &entry->owner);
+}
+
+const struct key_owner *key_cache_find(struct key_cache *cache, struct svc *svc, const char *header)
 {
     size_t len = strlen(header);
-    refresh(cache, db);
+    refresh(cache, svc->db);
     struct key_entry *entry = map_get(&cache->entries, header, len);
     if (!entry)
         return NULL;
-    if (entry->owner.expires_ms == INT64_MAX || entry->owner.expires_ms > clock_now_ms())
+    if (entry->owner.expires_ms == INT64_MAX || entry->owner.expires_ms > clock_now_ms()) {
+        mark(svc, entry);
         return &entry->owner;
+    }
     map_remove(&cache->entries, header, len);
     free(entry);
     return NULL;
@@ -64,6 +79,7 @@ static void remember(struct key_cache *cache, const char *header, const struct k
     size_t len = strlen(header);
     struct key_entry *entry = mem_alloc(sizeof *entry + len + 1);
     entry->owner = *owner;
+    entry->mark_us = clock_monotonic_us() + MARK_US;
     memcpy(entry->header, header, len + 1);
     free(map_set(&cache->entries, entry->header, len, entry));
 }
@@ -80,6 +96,8 @@ int key_cache_resolve(struct key_cache *cache, struct svc *svc, struct db_sessio
     refresh(cache, svc->db);
     uint64_t epoch = cache->epoch;
     int rc = key_resolve(svc, session, key, ret_owner, err);
+    if (!rc && ret_owner->status == KEY_VALID)
+        key_mark_active(svc, ret_owner);
     if (!rc && ret_owner->status != KEY_UNKNOWN && cache->epoch == epoch)
         remember(cache, header, ret_owner);
     return rc;

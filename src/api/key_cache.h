@@ -14,12 +14,13 @@ struct key_cache {
 };
 
 void key_cache_dispose(struct key_cache *cache);
-// Whose key a header holds, if that is remembered; NULL if not. Borrowed until the next call of
-// these or the next read of a remote database, behind which others may have made it.
-const struct key_owner *key_cache_find(struct key_cache *cache, const struct db *db,
+// Whose key a header holds, if that is remembered; NULL if not. A valid key is noted as used.
+// Borrowed until the next call of these or the next read of a remote database, behind which others
+// may have made it.
+const struct key_owner *key_cache_find(struct key_cache *cache, struct svc *svc,
                                        const char *header);
-// As key_resolve for the key that the header holds, and remembers a known one. The header lives as
-// long as the call.
+// As key_resolve for the key that the header holds, and remembers a known one; a valid one is noted
+// as used. The header lives as long as the call.
 int key_cache_resolve(struct key_cache *cache, struct svc *svc, struct db_session *session,
                       const char *header, const char *key, struct key_owner *ret_owner,
                       struct err *err) MUST_USE;

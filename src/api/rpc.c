@@ -25,6 +25,7 @@ struct rpc_call {
     struct api_loop *api_loop;
     enum api_family family;
     const char *header; // Authorization
+    struct credentials credentials;
     struct body_read body;
     const char *name;
     const struct api_entry *entry; // NULL: no such method
@@ -362,12 +363,12 @@ static bool find_project(struct rpc_call *c, const struct key_owner *owner)
 }
 
 // Sets the caller and the project, or answers and returns false.
-static bool identify(struct rpc_call *c, const struct credentials *credentials)
+static bool identify(struct rpc_call *c)
 {
     struct api_call *call = &c->call;
     struct key_owner owner;
     struct err err;
-    if (credentials_resolve(c->api_loop, call->session, credentials, &owner, &err)) {
+    if (credentials_resolve(c->api_loop, call->session, &c->credentials, &owner, &err)) {
         rpc_fail_bare(call, &err);
         return false;
     }
@@ -385,10 +386,7 @@ static bool identify(struct rpc_call *c, const struct credentials *credentials)
         call->caller = owner.caller;
         http_request_set_account(call->request, &call->caller.account_id);
     }
-    if (c->family == API_PROJECT && !find_project(c, &owner))
-        return false;
-    key_mark_active(call->svc, &owner);
-    return true;
+    return c->family == API_HUB || find_project(c, &owner);
 }
 
 // ---- The way there ----
@@ -422,14 +420,13 @@ static void refuse_unknown(struct rpc_call *c)
 }
 
 // Without a session, the credentials are known and the method is instant.
-static void dispatch(struct rpc_call *c, struct db_session *session,
-                     const struct credentials *credentials)
+static void dispatch(struct rpc_call *c, struct db_session *session)
 {
     struct api_call *call = &c->call;
     struct err err;
     void *params;
     call->session = session;
-    if (!identify(c, credentials))
+    if (!identify(c))
         return;
     c->timeout_ms = read_timeout(c);
     if (c->timeout_ms <= 0) {
@@ -450,18 +447,18 @@ static void dispatch(struct rpc_call *c, struct db_session *session,
     }
 }
 
-static void read_credentials(struct rpc_call *c, struct credentials *ret_credentials)
+// What the cache says holds until the call waits for something.
+static void read_again(struct rpc_call *c)
 {
-    bool known = credentials_read(c->api_loop, c->call.arena, c->header, ret_credentials);
+    bool known = credentials_read(c->api_loop, c->call.arena, c->header, &c->credentials);
     assert(known);
 }
 
 static void dispatch_in_lane(struct lane_call *lane_call, struct db_session *session)
 {
     struct rpc_call *c = CONTAINER(lane_call, struct rpc_call, lane_call);
-    struct credentials credentials;
-    read_credentials(c, &credentials);
-    dispatch(c, session, &credentials);
+    read_again(c);
+    dispatch(c, session);
 }
 
 static void refuse_lane(struct lane_call *lane_call)
@@ -493,46 +490,45 @@ static void find_method(struct rpc_call *c)
 }
 
 // Whether it is answered from memory, without the database.
-static bool is_instant(struct rpc_call *c, const struct credentials *credentials)
+static bool is_instant(const struct rpc_call *c)
 {
-    return c->family == API_HUB && credentials->owner &&
+    return c->family == API_HUB && c->credentials.owner &&
            (!c->entry || c->entry->endpoint->run == API_INSTANT);
 }
 
 static void on_body(struct body_read *body)
 {
     struct rpc_call *c = CONTAINER(body, struct rpc_call, body);
-    struct credentials credentials;
     if (body->rc) {
         http_request_set_error(c->call.request, &body->err);
         send_error(c, err_http_status(body->err.code), body->err.message);
         return;
     }
     find_method(c);
-    read_credentials(c, &credentials);
-    if (is_instant(c, &credentials))
-        dispatch(c, c->api_loop->session, &credentials);
+    if (body->waited)
+        read_again(c);
+    if (is_instant(c) || !c->api_loop->lanes)
+        dispatch(c, c->api_loop->session);
     else
-        api_loop_run(c->api_loop, &c->lane_call);
+        lanes_run(c->api_loop->lanes, &c->lane_call);
 }
 
 static void handle(struct http_request *request, enum api_family family)
 {
     struct rpc_call *c = rpc_new(request, family);
     const char *header = http_request_header(request, "Authorization");
-    struct credentials credentials;
     http_request_set_event(request, "unknown method", 0);
     if (!header) {
         rpc_refuse_bare(&c->call, "You must provide authentication via an API key.");
         return;
     }
     c->header = arena_strdup(c->call.arena, header);
-    if (!credentials_read(c->api_loop, c->call.arena, c->header, &credentials)) {
+    if (!credentials_read(c->api_loop, c->call.arena, c->header, &c->credentials)) {
         // The word may be a key whose sender forgot the scheme.
         note_error(&c->call, "unknown authorization type");
         send_error(
             c, 200,
-            arena_printf(c->call.arena, "Unknown authorization type '%.100s'", credentials.key));
+            arena_printf(c->call.arena, "Unknown authorization type '%.100s'", c->credentials.key));
         return;
     }
     c->body.ready = on_body;

@@ -246,13 +246,22 @@ static void probe_again(struct kernel *k)
 // What it wrote while it started is no word about its end.
 static void become_idle(struct kernel *k)
 {
-    char id[MESSAGE_ID_SIZE];
-    const char *code = k->taken ? NULL : language_warm_up(spec_language(&k->spec));
     k->state = KERNEL_IDLE;
     kernel_stderr_read(k);
     k->stderr_size = 0;
-    if (code)
-        (void)kernel_execute(k, &(struct kernel_code){code, .silent = true}, id);
+}
+
+// Has it load what its first result needs; it is ready when it answers after that. False if there
+// is nothing to load, or somebody waits for it.
+static bool warm_up(struct kernel *k)
+{
+    char id[MESSAGE_ID_SIZE];
+    const char *code = k->taken || k->warmed ? NULL : language_warm_up(spec_language(&k->spec));
+    k->warmed = true;
+    if (!code || !kernel_execute(k, &(struct kernel_code){code, .silent = true}, id))
+        return false;
+    kernel_probe(k);
+    return true;
 }
 
 static void probe_answered(struct kernel *k, enum channel channel)
@@ -261,7 +270,7 @@ static void probe_answered(struct kernel *k, enum channel channel)
         k->probe.replied = true;
     if (channel == CHANNEL_IOPUB)
         k->probe.heard = true;
-    if (k->state == KERNEL_STARTING && kernel_probe_done(k))
+    if (k->state == KERNEL_STARTING && kernel_probe_done(k) && !warm_up(k))
         become_idle(k);
 }
 

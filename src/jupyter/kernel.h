@@ -57,6 +57,7 @@ struct kernel {
     int status;            // as wait has it
     bool killed;           // by us
     bool taken;            // by an execution
+    bool warmed;           // has been asked to load what its first result needs
     uint64_t linger_us;    // when it ends, having been used; 0: not yet
     enum kernel_state state;
     uint64_t started_us;

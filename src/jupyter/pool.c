@@ -289,7 +289,7 @@ void pool_write(const struct pools *pools, struct buf *out)
     json_begin_array(out);
     for (size_t i = 0; i < pools->kernels_count; i++) {
         const struct kernel *k = pools->kernels[i];
-        if (k->state == KERNEL_ENDED || !k->pid || k->linger_us)
+        if (k->state == KERNEL_ENDED || !k->pid)
             continue;
         json_begin_object(out);
         json_member_int(out, "pid", k->pid);
@@ -305,11 +305,14 @@ bool pool_stop(struct pools *pools, pid_t pid)
 {
     for (size_t i = 0; i < pools->kernels_count; i++) {
         struct kernel *k = pools->kernels[i];
-        if (k->pid != pid || k->state == KERNEL_ENDED || k->linger_us)
+        if (k->pid != pid || k->state == KERNEL_ENDED)
             continue;
         if (waits(k))
             end_waiting(pools, k, true);
-        kernel_kill(k);
+        if (k->linger_us)
+            end_used(k, k->linger_us);
+        else
+            kernel_kill(k);
         return true;
     }
     return false;
