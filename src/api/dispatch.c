@@ -290,7 +290,7 @@ static void on_body(struct body_read *body)
     struct v1_call *v1 = CONTAINER(body, struct v1_call, body);
     struct api_loop *l = http_request_loop_data(v1->request);
     if (body->rc) {
-        refuse(v1->request, err_http_status(body->err.code), body->err.message);
+        refuse(v1->request, err_http_status(body->err->code), body->err->message);
         return;
     }
     if (body->waited)

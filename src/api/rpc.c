@@ -32,7 +32,6 @@ struct rpc_call {
     double timeout_ms;
     struct call_timer *timer; // while the caller waits
     struct lane_call lane_call;
-    struct project_call start;
 };
 
 static struct rpc_call *rpc_of(struct api_call *call)
@@ -297,9 +296,14 @@ static void run_method_in_lane(struct lane_call *lane_call, struct db_session *s
     run_method(CONTAINER(lane_call, struct rpc_call, lane_call), session);
 }
 
+struct rpc_start {
+    struct rpc_call *call;
+    struct project_call start;
+};
+
 static void on_started(struct project_call *start)
 {
-    struct rpc_call *c = CONTAINER(start, struct rpc_call, start);
+    struct rpc_call *c = CONTAINER(start, struct rpc_start, start)->call;
     if (start->rc) {
         http_request_set_error(c->call.request, &start->err);
         send_error(
@@ -322,9 +326,12 @@ static void wake_project(struct rpc_call *c)
     else
         project_mark_used(svc, &c->call.caller.account_id, &c->call.project_id);
     c->lane_call.run = run_method_in_lane;
-    c->start = (struct project_call){
-        .project_id = c->call.project_id, .loop = c->call.loop, .done = on_started};
-    projects_start(svc->projects, &c->start, PROJECT_START_WAIT_MS);
+    struct rpc_start *op = arena_zalloc(c->call.arena, sizeof *op);
+    op->call = c;
+    op->start.project_id = c->call.project_id;
+    op->start.loop = c->call.loop;
+    op->start.done = on_started;
+    projects_start(svc->projects, &op->start, PROJECT_START_WAIT_MS);
 }
 
 // ---- Who calls (hub-rpc 1.2) ----
@@ -500,8 +507,8 @@ static void on_body(struct body_read *body)
 {
     struct rpc_call *c = CONTAINER(body, struct rpc_call, body);
     if (body->rc) {
-        http_request_set_error(c->call.request, &body->err);
-        send_error(c, err_http_status(body->err.code), body->err.message);
+        http_request_set_error(c->call.request, body->err);
+        send_error(c, err_http_status(body->err->code), body->err->message);
         return;
     }
     find_method(c);
