@@ -8,9 +8,9 @@
 extern const struct api_endpoint hub_system_ping, hub_system_test;                       // system.c
 extern const struct api_endpoint project_ping, project_system_ping, project_system_test; // system.c
 
-extern const struct api_endpoint hub_system_get_names;     // names.c
-extern const struct api_endpoint hub_system_user_search;   // search.c
-extern const struct api_endpoint hub_system_get_customize; // customize.c
+extern const struct api_endpoint hub_system_get_names;       // names.c
+extern const struct api_endpoint hub_system_user_search;     // search.c
+extern const struct api_endpoint hub_system_get_customize;   // customize.c
 extern const struct api_endpoint hub_system_manage_api_keys; // keys.c
 extern const struct api_endpoint hub_system_generate_user_auth_token,
     hub_system_revoke_user_auth_token, hub_system_admin_reset_password_link,
@@ -23,11 +23,11 @@ extern const struct api_endpoint hub_projects_add_collaborator, hub_projects_rem
     hub_projects_invite_collaborator_without_account;                     // collaborators.c
 extern const struct api_endpoint hub_projects_copy_path_between_projects; // copies.c
 extern const struct api_endpoint hub_projects_start, hub_projects_stop, hub_projects_touch,
-    hub_projects_state, hub_projects_status;       // project_life.c
+    hub_projects_state, hub_projects_status; // project_life.c
 extern const struct api_endpoint hub_jupyter_kernels, hub_jupyter_execute,
     project_system_jupyter_execute, project_system_list_jupyter_kernels,
     project_system_stop_jupyter_kernel, project_editor_jupyter_kernels,
-    project_editor_jupyter_kernel_logo; // jupyter.c
+    project_editor_jupyter_kernel_logo;            // jupyter.c
 extern const struct api_endpoint hub_sync_history; // sync.c
 extern const struct api_endpoint hub_db_user_query, hub_db_touch, hub_db_file_use_times,
     hub_db_get_legacy_time_travel_info, hub_db_remove_blob_ttls; // db.c
@@ -38,7 +38,7 @@ extern const struct api_endpoint hub_org_get_all, hub_org_create, hub_org_get, h
     hub_org_add_admin, hub_org_add_user, hub_org_get_users, hub_org_remove_user,
     hub_org_remove_admin; // organizations.c
 extern const struct api_endpoint hub_org_create_user, hub_org_create_token, hub_org_expire_token,
-    hub_org_message; // organization_users.c
+    hub_org_message;                                                         // organization_users.c
 extern const struct api_endpoint project_system_exec, project_system_signal; // exec.c
 extern const struct api_endpoint project_system_listing, project_system_delete_files,
     project_system_move_files, project_system_rename_file, project_system_realpath,

@@ -172,7 +172,8 @@ static const struct query_get_block tracking_get = {
 
 const struct query_table table_user_tracking = {
     .name = "user_tracking",
-    .text = "What accounts were seen to do, as clients report it, for administrators. It is kept 30 days.",
+    .text = "What accounts were seen to do, as clients report it, for administrators. It is kept "
+            "30 days.",
     .base = "user_tracking",
     .key = {"account_id", "time"},
     QUERY_COLUMNS(tracking_columns),

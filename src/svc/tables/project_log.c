@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // project_log, project_log_all (user-query 12.3).
+#include "svc/project_log.h"
 #include "base/limits.h"
 #include "query/value.h"
-#include "svc/project_log.h"
 #include "svc/tables/bounds.h"
 #include "svc/tables/tables.h"
 
