@@ -259,10 +259,13 @@ static void check_rsync(struct cli *cli UNUSED, const struct cli_store *store UN
         find(f, BAD, "rsync is not installed; nothing can be copied between projects");
 }
 
-// Without a socket it says how it is used; if its libraries are missing, the loader says so.
+// Without a socket it says how it is used; if its libraries are missing, the loader says so. The
+// hub opens it with more rights than this user may have, who then cannot try.
 static int run_kernel_bridge(const char *path, struct buf *text)
 {
     int ends[2], status = -1;
+    if (access(path, X_OK) && errno == EACCES)
+        return CLI_USAGE;
     if (pipe2(ends, O_CLOEXEC))
         return -1;
     auto_fd int read_end = ends[0], write_end = ends[1];

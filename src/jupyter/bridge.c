@@ -27,10 +27,24 @@ static void op_kernels(struct bridge *bridge, struct call *call, cJSON **request
     specs_write(&specs, &call->answer);
 }
 
+// Answers that nobody reads take memory: they count, too.
+static bool is_running(const struct call *call)
+{
+    return call->answer.size || (call->execution && execution_has_begun(call->execution));
+}
+
+static size_t count_running(const struct bridge *bridge)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < bridge->calls_count; i++)
+        count += is_running(bridge->calls[i]);
+    return count;
+}
+
 static void op_list(struct bridge *bridge, struct call *call, cJSON **request)
 {
     (void)request;
-    pool_write(&bridge->pools, &call->answer);
+    pool_write(&bridge->pools, count_running(bridge) == 0, &call->answer);
 }
 
 static void op_stop(struct bridge *bridge, struct call *call, cJSON **request)
@@ -103,20 +117,6 @@ static void socket_ready(void *owner, unsigned tag, short events)
 }
 
 // ---- Calls ----
-
-// Answers that nobody reads take memory: they count, too.
-static bool is_running(const struct call *call)
-{
-    return call->answer.size || (call->execution && execution_has_begun(call->execution));
-}
-
-static size_t count_running(const struct bridge *bridge)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < bridge->calls_count; i++)
-        count += is_running(bridge->calls[i]);
-    return count;
-}
 
 static void tick_call(struct bridge *bridge, struct call *call, uint64_t now_us)
 {

@@ -284,8 +284,12 @@ bool pool_reap(struct pools *pools, pid_t pid)
 
 // ---- What is told and asked from outside ----
 
-void pool_write(const struct pools *pools, struct buf *out)
+void pool_write(struct pools *pools, bool quiet, struct buf *out)
 {
+    for (size_t i = 0; i < pools->kernels_count; i++)
+        end_used(pools->kernels[i], UINT64_MAX);
+    if (quiet)
+        fill(pools, clock_monotonic_us());
     json_begin_array(out);
     for (size_t i = 0; i < pools->kernels_count; i++) {
         const struct kernel *k = pools->kernels[i];
@@ -309,10 +313,7 @@ bool pool_stop(struct pools *pools, pid_t pid)
             continue;
         if (waits(k))
             end_waiting(pools, k, true);
-        if (k->linger_us)
-            end_used(k, k->linger_us);
-        else
-            kernel_kill(k);
+        kernel_kill(k);
         return true;
     }
     return false;

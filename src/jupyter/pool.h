@@ -52,8 +52,9 @@ void pool_watch(struct pools *pools, bool quiet, struct watch_set *set);
 // Takes note of a process that has ended; false if it is no kernel's.
 bool pool_reap(struct pools *pools, pid_t pid);
 
-// The list of kernels that run, as JSON; and the end of one of them.
-void pool_write(const struct pools *pools, struct buf *out);
+// The list of kernels that run, as JSON; and the end of one of them. Those just used end before,
+// and what replaces them is started, so that whoever asks finds what stays. `quiet` as above.
+void pool_write(struct pools *pools, bool quiet, struct buf *out);
 bool pool_stop(struct pools *pools, pid_t pid);
 // Ends all kernels and frees everything.
 void pool_dispose(struct pools *pools);

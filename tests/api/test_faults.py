@@ -124,7 +124,8 @@ def test_a_full_disk(small_hub):
 def test_the_agent_is_killed_while_commands_run(hub, account, project):
     with Pending(hub, account) as pending:
         marker = running_in_a_project(hub, account, project, pending)
-        pending.send("project_exec", project_id=project, command="sleep", args=[marker], timeout=0)
+        pending.send("project_exec", project_id=project, command="sleep", args=[f"{marker}.5"], timeout=0)
+        wait_until(lambda: with_text(f"sleep\0{marker}.5"), 20, "both commands run")
         pending.send("read_text_file_from_project", project_id=project, path="/proc/version")
         os.kill(parts.agent(hub, project), signal.SIGKILL)
         replies = list(pending.replies().values())

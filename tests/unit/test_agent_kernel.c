@@ -80,11 +80,7 @@ static void test_requests_are_answered_by_one_bridge(void **state)
 static void test_bridge_finds_a_sealed_request_and_the_limits_of_commands(void **state)
 {
     struct fixture *f = *state;
-    char folder[128], wanted[256];
-    assert_non_null(getcwd(folder, sizeof folder));
-    snprintf(wanted, sizeof wanted, "seals f, at 0, processes 8192, oom 700, session 1, in %s",
-             folder);
-    assert_answered(run(f, 2, "look"), wanted);
+    assert_answered(run(f, 2, "look"), "seals f, at 0, processes 8192, oom 700, session 1, in /");
 }
 
 static void test_large_answer_is_whole(void **state)
@@ -230,5 +226,7 @@ int main(void)
         TEST_WITH(test_without_a_bridge_requests_say_so, start_without),
         TEST_WITH(test_bridge_that_cannot_run_says_why, start_broken),
     };
+    if (chdir("/") != 0) // a folder that the sandbox's user may enter
+        return 1;
     return cmocka_run_group_tests_name("agent_kernel", tests, NULL, NULL);
 }
