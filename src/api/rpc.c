@@ -122,6 +122,7 @@ void rpc_null(struct api_call *call)
     rpc_send(call);
 }
 
+PRINTF_LIKE(3, 0)
 static void refuse(struct api_call *call, const char *prefix, const char *fmt, va_list args)
 {
     const char *text =

@@ -150,7 +150,7 @@ def test_a_project_keeps_its_newest_rows(hub, account, project, table, kept):
         assert result(hub, account, [{table: {"project_id": project, **key}}] * 100) == [{}] * 100
         return execute(hub, f"SELECT count(*) FROM {table} WHERE project_id = ? AND {time_column} <= 50", project) == [(0,)]
 
-    wait_until(add_rows, 60, "the oldest rows are gone")
+    wait_until(add_rows, 180, "the oldest rows are gone")
     assert execute(hub, f"SELECT count(*) FROM {table} WHERE project_id = ?", project)[0][0] <= kept + 1000
 
 
