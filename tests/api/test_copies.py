@@ -109,7 +109,7 @@ def status(hub, account, copy_id):
     return hub.call("copy_path_status", key=account, copy_path_id=copy_id)["data"]
 
 
-def ended(hub, account, copy_id, timeout_s=30):
+def ended(hub, account, copy_id, timeout_s=90):
     return wait_until(lambda: (lambda data: data if "finished" in data else None)(status(hub, account, copy_id)),
                       timeout_s, "the copy has finished")
 
