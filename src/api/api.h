@@ -151,6 +151,11 @@ struct api_call {
 // api_send sends it.
 struct buf *api_reply(struct api_call *call);
 void api_send(struct api_call *call);
+// As api_send, or rpc_send of a method, after what `write` appends, about `size` bytes of text: a
+// long one is written by a worker. `dispose` gets `arg` afterwards.
+typedef void api_write_fn(struct buf *out, void *arg);
+void api_send_written(struct api_call *call, size_t size, api_write_fn *write,
+                      void (*dispose)(void *arg), void *arg);
 // The error event of the contract: status 200, {"event":"error","id":…,"error":text}.
 void api_error(struct api_call *call, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void api_error_strn(struct api_call *call, const char *text, size_t size);

@@ -16,7 +16,6 @@
 #include "svc/project.h"
 
 #define TIMEOUT_DEFAULT_MS 15000
-#define WRITE_INLINE_MAX   ((size_t)256 * 1024)
 #define NOT_UUIDS          "invalid account_id or project_id -- all must be valid uuid's"
 
 // Lives as long as the request, which is until the handler has answered.
@@ -78,42 +77,6 @@ struct buf *rpc_result(struct api_call *call)
 void rpc_send(struct api_call *call)
 {
     send_body(rpc_of(call), 200, &call->reply);
-}
-
-struct writing {
-    struct work work;
-    struct api_call *call;
-    rpc_write_fn *write;
-    void (*dispose)(void *arg);
-    void *arg;
-};
-
-static void write_now(struct work *work)
-{
-    struct writing *w = CONTAINER(work, struct writing, work);
-    w->write(rpc_result(w->call), w->arg);
-}
-
-static void on_result_written(struct work *work)
-{
-    struct writing *w = CONTAINER(work, struct writing, work);
-    w->dispose(w->arg);
-    rpc_send(w->call);
-}
-
-void rpc_send_written(struct api_call *call, size_t size, rpc_write_fn *write,
-                      void (*dispose)(void *arg), void *arg)
-{
-    struct writing *w = arena_zalloc(call->arena, sizeof *w);
-    *w = (struct writing){.call = call, .write = write, .dispose = dispose, .arg = arg};
-    if (size > WRITE_INLINE_MAX) {
-        const bool submitted = work_submit_gated(call->loop, &call->svc->rendering, &w->work, NULL,
-                                                 write_now, on_result_written);
-        assert(submitted);
-        return;
-    }
-    write_now(&w->work);
-    on_result_written(&w->work);
 }
 
 void rpc_null(struct api_call *call)

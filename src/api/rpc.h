@@ -14,11 +14,6 @@
 struct buf *rpc_result(struct api_call *call);
 void rpc_send(struct api_call *call);
 void rpc_null(struct api_call *call);
-// The same with the result that `write` puts into that buffer, of about `size` bytes of text: a
-// long one is written by a worker, as the loop has other clients. `dispose` gets `arg` afterwards.
-typedef void rpc_write_fn(struct buf *out, void *arg);
-void rpc_send_written(struct api_call *call, size_t size, rpc_write_fn *write,
-                      void (*dispose)(void *arg), void *arg);
 // An exception of the method: {"error":"Error: TEXT"}.
 void rpc_refuse(struct api_call *call, const char *fmt, ...) PRINTF_LIKE(2, 3);
 // {"error":TEXT}, for texts with another class ("OwnershipError: ") or none.

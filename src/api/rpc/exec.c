@@ -179,7 +179,7 @@ static void on_exec_done(struct exec_request *request)
     const bool failed = request->rc;
     exec_request_dispose(request);
     if (!failed && !result->failed) {
-        rpc_send_written(call, result->output.size + result->error_output.size, write_blocking,
+        api_send_written(call, result->output.size + result->error_output.size, write_blocking,
                          dispose_result, result);
         return;
     }
@@ -241,7 +241,7 @@ static void on_job_done(struct exec_job_call *job)
         rpc_fail(call, &err);
         return;
     }
-    rpc_send_written(call, job_text_size(job), write_job, dispose_job, job);
+    api_send_written(call, job_text_size(job), write_job, dispose_job, job);
 }
 
 // ---- The method ----

@@ -357,7 +357,7 @@ static void on_text_done(struct text_file *file)
 {
     struct api_call *call = CONTAINER(file, struct text_op, file)->call;
     if (!file->rc && !file->write) {
-        rpc_send_written(call, file->data.size, write_text, dispose_text, file);
+        api_send_written(call, file->data.size, write_text, dispose_text, file);
         return;
     }
     if (file->rc)

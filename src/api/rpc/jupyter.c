@@ -146,13 +146,33 @@ const struct api_endpoint hub_jupyter_kernels = {
 
 // ---- The hub's: execute ----
 
-struct hub_execute_params {
+struct execute_params {
     const char *project_id, *input, *kernel, *path, *hash;
     struct api_strings history;
     struct api_number timeout;
+    const cJSON *limits, *pool;
 };
 
-#define FIELD(field) .offset = offsetof(struct hub_execute_params, field)
+#define FIELD(field) .offset = offsetof(struct execute_params, field)
+
+// Of the hub's method and the project's.
+#define CODE_PARAMS                                                                                \
+    {.name = "history",                                                                            \
+     .type = PARAM_STRINGS,                                                                        \
+     FIELD(history),                                                                               \
+     .text = "code that is run before, whose output is dropped"},                                  \
+        {.name = "path",                                                                           \
+         .type = PARAM_STRING,                                                                     \
+         FIELD(path),                                                                              \
+         .text = "folder in which it is run, relative to the home, `.` for the home itself; "      \
+                 "without it, or where there is none, a fresh one that is removed afterwards"},    \
+    {                                                                                              \
+        .name = "timeout", .type = PARAM_NUMBER, FIELD(timeout),                                   \
+        .text = "seconds that the caller waits: code may take as long, up to what the server "     \
+                "allows (30, and 90 at most, unless its owner has changed that), then it is "      \
+                "interrupted. The call's own `timeout`, outside of args, should be longer, so "    \
+                "that the answer has what was printed until then"                                  \
+    }
 
 static const struct api_param hub_execute_params[] = {
     {.name = "input", .type = PARAM_STRING, FIELD(input), .text = "the code"},
@@ -160,34 +180,17 @@ static const struct api_param hub_execute_params[] = {
      .type = PARAM_STRING,
      FIELD(kernel),
      .text = "name of the kernel that it is run in"},
-    {.name = "history",
-     .type = PARAM_STRINGS,
-     FIELD(history),
-     .text = "code that is run before, whose output is dropped"},
     {.name = "project_id",
      .type = PARAM_STRING,
      .is_uuid = true,
      FIELD(project_id),
-     .text = "project in which it is run"},
-    {.name = "path",
-     .type = PARAM_STRING,
-     FIELD(path),
-     .text =
-         "folder in which it is run, relative to the home, `.` for the home itself; without it, "
-         "or where there is none, a fresh one that is removed afterwards"},
-    {.name = "timeout",
-     .type = PARAM_NUMBER,
-     FIELD(timeout),
-     .text = "seconds that the caller waits: code may take as long, up to what the server allows "
-             "(30, and 90 at most, unless its owner has changed that), then it is interrupted. The "
-             "call's own `timeout`, outside of args, should be longer, so that the answer has "
-             "what was printed until then"},
+     .text = "project in which it is run; this server runs no code outside of projects"},
+    CODE_PARAMS,
     {.name = "hash",
      .type = PARAM_STRING,
      FIELD(hash),
      .text = "key of a result that is kept; alone it gives null, as none is"},
 };
-#undef FIELD
 
 static const struct api_example hub_execute_examples[] = {
     {"Run a line of Python:",
@@ -207,10 +210,11 @@ static void write_executed(const struct jupyter_request *r, struct buf *out)
     json_end_object(out);
 }
 
-static void handle_hub_execute(struct api_call *call, const void *params)
+static struct jupyter_request *execution_new(struct api_call *call, const struct execute_params *p,
+                                             void (*write)(const struct jupyter_request *request,
+                                                           struct buf *out))
 {
-    const struct hub_execute_params *p = params;
-    struct jupyter_request *r = request_new(call, JUPYTER_EXECUTE, write_executed);
+    struct jupyter_request *r = request_new(call, JUPYTER_EXECUTE, write);
     r->kernel = p->kernel;
     r->code = (struct jupyter_code){
         .input = p->input,
@@ -218,7 +222,16 @@ static void handle_hub_execute(struct api_call *call, const void *params)
         .history_count = p->history.count,
         .path = p->path,
         .timeout_s = timeout_of(&p->timeout),
+        .limits = p->limits,
+        .pool = p->pool,
     };
+    return r;
+}
+
+static void handle_hub_execute(struct api_call *call, const void *params)
+{
+    const struct execute_params *p = params;
+    struct jupyter_request *r = execution_new(call, p, write_executed);
     if (!p->input && !p->hash)
         rpc_refuse(call, "input or hash must not be null");
     else if (!p->input)
@@ -239,7 +252,7 @@ const struct api_endpoint hub_jupyter_execute = {
             "next call; what is needed from before is `history`. An exception in the code is an "
             "item with `ename`, `evalue` and `traceback`, not an error. Starts the project if it "
             "does not run.",
-    API_PARAMS(hub_execute_params, struct hub_execute_params),
+    API_PARAMS(hub_execute_params, struct execute_params),
     .result = "{\"oneOf\":[{\"type\":\"null\"},{\"type\":\"object\",\"properties\":{\"output\":"
               "" ITEMS_SCHEMA ",\"created\":{\"type\":\"string\",\"format\":\"date-time\"}},"
               "\"required\":[\"output\",\"created\"]}]}",
@@ -249,15 +262,6 @@ const struct api_endpoint hub_jupyter_execute = {
 
 // ---- The project's: jupyterExecute ----
 
-struct execute_params {
-    const char *input, *kernel, *path;
-    struct api_strings history;
-    struct api_number timeout;
-    const cJSON *limits, *pool;
-};
-
-#define FIELD(field) .offset = offsetof(struct execute_params, field)
-
 static const struct api_param execute_params[] = {
     {.name = "input", .type = PARAM_STRING, .required = true, FIELD(input), .text = "the code"},
     {.name = "kernel",
@@ -265,23 +269,7 @@ static const struct api_param execute_params[] = {
      .required = true,
      FIELD(kernel),
      .text = "name of the kernel that it is run in"},
-    {.name = "history",
-     .type = PARAM_STRINGS,
-     FIELD(history),
-     .text = "code that is run before, whose output is dropped"},
-    {.name = "path",
-     .type = PARAM_STRING,
-     FIELD(path),
-     .text =
-         "folder in which it is run, relative to the home, `.` for the home itself; without it, "
-         "or where there is none, a fresh one that is removed afterwards"},
-    {.name = "timeout",
-     .type = PARAM_NUMBER,
-     FIELD(timeout),
-     .text = "seconds that the caller waits: code may take as long, up to what the server allows "
-             "(30, and 90 at most, unless its owner has changed that), then it is interrupted. The "
-             "call's own `timeout`, outside of args, should be longer, so that the answer has "
-             "what was printed until then"},
+    CODE_PARAMS,
     {.name = "limits",
      .type = PARAM_ANY,
      FIELD(limits),
@@ -305,19 +293,7 @@ static const struct api_example execute_examples[] = {
 
 static void handle_execute(struct api_call *call, const void *params)
 {
-    const struct execute_params *p = params;
-    struct jupyter_request *r = request_new(call, JUPYTER_EXECUTE, write_result);
-    r->kernel = p->kernel;
-    r->code = (struct jupyter_code){
-        .input = p->input,
-        .history = p->history.items,
-        .history_count = p->history.count,
-        .path = p->path,
-        .timeout_s = timeout_of(&p->timeout),
-        .limits = p->limits,
-        .pool = p->pool,
-    };
-    ask(call, r);
+    ask(call, execution_new(call, params, write_result));
 }
 
 const struct api_endpoint project_system_jupyter_execute = {

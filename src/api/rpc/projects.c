@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "api/params.h"
 #include "api/rpc/methods.h"
 #include "base/limits.h"
 #include "http/http.h"
@@ -162,13 +163,6 @@ static const char *find_licenses(struct arena *arena, const char *const *texts, 
     return arena_strdup(arena, buf_cstr(&ids));
 }
 
-static bool is_true(const cJSON *value)
-{
-    return value && !cJSON_IsNull(value) && !cJSON_IsFalse(value) &&
-           !(cJSON_IsNumber(value) && value->valuedouble == 0) &&
-           !(cJSON_IsString(value) && !value->valuestring[0]);
-}
-
 // False when the call has been answered, as of what follows.
 static bool read_customize(struct creation *op, const struct create_params *p)
 {
@@ -177,7 +171,7 @@ static bool read_customize(struct creation *op, const struct create_params *p)
         rpc_refuse(op->call, "customize must be an object");
         return false;
     }
-    op->create.disable_internet = is_true(json_get(p->customize, "disableInternet"));
+    op->create.disable_internet = params_truth(json_get(p->customize, "disableInternet"));
     op->create.license = find_licenses(op->call->arena, licenses, ARRAY_LEN(licenses));
     return true;
 }

@@ -84,6 +84,16 @@ struct file_op {
     struct text_file file;
 };
 
+static void write_one(struct buf *out, void *file)
+{
+    write_content(out, file);
+}
+
+static void dispose_one(void *file)
+{
+    text_file_dispose(file);
+}
+
 // The reply to a call for one file: with its content if it was read.
 static void on_file_done(struct text_file *file)
 {
@@ -95,7 +105,8 @@ static void on_file_done(struct text_file *file)
         json_key(out, "error");
         write_file_error(out, file);
     } else if (!file->write) {
-        write_content(out, file);
+        api_send_written(call, file->data.size, write_one, dispose_one, file);
+        return;
     }
     text_file_dispose(file);
     api_send(call);

@@ -328,20 +328,25 @@ struct project_exec {
     struct exec_request request;
 };
 
-static void reply_result(struct api_call *call, const struct exec_result *result)
+static void write_result(struct buf *out, void *arg)
 {
+    const struct exec_result *result = arg;
     if (result->failed) {
-        api_error_strn(call, result->error.data, result->error.size);
+        json_key(out, "error");
+        json_strn(out, result->error.data, result->error.size);
         return;
     }
-    struct buf *out = api_reply(call);
     json_key(out, "stdout");
     json_strn(out, result->output.data ? result->output.data : "", result->output.size);
     json_key(out, "stderr");
     json_strn(out, result->error_output.data ? result->error_output.data : "",
               result->error_output.size);
     json_member_int(out, "exit_code", result->exit_code);
-    api_send(call);
+}
+
+static void dispose_result(void *result)
+{
+    exec_result_unref(result);
 }
 
 static void on_exec_done(struct exec_request *request)
@@ -352,11 +357,16 @@ static void on_exec_done(struct exec_request *request)
     struct err err = request->err;
     bool failed = request->rc;
     exec_request_dispose(request);
-    if (failed)
+    if (failed) {
         api_fail(call, &err);
+        return;
+    }
+    if (result->failed)
+        api_reply_event(call, "error");
     else
-        reply_result(call, result);
-    exec_result_unref(result);
+        api_reply(call);
+    api_send_written(call, result->error.size + result->output.size + result->error_output.size,
+                     write_result, dispose_result, result);
 }
 
 static void handle_project_exec(struct api_call *call, const void *params)
