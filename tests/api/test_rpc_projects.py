@@ -411,7 +411,8 @@ def test_started_at_one_it_runs_at_the_other(two):  # noqa: F811
         assert state(b, account, project) == "running"
         assert rpc(a, account, "status", project_id=project)["session_id"] == rpc(b, account, "status", project_id=project)["session_id"]
         rpc(b, account, "stop", project_id=project)
-        assert state(a, account, project) == "opened" and not first.sandbox(project)
+        assert state(a, account, project) == "opened"
+        wait_until(lambda: not first.sandbox(project), 20, "nothing of the sandbox is left")
 
 
 def test_starts_and_stops_at_both_at_once(two):  # noqa: F811
