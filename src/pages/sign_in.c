@@ -27,9 +27,8 @@ static const char *read_cookie(const struct page_call *call)
 {
     const char *name = SIGN_IN_COOKIE "=";
     for (const char *p = call->cookies; *p; p += strcspn(p, ";"), p += strspn(p, "; ")) {
-        const char *value = p + strlen(name);
-        if (text_has_prefix(p, name) && strcspn(value, "; ") == SIGN_IN_COOKIE_LEN)
-            return arena_strndup(call->arena, value, SIGN_IN_COOKIE_LEN);
+        if (text_has_prefix(p, name) && strcspn(p + strlen(name), "; ") == SIGN_IN_COOKIE_LEN)
+            return arena_strndup(call->arena, p + strlen(name), SIGN_IN_COOKIE_LEN);
     }
     return NULL;
 }

@@ -255,7 +255,9 @@ static void test_daemon_lives_on_at_once(void **state)
     const uint64_t begin = now_ms();
     assert_exited(fixture_run(f, "setsid sleep 1009 >/dev/null 2>&1 </dev/null &"), 0, "");
     assert_true(now_ms() - begin < TIMEOUT_MS / 2);
-    assert_exited(fixture_run(f, "ps -o ppid= -p $(pgrep -xf 'sleep 1009') | tr -d ' '"), 0, "1\n");
+    assert_exited(fixture_run(f, "until pid=$(pgrep -xf 'sleep 1009'); do :; done;"
+                                 " ps -o ppid= -p $pid | tr -d ' '"),
+                  0, "1\n");
 }
 
 static void test_killed_command_is_reported_at_once(void **state)
