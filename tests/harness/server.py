@@ -137,13 +137,20 @@ class Server:
                 started = identities(self.processes())
                 self.stop_projects()
                 self.stop()
-                wait_until(lambda: not identities(pid for pid, _ in started) & started, STOP_S, "the hub's processes are gone")
+                wait_until(lambda: self._all_ended(started), STOP_S, "the hub's processes are gone")
             elif self.data.exists():
                 self.stop_projects()
         finally:
             if self.running():
                 self.kill()
         self.check_log()
+
+    def _all_ended(self, started):
+        """Whether these have; a project that was about to start may have become one only now, and is stopped, too."""
+        left = identities(pid for pid, _ in started) & started
+        if left:
+            self.stop_projects()
+        return not left
 
     def sandbox(self, project_id):
         """The ids of all processes of a running project: bubblewrap, the agent and what it started. Empty if none runs."""
