@@ -311,6 +311,18 @@ const char *json_get_str(const cJSON *object, const char *key)
     return cJSON_GetStringValue(json_get(object, key));
 }
 
+bool json_list_has(const char *list, const char *string)
+{
+    auto_json cJSON *items = list ? cJSON_Parse(list) : NULL;
+    const cJSON *item;
+    cJSON_ArrayForEach(item, items)
+    {
+        if (cJSON_IsString(item) && !strcmp(item->valuestring, string))
+            return true;
+    }
+    return false;
+}
+
 // ---- Writing ----
 
 static void separate(struct buf *b)

@@ -32,6 +32,8 @@ const cJSON *json_get(const cJSON *object, const char *key); // NULL if absent o
 // Bytes that a parsed value takes, about.
 size_t json_size(const cJSON *value);
 const char *json_get_str(const cJSON *object, const char *key); // NULL if absent or no string
+// Whether a text, NULL or an array in JSON, has this string as an item.
+bool json_list_has(const char *list, const char *string);
 
 // Writing. json_key, or a json_member_… call, comes before each value of an object.
 void json_begin_object(struct buf *b);

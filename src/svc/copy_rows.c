@@ -120,7 +120,7 @@ static int read_caller(struct db_session *txn, const struct uuid *account_id,
                        struct caller *ret_caller, struct err *err)
 {
     static const struct db_stmt find = {
-        "SELECT groups FROM accounts WHERE account_id = $1 AND deleted = 0 AND banned = 0"};
+        "SELECT \"groups\" FROM accounts WHERE account_id = $1 AND deleted = 0 AND banned = 0"};
     auto_rows struct db_rows *rows = NULL;
     int rc = db_query_row(txn, &find, DB_ARGS(DB_TEXT(account_id->text)), &rows, err);
     if (rc < 0)
@@ -128,9 +128,8 @@ static int read_caller(struct db_session *txn, const struct uuid *account_id,
     if (!rc)
         return err_set(err, ERR_FORBIDDEN, "ACCESS BLOCKED -- No such account -- %s",
                        account_id->text);
-    const char *groups = db_rows_text(rows, 0);
-    *ret_caller =
-        (struct caller){.account_id = *account_id, .admin = groups && strstr(groups, "\"admin\"")};
+    *ret_caller = (struct caller){.account_id = *account_id,
+                                  .admin = json_list_has(db_rows_text(rows, 0), "admin")};
     return 0;
 }
 

@@ -37,8 +37,8 @@ static void read_owner(struct db_rows *rows, struct key_owner *owner)
 {
     const char *groups = db_rows_text(rows, 2);
     owner->status = db_rows_int(rows, 1) ? KEY_BANNED : KEY_VALID;
-    owner->caller.admin = groups && strstr(groups, "\"admin\"");
-    owner->caller.gold = groups && strstr(groups, "\"gold\"");
+    owner->caller.admin = json_list_has(groups, "admin");
+    owner->caller.gold = json_list_has(groups, "gold");
     uuid_parse(db_rows_text(rows, 0), db_rows_size(rows, 0), &owner->caller.account_id);
     if (!db_rows_null(rows, 3))
         uuid_parse(db_rows_text(rows, 3), db_rows_size(rows, 3), &owner->project_id);

@@ -273,9 +273,8 @@ static int member_find(struct db_session *txn, const char *user, bool living,
     rc = db_query_row(txn, &find, DB_ARGS(DB_TEXT(ret_member->id.text)), &ret_member->rows, err);
     if (rc != 1)
         return rc;
-    const char *groups = db_rows_text(ret_member->rows, 1);
     ret_member->org = db_rows_text(ret_member->rows, 0);
-    ret_member->is_site_admin = groups && strstr(groups, "\"admin\"");
+    ret_member->is_site_admin = json_list_has(db_rows_text(ret_member->rows, 1), "admin");
     return 1;
 }
 
