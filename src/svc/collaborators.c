@@ -12,7 +12,7 @@
 #include "svc/collaborator_notes.h"
 #include "svc/keys.h"
 
-#define ACTION_LIFE_MS (INT64_C(14) * 24 * 3600 * 1000)
+#define ACTION_LIFE_MS (14 * CLOCK_DAY_MS)
 
 static int check_account(struct db_session *session, const struct uuid *account_id, struct err *err)
 {

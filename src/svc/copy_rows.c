@@ -14,7 +14,7 @@
 #include "svc/public_paths.h"
 
 #define LEASE_MS      INT64_C(120000) // six times as long as it is renewed in
-#define KEPT_MS       (INT64_C(90) * 24 * 3600 * 1000)
+#define KEPT_MS       (90 * CLOCK_DAY_MS)
 #define FIRST_ACCOUNT "00000000-0000-0000-0000-000000000000"
 
 void copy_row_dispose(struct copy_row *row)

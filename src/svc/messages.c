@@ -179,8 +179,8 @@ static int check_rate(struct db_session *txn, const struct uuid *from_id, int64_
         int64_t ms;
         int most;
     } limits[] = {{1000, LIMIT_MESSAGES_SECOND},
-                  {60 * 1000, LIMIT_MESSAGES_MINUTE},
-                  {3600 * 1000, LIMIT_MESSAGES_HOUR}};
+                  {CLOCK_MINUTE_MS, LIMIT_MESSAGES_MINUTE},
+                  {CLOCK_HOUR_MS, LIMIT_MESSAGES_HOUR}};
     static const struct db_stmt find = {
         "SELECT created FROM messages WHERE from_id = $1 ORDER BY id DESC LIMIT 1 OFFSET $2"};
     int64_t time = 0;

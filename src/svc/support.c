@@ -13,8 +13,7 @@
 #include "svc/mail.h"
 #include "svc/mail_html.h"
 
-#define HOUR_MS    (INT64_C(3600) * 1000)
-#define ARCHIVE_MS (INT64_C(90) * 24 * HOUR_MS) // since a ticket was closed
+#define ARCHIVE_MS (90 * CLOCK_DAY_MS) // since a ticket was closed
 #define SECONDS    sizeof "2017-07-05T14:28:38Z"
 
 void ticket_url(const struct site *site, int64_t id, const char *secret, struct buf *out)
@@ -81,8 +80,9 @@ static int check_rate(struct db_session *txn, const struct caller *caller, struc
     if (caller->admin)
         return 0;
     int rc = db_query_int(
-        txn, &count, DB_ARGS(DB_TEXT(caller->account_id.text), DB_INT(clock_now_ms() - HOUR_MS)),
-        &filed, err);
+        txn, &count,
+        DB_ARGS(DB_TEXT(caller->account_id.text), DB_INT(clock_now_ms() - CLOCK_HOUR_MS)), &filed,
+        err);
     return rc || filed < LIMIT_TICKETS_PER_HOUR
                ? rc
                : err_set(err, ERR_RATE_LIMITED,
@@ -497,8 +497,8 @@ static int check_answers(struct db_session *txn, int64_t id, struct err *err)
     static const struct db_stmt count = {"SELECT count(*) FROM support_ticket_replies"
                                          " WHERE ticket_id = $1 AND staff = 0 AND time > $2"};
     int64_t made = 0;
-    int rc = db_query_int(txn, &count, DB_ARGS(DB_INT(id), DB_INT(clock_now_ms() - HOUR_MS)), &made,
-                          err);
+    int rc = db_query_int(txn, &count, DB_ARGS(DB_INT(id), DB_INT(clock_now_ms() - CLOCK_HOUR_MS)),
+                          &made, err);
     return rc || made < LIMIT_TICKET_ANSWERS_PER_HOUR
                ? rc
                : err_set(err, ERR_RATE_LIMITED,

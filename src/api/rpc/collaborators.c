@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "api/rpc/methods.h"
+#include "base/clock.h"
 #include "base/text.h"
 #include "http/http.h"
 #include "svc/accounts.h"
@@ -15,7 +16,7 @@
 #define EXAMPLE_ACCOUNT "96c523b8-321e-41a3-9523-39fde95dc71d"
 #define OPTS_CALL(method, opts)                                                                    \
     CALL_HUB("{\"name\":\"projects." method "\",\"args\":[{\"opts\":{" opts "}}]}")
-#define MAIL_PAUSE_MS (INT64_C(24) * 3600 * 1000)
+#define MAIL_PAUSE_MS CLOCK_DAY_MS
 
 // The services' texts say the class of what went wrong where it is another than Error, and
 // sometimes where it is not.
