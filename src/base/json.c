@@ -440,7 +440,7 @@ void json_str(struct buf *b, const char *s)
 void json_strn(struct buf *b, const char *s, size_t size)
 {
     separate(b);
-    json_write_quoted(b, s, size);
+    json_write_quoted(b, size ? s : "", size);
 }
 
 void json_stream_begin(struct json_stream *stream, struct buf *out)

@@ -42,7 +42,7 @@ void json_begin_array(struct buf *b);
 void json_end_array(struct buf *b);
 void json_key(struct buf *b, const char *key); // `key` needs no escapes
 void json_str(struct buf *b, const char *s);
-void json_strn(struct buf *b, const char *s, size_t size);
+void json_strn(struct buf *b, const char *s, size_t size); // `s` may be NULL if `size` is 0
 void json_int(struct buf *b, int64_t value);
 void json_double(struct buf *b,
                  double value); // the shortest text that reads back the same; null if not finite

@@ -345,7 +345,7 @@ static void refuse_text(struct api_call *call, const struct text_file *file)
 static void write_text(struct buf *out, void *arg)
 {
     const struct text_file *file = arg;
-    json_strn(out, file->data.data ? file->data.data : "", file->data.size);
+    json_strn(out, file->data.data, file->data.size);
 }
 
 static void dispose_text(void *file)
