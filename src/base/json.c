@@ -53,11 +53,7 @@ static int walk_hex4(const struct walk *w, size_t at)
     if (at + 4 > w->size)
         return -1;
     for (size_t i = at; i < at + 4; i++) {
-        char c = w->text[i];
-        int digit = c >= '0' && c <= '9'   ? c - '0'
-                    : c >= 'a' && c <= 'f' ? c - 'a' + 10
-                    : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                           : -1;
+        int digit = text_hex_digit(w->text[i]);
         if (digit < 0)
             return -1;
         value = value * 16 + digit;

@@ -95,12 +95,8 @@ static unsigned hex4(const char *s)
 {
     unsigned value = 0;
     for (size_t i = 0; i < 4; i++) {
-        const char c = s[i];
-        const unsigned digit = c >= '0' && c <= '9'   ? (unsigned)(c - '0')
-                               : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a') + 10
-                               : c >= 'A' && c <= 'F' ? (unsigned)(c - 'A') + 10
-                                                      : 0x10000;
-        value = value * 16 + digit;
+        const int digit = text_hex_digit(s[i]);
+        value = value * 16 + (digit < 0 ? 0x10000 : (unsigned)digit);
     }
     return value; // above 0xffff if a character is no digit
 }
