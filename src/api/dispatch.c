@@ -275,7 +275,7 @@ static void refuse_lane(struct lane_call *lane_call)
 {
     struct http_request *request = CONTAINER(lane_call, struct v1_call, lane_call)->request;
     const struct api_loop *l = http_request_loop_data(request);
-    refuse(request, 503, l->svc->closing ? API_CLOSING_TEXT : API_BUSY_TEXT);
+    refuse(request, 503, l->svc->closing ? ERR_CLOSING_TEXT : API_BUSY_TEXT);
 }
 
 static bool needs_lane(const struct api_loop *l, const struct api_endpoint *endpoint,

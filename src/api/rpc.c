@@ -435,7 +435,7 @@ static void dispatch_in_lane(struct lane_call *lane_call, struct db_session *ses
 static void refuse_lane(struct lane_call *lane_call)
 {
     struct rpc_call *c = CONTAINER(lane_call, struct rpc_call, lane_call);
-    send_error(c, 503, c->call.svc->closing ? API_CLOSING_TEXT : API_BUSY_TEXT);
+    send_error(c, 503, c->call.svc->closing ? ERR_CLOSING_TEXT : API_BUSY_TEXT);
 }
 
 static struct rpc_call *rpc_new(struct http_request *request, enum api_family family)
