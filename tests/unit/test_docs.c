@@ -399,6 +399,25 @@ static void test_page(void **state UNUSED)
     assert_has_not(html, " onclick=");
 }
 
+static size_t count_of(struct buf *text, const char *part)
+{
+    size_t count = 0;
+    for (const char *at = buf_cstr(text); (at = strstr(at, part)); at += strlen(part))
+        count++;
+    return count;
+}
+
+static void test_each_endpoint_has_one_id(void **state UNUSED)
+{
+    for (size_t i = 0; api_v1_endpoints[i]; i++) {
+        auto_buf struct buf html = {0}, markdown = {0};
+        docs_html_params(&html, api_v1_endpoints[i]);
+        assert_int_equal(count_of(&html, "<th scope=\"row\"><code>id</code>"), 1);
+        docs_append_params(&markdown, api_v1_endpoints[i]);
+        assert_int_equal(count_of(&markdown, "| `id` |"), 1);
+    }
+}
+
 static void test_page_escapes_the_address(void **state UNUSED)
 {
     auto_buf struct buf out = {0};
@@ -464,6 +483,7 @@ int main(void)
         cmocka_unit_test(test_openapi_members_belong_to_their_event),
         cmocka_unit_test(test_openapi_quotes_the_address),
         cmocka_unit_test(test_page),
+        cmocka_unit_test(test_each_endpoint_has_one_id),
         cmocka_unit_test(test_page_escapes_the_address),
         cmocka_unit_test(test_policy),
         cmocka_unit_test(test_markdown),
