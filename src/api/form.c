@@ -42,8 +42,8 @@ static int decode(const char *text, size_t size, char **ret_text, struct err *er
 
 // ---- Placing a field ----
 
-// "a[b][]" into its parts: the name, then what stands in the brackets. False when the brackets make
-// no sense: then the whole is the name.
+// "a[b][]" into its parts: the name, then what stands in the brackets. 0: too many levels. Brackets
+// that make no sense are part of the name.
 static size_t split_key(char *key, char *parts[LIMIT_FORM_DEPTH])
 {
     size_t count = 1;
