@@ -11,6 +11,7 @@
 #include "db/query.h"
 #include "svc/collaborator_notes.h"
 #include "svc/keys.h"
+#include "svc/row_json.h"
 
 #define ACTION_LIFE_MS (14 * CLOCK_DAY_MS)
 
@@ -211,12 +212,9 @@ int project_invite_token_show(struct db_session *session, const char *token, str
     json_begin_object(out);
     json_member_str(out, "token", token);
     json_member_str(out, "project_id", db_rows_text(rows, 0));
-    if (!db_rows_null(rows, 1))
-        json_member_time(out, "created", db_rows_int(rows, 1));
-    if (!db_rows_null(rows, 2))
-        json_member_time(out, "expires", db_rows_int(rows, 2));
-    if (!db_rows_null(rows, 3))
-        json_member_int(out, "usage_limit", db_rows_int(rows, 3));
+    row_member(out, "created", ROW_TIME, rows, 1);
+    row_member(out, "expires", ROW_TIME, rows, 2);
+    row_member(out, "usage_limit", ROW_INTEGER, rows, 3);
     json_member_int(out, "counter", db_rows_int(rows, 4));
     json_end_object(out);
     return 0;

@@ -12,6 +12,7 @@
 #include "svc/copies_internal.h"
 #include "svc/project.h"
 #include "svc/public_paths.h"
+#include "svc/row_json.h"
 
 #define LEASE_MS      INT64_C(120000) // six times as long as it is renewed in
 #define KEPT_MS       (90 * CLOCK_DAY_MS)
@@ -334,17 +335,11 @@ int copy_rows_tend(struct db_session *txn, struct copy_tending *tending, struct 
     "overwrite_newer, delete_missing, backup, scheduled, started, finished, error FROM "           \
     "copy_paths "
 
-static void member_time(struct buf *out, const char *name, struct db_rows *rows, int column)
-{
-    if (!db_rows_null(rows, column))
-        json_member_time(out, name, db_rows_int(rows, column));
-}
-
 static void write_object(struct db_rows *rows, struct buf *out)
 {
     json_begin_object(out);
     json_member_str(out, "copy_path_id", db_rows_text(rows, 0));
-    member_time(out, "time", rows, 1);
+    row_member(out, "time", ROW_TIME, rows, 1);
     json_member_str(out, "source_project_id", db_rows_text(rows, 2));
     json_member_str(out, "source_path", db_rows_text(rows, 3));
     json_member_str(out, "target_project_id", db_rows_text(rows, 4));
@@ -352,11 +347,10 @@ static void write_object(struct db_rows *rows, struct buf *out)
     json_member_bool(out, "overwrite_newer", db_rows_int(rows, 6));
     json_member_bool(out, "delete_missing", db_rows_int(rows, 7));
     json_member_bool(out, "backup", db_rows_int(rows, 8));
-    member_time(out, "scheduled", rows, 9);
-    member_time(out, "started", rows, 10);
-    member_time(out, "finished", rows, 11);
-    if (!db_rows_null(rows, 12))
-        json_member_str(out, "error", db_rows_text(rows, 12));
+    row_member(out, "scheduled", ROW_TIME, rows, 9);
+    row_member(out, "started", ROW_TIME, rows, 10);
+    row_member(out, "finished", ROW_TIME, rows, 11);
+    row_member(out, "error", ROW_TEXT, rows, 12);
     json_end_object(out);
 }
 

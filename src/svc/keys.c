@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "db/query.h"
+#include "svc/row_json.h"
 
 #define KEY_V1_RANDOM  24
 #define KEY_V2_RANDOM  16
@@ -269,29 +270,15 @@ int key_v2_create(struct db_session *txn, const struct secret *secret,
 
 #define COLUMNS "id, account_id, created, name, expire, trunc, last_active, kind, project_id"
 
-static void member_time(struct buf *out, const char *name, struct db_rows *rows, int column)
-{
-    if (!db_rows_null(rows, column)) {
-        json_member_time(out, name, db_rows_int(rows, column));
-        return;
-    }
-    json_key(out, name);
-    json_null(out);
-}
-
 static void write_members(struct db_rows *rows, struct buf *out)
 {
     json_member_int(out, "id", db_rows_int(rows, 0));
     json_member_str(out, "account_id", db_rows_text(rows, 1));
     json_member_time(out, "created", db_rows_int(rows, 2));
-    json_key(out, "name");
-    if (db_rows_null(rows, 3))
-        json_null(out);
-    else
-        json_str(out, db_rows_text(rows, 3));
-    member_time(out, "expire", rows, 4);
+    row_member_or_null(out, "name", ROW_TEXT, rows, 3);
+    row_member_or_null(out, "expire", ROW_TIME, rows, 4);
     json_member_str(out, "trunc", db_rows_text(rows, 5));
-    member_time(out, "last_active", rows, 6);
+    row_member_or_null(out, "last_active", ROW_TIME, rows, 6);
 }
 
 static int write_rows(struct db_rows *rows, bool all, struct buf *out, struct err *err)
@@ -301,10 +288,10 @@ static int write_rows(struct db_rows *rows, bool all, struct buf *out, struct er
     while ((rc = db_rows_next(rows, err)) == 1) {
         json_begin_object(out);
         write_members(rows, out);
-        if (all)
+        if (all) {
             json_member_str(out, "kind", db_rows_text(rows, 7));
-        if (all && !db_rows_null(rows, 8))
-            json_member_str(out, "project_id", db_rows_text(rows, 8));
+            row_member(out, "project_id", ROW_TEXT, rows, 8);
+        }
         json_end_object(out);
     }
     json_end_array(out);

@@ -12,6 +12,7 @@
 #include "db/query.h"
 #include "svc/mail.h"
 #include "svc/mail_html.h"
+#include "svc/row_json.h"
 
 #define ARCHIVE_MS (90 * CLOCK_DAY_MS) // since a ticket was closed
 #define SECONDS    sizeof "2017-07-05T14:28:38Z"
@@ -361,10 +362,8 @@ static void write_ticket_whole(struct db_rows *row, const struct site *site, str
     write_ticket(row, site, out);
     json_member_str(out, "username", db_rows_text(row, USERNAME));
     json_member_str(out, "email_address", db_rows_text(row, EMAIL_ADDRESS));
-    if (!db_rows_null(row, ACCOUNT_ID))
-        json_member_str(out, "account_id", db_rows_text(row, ACCOUNT_ID));
-    if (!db_rows_null(row, LOCATION))
-        json_member_str(out, "location", db_rows_text(row, LOCATION));
+    row_member(out, "account_id", ROW_TEXT, row, ACCOUNT_ID);
+    row_member(out, "location", ROW_TEXT, row, LOCATION);
     json_key(out, "tags");
     json_raw(out, db_rows_text(row, TAGS), db_rows_size(row, TAGS));
     json_key(out, "info");
