@@ -10,6 +10,7 @@
 
 #include "api/docs_commit.h"
 #include "api/docs_internal.h"
+#include "api/examples.h"
 #include "base/clock.h"
 #include "http/http.h"
 
@@ -60,10 +61,10 @@ void docs_append_pretty(struct buf *out, const char *json, size_t size, unsigned
 void docs_append_hosted(struct buf *out, const char *text, size_t size, const char *server_url)
 {
     const char *end = text + size, *found;
-    while ((found = memmem(text, (size_t)(end - text), DOCS_HOST, strlen(DOCS_HOST)))) {
+    while ((found = memmem(text, (size_t)(end - text), EXAMPLE_HOST, strlen(EXAMPLE_HOST)))) {
         buf_append(out, text, (size_t)(found - text));
         buf_append_str(out, server_url);
-        text = found + strlen(DOCS_HOST);
+        text = found + strlen(EXAMPLE_HOST);
     }
     buf_append(out, text, (size_t)(end - text));
 }

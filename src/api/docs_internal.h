@@ -6,10 +6,6 @@
 #include "api/api.h"
 #include "api/docs.h"
 
-// The host of every example. A document that knows the server's own address puts it in place of
-// this.
-#define DOCS_HOST "https://cocalc.com"
-
 // What the reference says of the parameter `id`, which every endpoint takes.
 #define DOCS_ID_TEXT "UUID that names the call and comes back in the reply; made up if left out"
 
@@ -27,6 +23,9 @@ struct docs_family {
 };
 #define DOCS_FAMILIES 2
 extern const struct docs_family docs_families[DOCS_FAMILIES];
+
+// Appends text that is JSON.
+#define RAW(out, text) json_raw(out, text, strlen(text))
 
 // Appends JSON with a line for each member and item, indented by `step` spaces a level.
 void docs_append_pretty(struct buf *out, const char *json, size_t size, unsigned step);

@@ -9,8 +9,7 @@
 
 #include "api/docs.h"
 #include "api/docs_internal.h"
-
-#define RAW(out, text) json_raw(out, text, strlen(text))
+#include "api/examples.h"
 
 // ---- Schemas ----
 
@@ -449,7 +448,7 @@ static void write_family(struct buf *out, const struct docs_family *family)
     json_key(out, family->path);
     json_begin_object(out);
     json_key(out, "servers");
-    RAW(out, "[{\"url\":\"" DOCS_HOST "\"}]");
+    RAW(out, "[{\"url\":\"" EXAMPLE_HOST "\"}]");
     json_key(out, "post");
     json_begin_object(out);
     json_member_str(out, "operationId", buf_cstr(&id));
@@ -507,7 +506,7 @@ static void write_document(struct buf *out)
     json_member_str(out, "openapi", "3.1.0");
     write_info(out);
     json_key(out, "servers");
-    RAW(out, "[{\"url\":\"" DOCS_HOST "/api/v1\"}]");
+    RAW(out, "[{\"url\":\"" EXAMPLE_HOST "/api/v1\"}]");
     json_key(out, "security");
     RAW(out, "[{\"basic\":[]},{\"bearer\":[]}]");
     json_key(out, "paths");

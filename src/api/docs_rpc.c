@@ -9,8 +9,6 @@
 #include "base/text.h"
 #include "http/http.h"
 
-#define RAW(out, text) json_raw(out, text, strlen(text))
-
 const struct docs_family docs_families[] = {
     {"hub", "Methods of the hub", "/api/conat/hub", api_hub_methods},
     {"project", "Methods of a project", "/api/conat/project", api_project_methods},

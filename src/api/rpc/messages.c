@@ -100,7 +100,7 @@ static void handle_send(struct api_call *call, const void *params)
 static const struct api_example send_examples[] = {
     {"To an account, and to whoever has an address:",
      CALL_HUB("{\"name\":\"messages.send\",\"args\":[{"
-              "\"to_ids\":[\"96c523b8-321e-41a3-9523-39fde95dc71d\",\"john00@example.com\"],"
+              "\"to_ids\":[\"" EXAMPLE_ACCOUNT "\",\"john00@example.com\"],"
               "\"subject\":\"Homework\",\"body\":\"It is **due** on Friday.\"}]}"),
      "7"},
 };
@@ -200,8 +200,8 @@ static const struct api_example get_examples[] = {
     {"What was not looked at yet, the newest first:",
      CALL_HUB("{\"name\":\"messages.get\",\"args\":[{\"type\":\"new\",\"limit\":10}]}"),
      "[{\"id\":7,\"subject\":\"Homework\",\"body\":\"It is **due** on Friday.\","
-     "\"from_id\":\"96c523b8-321e-41a3-9523-39fde95dc71d\","
-     "\"to_ids\":[\"d0bdabfd-850e-4c8d-8510-f6f1ecb9a5eb\"],"
+     "\"from_id\":\"" EXAMPLE_ACCOUNT "\","
+     "\"to_ids\":[\"" EXAMPLE_CALLER "\"],"
      "\"sent\":\"2025-08-29T15:49:00.133Z\",\"thread_id\":null}]"},
 };
 

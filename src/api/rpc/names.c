@@ -20,10 +20,10 @@ static const struct api_param names_params[] = {
 
 static const struct api_example names_examples[] = {
     {"",
-     CALL_HUB("{\"name\":\"system.getNames\",\"args\":[[\"d0bdabfd-850e-4c8d-8510-f6f1ecb9a5eb\","
-              "\"96c523b8-321e-41a3-9523-39fde95dc71d\"]]}"),
-     "{\"d0bdabfd-850e-4c8d-8510-f6f1ecb9a5eb\":{\"first_name\":\"Ada\",\"last_name\":"
-     "\"Lovelace\",\"profile\":null},\"96c523b8-321e-41a3-9523-39fde95dc71d\":{\"first_name\":"
+     CALL_HUB("{\"name\":\"system.getNames\",\"args\":[[\"" EXAMPLE_CALLER "\","
+              "\"" EXAMPLE_ACCOUNT "\"]]}"),
+     "{\"" EXAMPLE_CALLER "\":{\"first_name\":\"Ada\",\"last_name\":"
+     "\"Lovelace\",\"profile\":null},\"" EXAMPLE_ACCOUNT "\":{\"first_name\":"
      "\"John\",\"last_name\":\"Doe\",\"profile\":{\"color\":\"rgb(170,170,170)\"}}}"},
 };
 

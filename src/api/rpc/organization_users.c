@@ -205,7 +205,7 @@ const struct api_endpoint hub_org_expire_token = {
     .run = API_ASYNC,
     .text = "Ends a token. Whoever knows it may do so; nothing happens if there is no such token.",
     API_PARAMS(expire_token_params, struct expire_token_params),
-    .result = "{\"type\":\"null\"}",
+    .result = NULL_SCHEMA,
     API_EXAMPLES(expire_token_examples),
     .handler = handle_expire_token,
 };
@@ -275,7 +275,7 @@ const struct api_endpoint hub_org_message = {
             "more than 100 of them, each gets one of several messages that say the same. For "
             "administrators of the organization, and of the site.",
     API_PARAMS(message_params, struct message_params),
-    .result = "{\"type\":\"null\"}",
+    .result = NULL_SCHEMA,
     API_EXAMPLES(message_examples),
     .handler = handle_message,
 };

@@ -17,10 +17,9 @@
 #define NOTED_EVENT "copy_path_between_projects_response"
 #define NOTE                                                                                       \
     "Query copy_path_status with the copy_path_id to learn if the copy operation was successful."
-#define LIST_MAX       1000 // this and the next: api-v1 5.5
-#define OFFSET_MAX     100000
-#define EXAMPLE_TARGET "2aae4347-214d-4fd1-809c-b327150442d8"
-#define EXAMPLE_COPY   "9b3b9f0c-5d3e-4a6a-8a3e-5a5f0e4b8c11"
+#define LIST_MAX     1000 // this and the next: api-v1 5.5
+#define OFFSET_MAX   100000
+#define EXAMPLE_COPY "9b3b9f0c-5d3e-4a6a-8a3e-5a5f0e4b8c11"
 
 // ---- What both kinds of copying have in common ----
 
