@@ -125,6 +125,17 @@ int account_find_living(struct db_session *session, const char *who, struct uuid
     return find(session, &finder, who, ret_account_id, err);
 }
 
+int account_exists(struct db_session *session, const struct uuid *account_id, bool *ret_exists,
+                   struct err *err)
+{
+    static const struct db_stmt find = {
+        "SELECT 1 FROM accounts WHERE account_id = $1 AND deleted = 0"};
+    int64_t exists = 0;
+    int rc = db_query_int(session, &find, DB_ARGS(DB_TEXT(account_id->text)), &exists, err);
+    *ret_exists = exists;
+    return rc;
+}
+
 #define ACCOUNT_COLUMNS                                                                            \
     "account_id, email_address, first_name, last_name, created, created_by, last_active, banned, " \
     "deleted, \"groups\","                                                                         \
@@ -233,10 +244,8 @@ int account_delete(struct db_session *txn, const struct uuid *account_id, struct
 int account_delete_by(struct db_session *txn, const struct caller *caller,
                       const struct uuid *account_id, struct err *err)
 {
-    static const struct db_stmt find = {
-        "SELECT 1 FROM accounts WHERE account_id = $1 AND deleted = 0"};
-    int64_t exists = 0;
-    int rc = db_query_int(txn, &find, DB_ARGS(DB_TEXT(account_id->text)), &exists, err);
+    bool exists;
+    int rc = account_exists(txn, account_id, &exists, err);
     if (rc || !exists)
         return rc;
     if (!caller->admin && !uuid_equal(account_id, &caller->account_id))

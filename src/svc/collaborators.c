@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "db/query.h"
+#include "svc/accounts.h"
 #include "svc/collaborator_notes.h"
 #include "svc/keys.h"
 #include "svc/row_json.h"
@@ -17,10 +18,8 @@
 
 static int check_account(struct db_session *session, const struct uuid *account_id, struct err *err)
 {
-    static const struct db_stmt find = {
-        "SELECT 1 FROM accounts WHERE account_id = $1 AND deleted = 0"};
-    int64_t exists = 0;
-    int rc = db_query_int(session, &find, DB_ARGS(DB_TEXT(account_id->text)), &exists, err);
+    bool exists;
+    int rc = account_exists(session, account_id, &exists, err);
     return rc || exists
                ? rc
                : err_set(err, ERR_NOT_FOUND, "account %s does not exist", account_id->text);

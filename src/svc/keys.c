@@ -9,6 +9,8 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "db/query.h"
+#include "svc/accounts.h"
+#include "svc/project.h"
 #include "svc/row_json.h"
 
 #define KEY_V1_RANDOM  24
@@ -173,11 +175,10 @@ static int check_name(const char *name, struct err *err)
 
 static int check_account(struct db_session *txn, const struct uuid *account_id, struct err *err)
 {
-    static const struct db_stmt find = {
-        "SELECT 1 FROM accounts WHERE account_id = $1 AND deleted = 0"};
     static const struct db_stmt count = {"SELECT count(*) FROM api_keys WHERE account_id = $1"};
-    int64_t exists = 0, keys = 0;
-    int rc = db_query_int(txn, &find, DB_ARGS(DB_TEXT(account_id->text)), &exists, err);
+    bool exists;
+    int64_t keys = 0;
+    int rc = account_exists(txn, account_id, &exists, err);
     if (!rc && !exists)
         return err_set(err, ERR_NOT_FOUND, "account_id is not a valid account");
     if (!rc)
@@ -192,17 +193,16 @@ static int check_account(struct db_session *txn, const struct uuid *account_id, 
 static int check_project(struct db_session *txn, const struct uuid *account_id,
                          const struct uuid *project_id, struct err *err)
 {
-    static const struct db_stmt find = {"SELECT 1 FROM projects WHERE project_id = $1"};
-    static const struct db_stmt find_user = {
+    static const struct db_stmt find = {
         "SELECT 1 FROM project_users WHERE project_id = $1 AND account_id = $2 AND " WORKS_ON_IT};
-    int64_t exists = 0, is_user = 0;
-    int rc = db_query_int(txn, &find, DB_ARGS(DB_TEXT(project_id->text)), &exists, err);
+    bool exists;
+    int64_t is_user = 0;
+    int rc = project_exists(txn, project_id, &exists, err);
     if (!rc && !exists)
         return err_set(err, ERR_NOT_FOUND, "no project %s", project_id->text);
     if (!rc)
-        rc = db_query_int(txn, &find_user,
-                          DB_ARGS(DB_TEXT(project_id->text), DB_TEXT(account_id->text)), &is_user,
-                          err);
+        rc = db_query_int(txn, &find, DB_ARGS(DB_TEXT(project_id->text), DB_TEXT(account_id->text)),
+                          &is_user, err);
     return rc || is_user
                ? rc
                : err_set(err, ERR_FORBIDDEN,

@@ -18,12 +18,11 @@
 int project_lookup(struct db_session *session, const char *project_id, struct uuid *ret_project_id,
                    struct err *err)
 {
-    static const struct db_stmt find = {"SELECT 1 FROM projects WHERE project_id = $1"};
     struct uuid id;
-    int64_t exists = 0;
+    bool exists;
     if (!uuid_parse(project_id, strlen(project_id), &id))
         return err_set(err, ERR_INVALID, "%s is no project id", project_id);
-    int rc = db_query_int(session, &find, DB_ARGS(DB_TEXT(id.text)), &exists, err);
+    int rc = project_exists(session, &id, &exists, err);
     if (!rc && !exists)
         return err_set(err, ERR_NOT_FOUND, "no project %s", id.text);
     *ret_project_id = id;

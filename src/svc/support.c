@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "db/query.h"
+#include "svc/accounts.h"
 #include "svc/mail.h"
 #include "svc/mail_html.h"
 #include "svc/row_json.h"
@@ -56,10 +57,8 @@ static int check_sizes(const struct ticket_create *create, struct err *err)
 static int check_account(struct db_session *txn, const struct ticket_create *create,
                          struct uuid *ret_id, struct err *err)
 {
-    static const struct db_stmt find = {
-        "SELECT 1 FROM accounts WHERE account_id = $1 AND deleted = 0"};
     const char *text = create->account_id;
-    int64_t exists = 0;
+    bool exists;
     *ret_id = (struct uuid){0};
     if (!text)
         return 0;
@@ -69,7 +68,7 @@ static int check_account(struct db_session *txn, const struct ticket_create *cre
         return 0;
     if (!create->caller->admin)
         return err_set(err, ERR_FORBIDDEN, "account_id must be that of your own account");
-    int rc = db_query_int(txn, &find, DB_ARGS(DB_TEXT(ret_id->text)), &exists, err);
+    int rc = account_exists(txn, ret_id, &exists, err);
     return rc || exists ? rc : err_set(err, ERR_NOT_FOUND, "there is no account %s", ret_id->text);
 }
 
