@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 #include "api/params.h"
 
+#include <math.h>
 #include <string.h>
 #include <strings.h>
 
@@ -64,6 +65,15 @@ int params_read_body(const char *content_type, const char *text, size_t size, cJ
 }
 
 // ---- Values ----
+
+bool params_whole(const struct api_number *number, int64_t min, int64_t max, int64_t *ret_value)
+{
+    const double value = number->value;
+    if (!(value >= (double)min && value <= (double)max && value == floor(value)))
+        return false;
+    *ret_value = (int64_t)value;
+    return true;
+}
 
 bool params_truth(const cJSON *value)
 {

@@ -21,6 +21,9 @@ int params_fill(const struct api_endpoint *endpoint, const cJSON *body, struct a
 int params_fill_list(const struct api_endpoint *endpoint, const cJSON *list, struct arena *arena,
                      void **ret_params, struct err *err) MUST_USE;
 
+// Whether a number is whole and from `min` to `max`.
+bool params_whole(const struct api_number *number, int64_t min, int64_t max, int64_t *ret_value);
+
 // What the contract counts as true (1.3): not false, 0, null, and not the texts "", "false", "0",
 // "no", "off".
 bool params_truth(const cJSON *value);

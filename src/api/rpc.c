@@ -168,6 +168,14 @@ static int is_collaborator(struct api_call *call, const struct uuid *project_id,
     return rc;
 }
 
+bool rpc_uuid(struct api_call *call, const char *text, struct uuid *ret_id)
+{
+    bool valid = uuid_parse(text, strlen(text), ret_id);
+    if (!valid)
+        rpc_refuse_bare(call, "error: invalid input syntax for type uuid: \"%.200s\"", text);
+    return valid;
+}
+
 bool rpc_collaborator(struct api_call *call, const char *project_id, const char *refusal,
                       struct uuid *ret_project_id)
 {

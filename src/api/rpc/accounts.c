@@ -89,15 +89,11 @@ const struct api_endpoint hub_system_generate_user_auth_token = {
 
 // ---- system.revokeUserAuthToken ----
 
-struct revoke_params {
-    const char *token;
-};
-
 static const struct api_param revoke_params[] = {
     {.name = "token",
      .type = PARAM_STRING,
      .required = true,
-     .offset = offsetof(struct revoke_params, token),
+     .offset = offsetof(struct end_token_params, token),
      .text = "the token"},
 };
 
@@ -108,23 +104,16 @@ static const struct api_example revoke_examples[] = {
      "null"},
 };
 
-struct revoke {
-    struct api_call *call;
-    const char *token;
-};
-
-static int revoke_in_txn(struct db_session *txn, void *arg, struct err *err)
+static int expire_in_txn(struct db_session *txn, void *arg, struct err *err)
 {
-    const struct revoke *op = arg;
-    return auth_token_expire(txn, &op->call->svc->secret, op->token, err);
+    const struct api_call *call = arg;
+    const struct end_token_params *params = call->params;
+    return auth_token_expire(txn, &call->svc->secret, params->token, err);
 }
 
-static void handle_revoke_token(struct api_call *call, const void *params)
+void rpc_end_token(struct api_call *call, const void *params UNUSED)
 {
-    struct revoke *op = arena_zalloc(call->arena, sizeof *op);
-    op->call = call;
-    op->token = ((const struct revoke_params *)params)->token;
-    rpc_write(call, revoke_in_txn, op, NULL);
+    rpc_write(call, expire_in_txn, call, NULL);
 }
 
 const struct api_endpoint hub_system_revoke_user_auth_token = {
@@ -133,10 +122,10 @@ const struct api_endpoint hub_system_revoke_user_auth_token = {
     .run = API_ASYNC,
     .text = "A token that signs in is good for nothing any more, whoever made it. Browsers that it "
             "has signed in stay so. The token is the first of `args` itself.",
-    API_PARAMS(revoke_params, struct revoke_params),
+    API_PARAMS(revoke_params, struct end_token_params),
     .result = NULL_SCHEMA,
     API_EXAMPLES(revoke_examples),
-    .handler = handle_revoke_token,
+    .handler = rpc_end_token,
 };
 
 // ---- system.adminResetPasswordLink ----
@@ -184,9 +173,7 @@ static void handle_link(struct api_call *call, const void *params)
     struct link *op = arena_zalloc(call->arena, sizeof *op);
     if (!call->caller.admin)
         rpc_refuse(call, "must be an admin");
-    else if (!uuid_parse(account_id, strlen(account_id), &op->account_id))
-        rpc_refuse_bare(call, "error: invalid input syntax for type uuid: \"%.200s\"", account_id);
-    else
+    else if (rpc_uuid(call, account_id, &op->account_id))
         rpc_write(call, link_in_txn, op, answer_link);
 }
 

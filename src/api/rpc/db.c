@@ -527,11 +527,8 @@ static void handle_blobs(struct api_call *call, const void *params)
     }
     blobs->ids = arena_alloc(call->arena, (uuids->count + 1) * sizeof *blobs->ids);
     for (; blobs->count < uuids->count; blobs->count++) {
-        const char *text = uuids->items[blobs->count];
-        if (!uuid_parse(text, strlen(text), &blobs->ids[blobs->count])) {
-            rpc_refuse_bare(call, "error: invalid input syntax for type uuid: \"%.200s\"", text);
+        if (!rpc_uuid(call, uuids->items[blobs->count], &blobs->ids[blobs->count]))
             return;
-        }
     }
     rpc_write(call, keep_blobs, blobs, NULL);
 }

@@ -1,21 +1,14 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // messages.send, messages.get (hub-rpc 2.7).
-#include <math.h>
-
+#include "svc/messages.h"
+#include "api/params.h"
 #include "api/rpc/methods.h"
 #include "api/rpc_read.h"
 #include "base/js_date.h"
 #include "base/limits.h"
-#include "svc/messages.h"
 
 // Whole numbers that JSON carries exactly.
-#define WHOLE_MAX 9007199254740991.0
-
-static bool is_whole(const struct api_number *number, double min)
-{
-    return number->value >= min && number->value <= WHOLE_MAX &&
-           number->value == floor(number->value);
-}
+#define WHOLE_MAX INT64_C(9007199254740991)
 
 // ---- send ----
 
@@ -76,7 +69,8 @@ static void handle_send(struct api_call *call, const void *params)
     const struct send_params *p = params;
     struct send *op = arena_zalloc(call->arena, sizeof *op);
     struct err err;
-    if (p->reply_id.given && !is_whole(&p->reply_id, 0)) {
+    int64_t reply_id = 0;
+    if (p->reply_id.given && !params_whole(&p->reply_id, 0, WHOLE_MAX, &reply_id)) {
         rpc_refuse(call, "reply_id must be the id of a message");
         return;
     }
@@ -87,7 +81,7 @@ static void handle_send(struct api_call *call, const void *params)
         .to_count = p->to_ids.count,
         .subject = p->subject,
         .body = p->body,
-        .reply_id = (int64_t)p->reply_id.value,
+        .reply_id = reply_id,
     };
     op->write = (struct db_write){
         .loop = call->loop, .fn = message_send_write, .arg = &op->send, .done = on_sent};
@@ -159,12 +153,11 @@ static int get_now(struct db_session *session, void *arg, struct buf *out, struc
 static bool read_number(struct api_call *call, const struct api_number *number, const char *name,
                         int64_t otherwise, int64_t *ret_value)
 {
-    const bool fine = !number->given || is_whole(number, 0);
-    if (fine)
-        *ret_value = number->given ? (int64_t)number->value : otherwise;
-    else
-        rpc_refuse(call, "%s must be a whole number, and not negative", name);
-    return fine;
+    *ret_value = otherwise;
+    if (!number->given || params_whole(number, 0, WHOLE_MAX, ret_value))
+        return true;
+    rpc_refuse(call, "%s must be a whole number, and not negative", name);
+    return false;
 }
 
 // No draft is later than any time.

@@ -47,6 +47,12 @@ extern const struct api_endpoint project_system_listing, project_system_delete_f
     project_system_write_text_file_to_project, project_system_version,
     project_editor_new_file; // files.c
 
+// The parameters and the handler of the methods that end a token (accounts.c).
+struct end_token_params {
+    const char *token;
+};
+void rpc_end_token(struct api_call *call, const void *params);
+
 // What a method answers that has nothing to say.
 #define NULL_SCHEMA "{\"type\":\"null\"}"
 

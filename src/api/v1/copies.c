@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "api/params.h"
 #include "api/v1/endpoints.h"
 #include "base/js_date.h"
 #include "base/limits.h"
@@ -451,12 +452,8 @@ static bool read_filter_id(struct api_call *call, const char *name, const char *
 static bool read_bounded(struct api_call *call, const char *name, const struct api_number *number,
                          int max, int64_t *ret_value)
 {
-    if (!number->given)
+    if (!number->given || params_whole(number, 0, max, ret_value))
         return true;
-    if (number->value >= 0 && number->value <= max && floor(number->value) == number->value) {
-        *ret_value = (int64_t)number->value;
-        return true;
-    }
     api_error(call, "ILLEGAL VALUE %s='%.15g' (must be in [0, %d])", name, number->value, max);
     return false;
 }
