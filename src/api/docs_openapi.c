@@ -10,6 +10,7 @@
 #include "api/docs.h"
 #include "api/docs_internal.h"
 #include "api/examples.h"
+#include "api/params.h"
 
 // ---- Schemas ----
 
@@ -125,7 +126,7 @@ static void write_params_schema(struct buf *out, const struct api_endpoint *endp
     json_begin_object(out);
     for (size_t i = 0; i < endpoint->params_count; i++)
         write_param(out, &endpoint->params[i], form);
-    if (!docs_declares_id(endpoint)) {
+    if (!params_find(endpoint, "id")) {
         json_key(out, "id");
         RAW(out, "{\"type\":\"string\",\"description\":\"" DOCS_ID_TEXT "\"}");
     }

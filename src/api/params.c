@@ -168,7 +168,7 @@ static int fill_value(const struct api_param *param, const cJSON *value, struct 
 
 // ---- All of them ----
 
-static const struct api_param *find_param(const struct api_endpoint *endpoint, const char *name)
+const struct api_param *params_find(const struct api_endpoint *endpoint, const char *name)
 {
     for (size_t i = 0; i < endpoint->params_count; i++) {
         if (!strcmp(endpoint->params[i].name, name))
@@ -236,7 +236,7 @@ int params_fill(const struct api_endpoint *endpoint, const cJSON *body, struct a
     fill_defaults(endpoint, params);
     int rc = check_missing(endpoint, body, err);
     for (const cJSON *item = body ? body->child : NULL; item && !rc; item = item->next) {
-        const struct api_param *param = find_param(endpoint, item->string);
+        const struct api_param *param = params_find(endpoint, item->string);
         if (!param)
             rc = check_undeclared(endpoint, item, err);
         else if (!cJSON_IsNull(item) || param->takes_null)

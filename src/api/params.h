@@ -5,6 +5,9 @@
 
 #include "api/api.h"
 
+// The endpoint's parameter of that name, NULL: it has none.
+const struct api_param *params_find(const struct api_endpoint *endpoint, const char *name);
+
 // Reads the body as its content type (NULL: none) says. *ret_body is an object, or NULL for no
 // parameters; the caller owns it. ERR_INVALID with what is wrong, ERR_TOO_LARGE for too many
 // fields.

@@ -12,6 +12,7 @@
 #include "api/docs.h"
 #include "api/docs_internal.h"
 #include "api/examples.h"
+#include "api/params.h"
 #include "base/limits.h"
 #include "base/text.h"
 
@@ -43,19 +44,10 @@ static void for_each_method(void (*check)(const struct docs_family *family,
 
 // ---- The constants ----
 
-static const struct api_param *find_param(const struct api_endpoint *method, const char *name)
-{
-    for (size_t i = 0; i < method->params_count; i++) {
-        if (!strcmp(method->params[i].name, name))
-            return &method->params[i];
-    }
-    return NULL;
-}
-
 static void check_object(const struct api_endpoint *method, const cJSON *object)
 {
     for (const cJSON *item = object ? object->child : NULL; item; item = item->next) {
-        if (!find_param(method, item->string))
+        if (!params_find(method, item->string))
             fail_msg("%s: the example's %s is not declared", method->event, item->string);
     }
     for (size_t i = 0; i < method->params_count; i++) {
