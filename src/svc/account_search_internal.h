@@ -18,6 +18,11 @@ struct search_item {
 int search_items_parse(const char *query, bool addresses, struct arena *arena,
                        struct search_item **ret_items, struct err *err) MUST_USE;
 
+// The query without the white space around it.
+char *search_query_trim(const char *query, struct arena *arena);
+// The address that a term is, with or without <>. NULL if it is none.
+char *search_term_address(const char *term, struct arena *arena);
+
 struct search_result {
     struct uuid account_id;
     const char *first_name, *last_name; // NULL: none

@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "base/limits.h"
 #include "base/text.h"
+#include "svc/accounts.h"
 
 // ---- Queries (api-v1 7.1) ----
 
@@ -71,6 +72,24 @@ int search_items_parse(const char *query, bool addresses, struct arena *arena,
     }
     *ret_items = first;
     return 0;
+}
+
+char *search_query_trim(const char *query, struct arena *arena)
+{
+    while (text_is_space(*query))
+        query++;
+    size_t size = strlen(query);
+    while (size && text_is_space(query[size - 1]))
+        size--;
+    return arena_strndup(arena, query, size);
+}
+
+char *search_term_address(const char *term, struct arena *arena)
+{
+    size_t size = strlen(term);
+    bool wrapped = size > 2 && term[0] == '<' && term[size - 1] == '>';
+    char *address = arena_strndup(arena, term + wrapped, size - (wrapped ? 2 : 0));
+    return email_address_valid(address) ? address : NULL;
 }
 
 // ---- Results ----
