@@ -22,11 +22,6 @@ def run(hub, account, project):
     return lambda command, **parameters: hub.exec(account, project, command, **parameters)
 
 
-@pytest.fixture
-def home(hub, project):
-    return hub.data / "projects" / project
-
-
 def marker():
     """A number of seconds that no other process of this machine sleeps for."""
     return str(random.randrange(10**8, 10**9))

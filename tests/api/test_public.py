@@ -9,25 +9,9 @@ import pytest
 
 from harness.pending import Pending
 from harness.server import CommandFailed
-from harness.store import execute, execute_many
+from harness.store import execute_many
 
 BLANK = ""
-
-
-@pytest.fixture
-def home(hub, project):
-    return hub.data / "projects" / project
-
-
-@pytest.fixture
-def own(home):
-    owner = os.stat(home)
-
-    def hand_over(path):
-        os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
-        return path
-
-    return hand_over
 
 
 @pytest.fixture
