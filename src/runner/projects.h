@@ -241,9 +241,7 @@ void projects_adopt(struct projects *projects, const struct uuid *project_ids, s
 // How many run now (any thread).
 size_t projects_running(const struct projects *projects);
 
-// The processes outside: whether one runs is asked of its socket. Blocking; for the command line.
-bool project_is_running(const struct uuid *project_id);
-// Whether its socket is there, without waiting for who listens.
+// Whether somebody listens on the project's socket: it runs, or ended a moment ago (any thread).
 bool project_is_listening(const struct uuid *project_id);
 
 #endif
