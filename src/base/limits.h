@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-// Every limit that is not a setting, with its reason.
+// Limits that are not settings, with their reasons.
 #ifndef BASE_LIMITS_H
 #define BASE_LIMITS_H
 
