@@ -23,7 +23,6 @@ struct http_daemon {
     struct http_loop *loop;
     struct MHD_Daemon *mhd;
     uv_poll_t poll;
-    const struct listener *listener;
 };
 
 struct http_loop {

@@ -18,7 +18,6 @@ import pytest
 
 from harness.process import parents, wait_until
 from harness.raw import Raw, request
-from harness.server import COHUB
 
 UUID = "[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}"
 

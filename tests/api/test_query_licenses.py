@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """User queries on licenses (user-query 12.13)."""
-import json
 import uuid
 
 import pytest
