@@ -100,6 +100,9 @@ struct svc {
     _Atomic bool closing;
 };
 
+// What is said to who lets too much wait at svc.querying.
+#define SVC_QUERIES_WAIT_TEXT "too many of your queries are waiting; try again later"
+
 // Who calls. An anonymous caller has no account.
 struct caller {
     struct uuid account_id; // "" if anonymous

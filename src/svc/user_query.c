@@ -146,8 +146,7 @@ static void submit(struct user_query *query)
         caller->project_id.text[0] ? caller->project_id.text : caller->account_id.text;
     if (work_submit_gated(query->loop, &query->svc->querying, &query->work, owner, on_run, on_ran))
         return;
-    query->rc = err_set(&query->err, ERR_RATE_LIMITED,
-                        "too many of your queries are waiting; try again later");
+    query->rc = err_set(&query->err, ERR_RATE_LIMITED, SVC_QUERIES_WAIT_TEXT);
     finish(query);
 }
 
