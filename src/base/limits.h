@@ -26,8 +26,8 @@
 // What exec keeps of each stream when the caller sets no max_output, bytes: the hub's memory is
 // finite.
 #define LIMIT_EXEC_OUTPUT (16 * 1024 * 1024)
-// What it keeps of all commands under way together, beyond the first bytes of each stream, which it
-// always keeps.
+// What it keeps of all commands, kernels and files outside of homes under way together, a quarter
+// of it of one project; beyond the first bytes of each stream, which it always keeps.
 #define LIMIT_EXEC_OUTPUTS      (256 * 1024 * 1024)
 #define LIMIT_EXEC_OUTPUT_FIRST (16 * 1024)
 // Longest time limit a caller can ask for, seconds (a day), and the arguments of one command.

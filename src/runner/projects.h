@@ -191,6 +191,8 @@ struct file_call {
     char syscall[32];
     uint64_t size;   // read: the size of the file
     struct buf data; // read: the content
+    // projects'
+    size_t data_taken; // of what all calls together may keep
 };
 // For paths outside the home, which only the sandbox can see. Starts the project if it does not
 // run.
