@@ -250,6 +250,27 @@ static void test_buf(void **state UNUSED)
     assert_int_equal(strlen(buf_cstr(&b)), 501);
 }
 
+// A text that was cut ends in a whole character, wherever that was; what else is broken is shown.
+static void test_err_is_utf8(void **state UNUSED)
+{
+    struct err err;
+    char text[2 * sizeof err.message];
+    (void)err_set(&err, ERR_INVALID, "'%.4s' and '%.2s', %s", "abc\xc3\xa9", "\xe2\x82\xac",
+                  "\xff.");
+    assert_string_equal(err.message, "'abc' and '', \xef\xbf\xbd.");
+    for (size_t before = 0; before < 4; before++) {
+        memset(text, 'x', before);
+        text[before] = '\0';
+        while (strlen(text) < sizeof err.message)
+            strcat(text, "\xf0\x9f\x98\x80");
+        (void)err_set(&err, ERR_INVALID, "%s", text);
+        assert_true(utf8_valid(err.message, strlen(err.message)));
+        assert_int_equal(strlen(err.message), before + (sizeof err.message - 1 - before) / 4 * 4);
+    }
+    (void)err_set(&err, ERR_INVALID, "again: %s", err.message);
+    assert_true(text_has_prefix(err.message, "again: xxx\xf0"));
+}
+
 static void test_err(void **state UNUSED)
 {
     struct err err;
@@ -284,6 +305,7 @@ int main(void)
         cmocka_unit_test(test_arena),
         cmocka_unit_test(test_buf),
         cmocka_unit_test(test_err),
+        cmocka_unit_test(test_err_is_utf8),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
