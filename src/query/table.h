@@ -216,6 +216,7 @@ struct query_set {
     bool deletes; // the option `delete`
     bool exists;  // whether the row does, for before, instead and after
     void *note;   // a routine's, for a later one of the same set, `committed` last; from the arena
+    void *begun; // the request's: where `committed` leaves what it would begin; NULL: it begins it
 };
 
 #endif

@@ -150,6 +150,12 @@ static void echo(struct buf *out, const char *name, const cJSON *value)
     json_value(out, value);
 }
 
+static bool take_memory(struct user_query *query, size_t size)
+{
+    struct query_call *op = CONTAINER(query, struct query_call, query);
+    return http_request_memory_take(op->call->request, size);
+}
+
 static void on_queried(struct user_query *query)
 {
     struct query_call *op = CONTAINER(query, struct query_call, query);
@@ -168,10 +174,6 @@ static void on_queried(struct user_query *query)
 static void handle_query(struct api_call *call, const void *params)
 {
     const struct query_params *p = params;
-    if (p->multi_response) {
-        api_refuse(call, "multi_response queries aren't supported");
-        return;
-    }
     struct query_call *op = arena_zalloc(call->arena, sizeof *op);
     op->call = call;
     op->params = p;
@@ -189,6 +191,7 @@ static void handle_query(struct api_call *call, const void *params)
     json_key(&op->query.result, "query");
     user_query(call->svc, call->session, &op->query);
 }
+        .take = take_memory,
 
 const struct api_endpoint v1_query = {
     .name = "query",
