@@ -174,6 +174,10 @@ static void on_queried(struct user_query *query)
 static void handle_query(struct api_call *call, const void *params)
 {
     const struct query_params *p = params;
+    if (p->multi_response) {
+        api_refuse(call, "multi_response queries aren't supported");
+        return;
+    }
     struct query_call *op = arena_zalloc(call->arena, sizeof *op);
     op->call = call;
     op->params = p;
