@@ -327,12 +327,6 @@ struct changes {
     size_t count;
 };
 
-// Projects and accounts come into being elsewhere.
-static bool never_inserted(const struct query_table *table)
-{
-    return !strcmp(table->base, "projects") || !strcmp(table->base, "accounts");
-}
-
 static int row_locate(struct row *row, struct err *err)
 {
     const struct query_table *table = row->set->table;
@@ -605,7 +599,7 @@ static int write_row(const struct row *row, struct err *err)
         rc = merge_maps(row, &changes, err);
     if (!rc && row->set->exists)
         rc = update_row(row, &changes, err);
-    else if (!rc && !never_inserted(row->set->table))
+    else if (!rc && !row->set->table->made_elsewhere)
         rc = insert_row(row, &changes, err);
     return rc ? rc : write_fields(row, err);
 }

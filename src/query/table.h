@@ -95,8 +95,12 @@ struct query_filter {
     enum query_filter_kind kind;
     const char *column;
     int64_t seconds[QUERY_DIALECTS];
-    const char *sql; // over `t`; in it $1 is the caller's account, $2 the value of the field
-                     // `column` of the pattern
+    const char *sql;     // over `t`; in it $1 is the caller's account, $2 the value of the field
+                         // `column` of the pattern
+    const char *row_sql; // the same for one row that is found by its key; NULL: `sql`
+    bool quick;          // and whether that takes microseconds, as on an event loop
+    // Of QUERY_PROJECT_MEMBER: who is among a project's users finds it in lists, whatever the group
+    bool any_group[QUERY_DIALECTS];
 };
 
 struct query_get_field {
@@ -178,6 +182,7 @@ struct query_table {
     const char *base; // the database's table; NULL where all is computed
     const char *key[4];
     const struct query_column *columns;
+    bool made_elsewhere; // a set makes no row of it
     size_t columns_count;
     const struct query_get_block *get, *project_get; // of accounts and nobody; of projects
     const struct query_set_block *set, *project_set; // NULL: not allowed

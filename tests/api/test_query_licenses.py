@@ -132,6 +132,16 @@ def test_managers_get_whole_rows(hub, admin, account):
     assert refusal(hub, account, {"manager_site_licenses": {"id": None}}) == LIST_ONLY
 
 
+def test_managers_get_what_the_pattern_names(hub, admin, account):
+    first, second, foreign = (make(hub, admin, title=title, managers=[who.id])
+                              for title, who in (("A", account), ("B", account), ("A", admin)))
+    for condition, wanted in (({"id": first, "title": None}, [first]), ({"id": second.upper(), "title": None}, [second]),
+                              ({"id": foreign, "title": None}, []), ({"id": None, "title": "A"}, [first]),
+                              ({"id": first, "title": "B", "info": None}, [])):
+        rows = result(hub, account, {"manager_site_licenses": [condition]})["manager_site_licenses"]
+        assert [row["id"] for row in rows] == wanted and all(list(row) == MANAGER_FIELDS for row in rows)
+
+
 def test_managers_change_titles_and_managers(hub, admin, account):
     license_id = make(hub, admin, managers=[account.id])
     change = {"id": license_id, "title": "New", "description": "D", "managers": [account.id, admin.id]}

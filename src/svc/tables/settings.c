@@ -30,7 +30,7 @@ static const struct query_get_field get_fields[] = {
 static const char known[] = "t.name IN (''" SETTING_NAMES(QUOTED) ")";
 #pragma GCC diagnostic pop
 
-static const struct query_filter filters[] = {{.kind = QUERY_WHERE, .sql = known}};
+static const struct query_filter filters[] = {{.kind = QUERY_WHERE, .sql = known, .quick = true}};
 
 static const struct query_get_block get = {
     .access = QUERY_ADMIN,
