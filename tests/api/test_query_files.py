@@ -341,7 +341,8 @@ def test_asking_for_no_times_gives_the_pattern(hub, account, project):
         "project_id": project, "account_id": account.id, "path": "a.txt"}
 
 
-@pytest.mark.parametrize("options, count", [(..., 1000), ([{"limit": 2}], 2), ([{"limit": 1001}], 1001)])
+@pytest.mark.parametrize("options, count", [
+    (..., 1000), ([{"limit": 2}], 2), ([{"limit": 1001}], 1001), ([{"set": False}, {"limit": 1}, {"limit": 2}], 1)])
 def test_times_are_cut_at_a_limit(hub, account, project, options, count):
     fill(hub, "file_access_log", project, 1001, lambda n: {"id": numbered(project, n), "account_id": account.id,
                                                            "filename": "a.txt", "time": n})
@@ -546,4 +547,10 @@ def test_a_project_runs_in_an_image_that_is_listed(images):
 
 def test_images_cannot_be_written(hub, account):
     assert refusal(hub, account, {"compute_images": {"id": "x"}}) == \
+@pytest.mark.parametrize("order", ["nonsense", "-nonsense", "", "-", "--id", 7])
+def test_images_in_an_order_that_is_none(hub, account, order):
+    assert refusal(hub, account, {"compute_images": [{"id": None}]}, [{"order_by": order}, {"order_by": "id"}]) == (
+        f'postgresql error: column "{str(order).removeprefix("-")}" does not exist')
+
+
         "FATAL: user set queries not allowed for table 'compute_images'"
