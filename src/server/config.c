@@ -51,9 +51,9 @@ static const struct key_description keys[CONFIG_KEYS] = {
     [CONFIG_HTTP_BODY_SIZE_MAX] = {"http", "body_size_max", VALUE_INT, 1024, 1 << 30,
                                    .fallback = BODY_SIZE_DEFAULT,
                                    .text = "bytes of a request's body"},
-    [CONFIG_HTTP_MEMORY_MAX] = {"http", "memory_max", VALUE_INT, 1 << 20, INT64_C(1) << 40,
-                                .fallback = "536870912",
-                                .text = "bytes of all bodies and unsent replies together"},
+    [CONFIG_HTTP_MEMORY_MAX] =
+        {"http", "memory_max", VALUE_INT, 1 << 20, INT64_C(1) << 40, .fallback = "536870912",
+         .text = "bytes of all bodies, of what is held to answer and of unsent replies together"},
     [CONFIG_HTTP_HEADER_TIMEOUT] = {"http", "header_timeout", VALUE_INT, 1, 3600, .fallback = "30",
                                     .text = "seconds for a request's header"},
     [CONFIG_HTTP_BODY_TIMEOUT] = {"http", "body_timeout", VALUE_INT, 1, 3600, .fallback = "60",
