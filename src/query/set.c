@@ -189,6 +189,7 @@ static void set_begin(struct query_one *one, const struct query_caller *caller,
         .dialect = request->dialect,
         .now_ms = request->now_ms,
         .ctx = request->ctx,
+        .begun = request->begun,
         .arena = request->arena,
         .pattern = pattern,
         .deletes = one->deletes,
@@ -204,7 +205,6 @@ static int check_pattern(struct query_one *one, const struct query_set_plan *pla
         rc = check_fields(plan, &one->set, err);
     if (!rc)
         rc = check_maps(one, err);
-        .begun = request->begun,
     if (!rc && one->deletes && !plan->block->deletes)
         rc = err_set(err, ERR_FORBIDDEN, "FATAL: delete from %s not allowed",
                      one->entry->table->name);

@@ -181,8 +181,8 @@ struct query_table {
     const char *text; // what it is, for the reference
     const char *base; // the database's table; NULL where all is computed
     const char *key[4];
-    const struct query_column *columns;
     bool made_elsewhere; // a set makes no row of it
+    const struct query_column *columns;
     size_t columns_count;
     const struct query_get_block *get, *project_get; // of accounts and nobody; of projects
     const struct query_set_block *set, *project_set; // NULL: not allowed
@@ -215,13 +215,13 @@ struct query_set {
     enum query_dialect dialect;
     int64_t now_ms;
     void *ctx;
+    void *begun; // the request's: where `committed` leaves what it would begin; NULL: it begins it
     struct arena *arena;
     // What is to be written, rules applied: routines may change it. New for every run.
     cJSON *pattern;
     bool deletes; // the option `delete`
     bool exists;  // whether the row does, for before, instead and after
     void *note;   // a routine's, for a later one of the same set, `committed` last; from the arena
-    void *begun; // the request's: where `committed` leaves what it would begin; NULL: it begins it
 };
 
 #endif

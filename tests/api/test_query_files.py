@@ -540,6 +540,12 @@ def test_images_in_an_order_and_up_to_a_limit(images):
     assert result(images, images.key, {"compute_images": {"id": "none such", "src": None}}) == {}
 
 
+@pytest.mark.parametrize("order", ["nonsense", "-nonsense", "", "-", "--id", 7])
+def test_images_in_an_order_that_is_none(hub, account, order):
+    assert refusal(hub, account, {"compute_images": [{"id": None}]}, [{"order_by": order}, {"order_by": "id"}]) == (
+        f'postgresql error: column "{str(order).removeprefix("-")}" does not exist')
+
+
 def test_a_project_runs_in_an_image_that_is_listed(images):
     for image in rows(images, images.key, "compute_images", id=None):
         assert images.call("create_project", image=image["id"])["event"] == "project_created"
@@ -547,10 +553,4 @@ def test_a_project_runs_in_an_image_that_is_listed(images):
 
 def test_images_cannot_be_written(hub, account):
     assert refusal(hub, account, {"compute_images": {"id": "x"}}) == \
-@pytest.mark.parametrize("order", ["nonsense", "-nonsense", "", "-", "--id", 7])
-def test_images_in_an_order_that_is_none(hub, account, order):
-    assert refusal(hub, account, {"compute_images": [{"id": None}]}, [{"order_by": order}, {"order_by": "id"}]) == (
-        f'postgresql error: column "{str(order).removeprefix("-")}" does not exist')
-
-
         "FATAL: user set queries not allowed for table 'compute_images'"

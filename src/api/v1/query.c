@@ -189,13 +189,13 @@ static void handle_query(struct api_call *call, const void *params)
         .arena = call->arena,
         .loop = call->loop,
         .result = *api_reply(call),
+        .take = take_memory,
         .done = on_queried,
     };
     call->reply = (struct buf){0};
     json_key(&op->query.result, "query");
     user_query(call->svc, call->session, &op->query);
 }
-        .take = take_memory,
 
 const struct api_endpoint v1_query = {
     .name = "query",
