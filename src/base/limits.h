@@ -37,6 +37,8 @@
 // bound in the system.
 #define LIMIT_EXEC_ENV      1000
 #define LIMIT_EXEC_ENV_SIZE (128 * 1024)
+// The stamp of calls that are joined, bytes of JSON: it is compared with those of all that wait.
+#define LIMIT_AGGREGATE 1000
 // Asynchronous commands: how many a project has (hub-rpc 6.3); what all that have ended keep
 // together, bytes; the text of one, bytes, which is kept while it runs; and calls that wait for its
 // end.
@@ -173,11 +175,12 @@
 #define LIMIT_TRACKED_HOUR  300
 
 // Of a search for accounts: names found by everybody (api-v1 7.2) and by administrators; items of
-// one call (a class's list of addresses); rows that a call looks at, some milliseconds' worth on a
-// loop, and for administrators seconds' worth on a worker.
+// one call (a class's list of addresses), and words in them; rows that a call looks at, some
+// milliseconds' worth on a loop, and for administrators seconds' worth on a worker.
 #define LIMIT_SEARCH_NAMES       50
 #define LIMIT_SEARCH_NAMES_ADMIN 1000
 #define LIMIT_SEARCH_ITEMS       1000
+#define LIMIT_SEARCH_WORDS       10000
 #define LIMIT_SEARCH_ROWS        20000
 #define LIMIT_SEARCH_ROWS_ADMIN  2000000
 // Accounts of one prefix in the search's index before longer prefixes get rows of their own, and
@@ -185,10 +188,12 @@
 #define LIMIT_SEARCH_BUCKET 32
 #define LIMIT_SEARCH_PREFIX 24
 
-// Support tickets: what one account may file, and one ticket's requester may answer, in an hour, as
-// each becomes mail to the people who help; and the sizes of what they say, bytes.
+// Support tickets: what one account may file, and what may be answered to all of its tickets, in an
+// hour, as each becomes mail to the people who help; the answers of one ticket, whose page has them
+// all; and the sizes of what they say, bytes.
 #define LIMIT_TICKETS_PER_HOUR        20
 #define LIMIT_TICKET_ANSWERS_PER_HOUR 20
+#define LIMIT_TICKET_ANSWERS          100
 #define LIMIT_TICKET_TEXT             (32 * 1024)
 #define LIMIT_TICKET_LINE             1000
 #define LIMIT_TICKET_INFO             (8 * 1024)
@@ -204,6 +209,8 @@
 // Copies that one account has asked for and that have not finished: a course's handout to a large
 // class, and rows that a start can count.
 #define LIMIT_COPIES_WAITING 1000
+// Finished copies of one account that are known, the newest ones: each has two paths and an error.
+#define LIMIT_COPIES_FINISHED 2000
 // How often a copy is started when its hub or its runner dies meanwhile: it may be what kills them.
 #define LIMIT_COPY_ATTEMPTS 3
 // Scheduled copies that become ready in one transaction.
