@@ -113,6 +113,9 @@ struct api_endpoint {
     const struct api_example *examples;
     size_t examples_count;
     const char *notes; // behind the examples, NULL if none
+    // Of API v1: with what the call is refused before anybody asks whose key it has, NULL: with
+    // nothing. May be NULL.
+    const char *(*refusal)(const void *params);
     void (*handler)(struct api_call *call, const void *params);
 };
 

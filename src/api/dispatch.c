@@ -262,6 +262,11 @@ static void dispatch(const struct v1_call *v1, struct db_session *session)
         refuse(v1->request, 400, err.message);
         return;
     }
+    const char *refusal = v1->endpoint->refusal ? v1->endpoint->refusal(params) : NULL;
+    if (refusal) {
+        refuse(v1->request, 400, refusal);
+        return;
+    }
     struct api_call *call = call_new(v1, l, session);
     call->params = params;
     if (!identify(call, l, &v1->credentials))
