@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/budget.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/err.h"
@@ -286,6 +287,27 @@ static void test_err(void **state UNUSED)
     }
 }
 
+static void test_a_budget_has_shares(void **state UNUSED)
+{
+    struct budget budget = BUDGET(100);
+    assert_true(budget_take(&budget, "a", 20));
+    assert_false(budget_take(&budget, "a", 6));
+    assert_true(budget_take(&budget, "a", 5));
+    assert_true(budget_take(&budget, "b", 25));
+    assert_false(budget_take(&budget, "c", 26));
+    assert_true(budget_take(&budget, NULL, 45));
+    assert_false(budget_take(&budget, "c", 6)); // of the whole
+    assert_true(budget_assign(&budget, "c", 25));
+    assert_false(budget_assign(&budget, "c", 1));
+    assert_int_equal(budget_used(&budget), 95);
+    budget_give_back(&budget, "a", 25);
+    budget_give_back(&budget, "b", 25);
+    budget_give_back(&budget, "c", 25);
+    budget_give_back(&budget, NULL, 20);
+    assert_int_equal(budget_used(&budget), 0);
+    budget_dispose(&budget); // no owner is left
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -306,6 +328,7 @@ int main(void)
         cmocka_unit_test(test_buf),
         cmocka_unit_test(test_err),
         cmocka_unit_test(test_err_is_utf8),
+        cmocka_unit_test(test_a_budget_has_shares),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
