@@ -337,6 +337,10 @@
 #define LIMIT_QUERY_ROWS_LOOKED_AT 200000
 #define LIMIT_QUERY_WORK           100000000
 
+// Texts of any length that are part of a key or an index, such as paths, bytes: with the ids and
+// times beside them they fit into a row of PostgreSQL's indexes, which has at most 2704.
+#define LIMIT_DB_KEY_TEXT 2500
+
 // PostgreSQL. Transactions at once of one process: the server's disk takes many together, and more
 // get into each other's way. Connections kept for the next reader. Statements that one of them
 // keeps prepared: all that are in frequent use.
@@ -357,8 +361,12 @@
 #define LIMIT_DB_CONNECT_MS        5000
 #define LIMIT_DB_CONNECT_PAUSE_MS  1000
 #define LIMIT_DB_LISTEN_PAUSE_MS   200
-// Seconds without a word before a silent server is asked whether it is there, three times.
-#define LIMIT_DB_KEEPALIVE_S_TEXT "10"
+// And how often a process that hears no notices takes it that anything has changed.
+#define LIMIT_DB_DEAF_MS 1000
+// Seconds without a word before a silent server is asked whether it is there, and between two such
+// questions; milliseconds without an answer until it is taken for lost.
+#define LIMIT_DB_KEEPALIVE_S_TEXT "3"
+#define LIMIT_DB_SILENT_MS_TEXT   "10000"
 
 // How long a token that signs a browser in may last, milliseconds: whoever finds it in a history is
 // that person until then.

@@ -92,11 +92,26 @@ static int must_specify(const struct query_set *set, const char *field, struct e
     return err_set(err, ERR_INVALID, "FATAL: must specify %s.%s", set->table->name, field);
 }
 
+// As the text that it becomes.
+static int check_size(const struct query_set_field *field, const cJSON *value, struct err *err)
+{
+    auto_buf struct buf text = {0};
+    if (cJSON_IsString(value))
+        buf_append_str(&text, value->valuestring);
+    else
+        json_value(&text, value);
+    return text.size <= field->max_bytes
+               ? 0
+               : err_set(err, ERR_TOO_LARGE, "must have at most %u bytes", field->max_bytes);
+}
+
 static int check_value(const struct query_set *set, const struct query_set_field *field,
                        const cJSON *value, struct err *err)
 {
     struct err reason = {0};
-    int rc = field->check ? field->check(set, value, &reason) : 0;
+    int rc = field->max_bytes ? check_size(field, value, &reason) : 0;
+    if (!rc && field->check)
+        rc = field->check(set, value, &reason);
     if (!rc)
         return 0;
     if (reason.code == ERR_INTERNAL) {

@@ -153,6 +153,7 @@ struct query_set_field {
     const char *name; // of a column, or of a parameter that a routine reads
     enum query_rule rule;
     query_check_value_fn *check;
+    unsigned max_bytes; // of the text: more is refused; 0: as much as `check` lets pass
 };
 
 // Runs in the transaction, maybe again from the start. Texts of ERR_INVALID, ERR_FORBIDDEN,

@@ -123,7 +123,7 @@ const struct query_table table_site_settings = {
 };
 
 static const struct query_set_field server_set_fields[] = {
-    {.name = "name", .check = bounds_check_line},
+    {.name = "name", .max_bytes = LIMIT_DB_KEY_TEXT},
     {.name = "value"},
 };
 
