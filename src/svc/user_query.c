@@ -134,7 +134,7 @@ static int run_turn(struct user_query *query, struct db_session *session)
     return rc;
 }
 
-static void on_run(struct work *work)
+static void run_on_worker(struct work *work)
 {
     struct user_query *query = CONTAINER(work, struct user_query, work);
     struct db_session *session;
@@ -172,7 +172,8 @@ static void submit(struct user_query *query)
     const struct query_caller *caller = &query->caller;
     const char *owner =
         caller->project_id.text[0] ? caller->project_id.text : caller->account_id.text;
-    if (work_submit_gated(query->loop, &query->svc->querying, &query->work, owner, on_run, on_ran))
+    if (work_submit_gated(query->loop, &query->svc->querying, &query->work, owner, run_on_worker,
+                          on_ran))
         return;
     query->rc = err_set(&query->err, ERR_RATE_LIMITED, SVC_QUERIES_WAIT_TEXT);
     finish(query);
