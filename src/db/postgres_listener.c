@@ -18,7 +18,6 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
-#include "base/mem.h"
 #include "base/thread.h"
 #include "db/postgres_internal.h"
 

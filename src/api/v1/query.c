@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // query (api-v1 3.30, 12; user-query).
-#include <string.h>
 
 #include "api/v1/endpoints.h"
 #include "http/http.h"
