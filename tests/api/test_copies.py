@@ -743,9 +743,9 @@ def test_scheduled_times_are_read(hub, account, pair, when, shown):
     hub.call("copy_path_delete", key=account, copy_path_id=copy_id)
 
 
-@pytest.mark.parametrize("when", ["soon", "", "2999-13-01", "99999999999999999", True, {}, -1, 9e15])
+@pytest.mark.parametrize("when", ["soon", "", "2999-13-01", "99999999999999999", True, {}, -1, 1e300])
 def test_scheduled_is_no_date(pair, when):
-    shown = when if isinstance(when, str) else json.dumps(int(when) if isinstance(when, float) else when)
+    shown = when if isinstance(when, str) else json.dumps(when)
     assert pair.refused("x", scheduled=when) == f"scheduled='{shown}' is not a date"
 
 
