@@ -145,14 +145,10 @@ static void run_on_worker(struct work *work)
     sessions_give(&query->svc->sessions, session);
 }
 
-static void take_memory(struct user_query *query)
+static void hold_result(struct user_query *query)
 {
-    const size_t grown = query->result.size - query->taken;
-    if (query->take(query, grown))
-        query->taken += grown;
-    else
-        query->rc =
-            err_set(&query->err, ERR_UNAVAILABLE, "the server is short of memory; try again later");
+    query->rc = query->hold(query, query->result.size - query->held, &query->err);
+    query->held = query->result.size;
 }
 
 // What is left of a batch waits behind the queries of others.
@@ -160,7 +156,7 @@ static void on_ran(struct work *work)
 {
     struct user_query *query = CONTAINER(work, struct user_query, work);
     if (!query->rc && query->depth)
-        take_memory(query);
+        hold_result(query);
     if (!query->rc && query->depth)
         work_go_on(work);
     else
@@ -218,7 +214,7 @@ void user_query(struct svc *svc, struct db_session *session, struct user_query *
     query->svc = svc;
     query->rc = 0;
     query->one = NULL;
-    query->members = query->depth = query->taken = 0;
+    query->members = query->depth = query->held = 0;
     query->action = NULL;
     query->work = (struct work){.turns = cJSON_IsArray(query->query)};
     query->request = (struct query_request){
