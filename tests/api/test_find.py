@@ -4,6 +4,7 @@ import uuid
 
 import pytest
 
+from harness.process import wait_until
 from harness.store import add_user, execute
 
 MISSING = "12345678-1234-4234-8234-123456789012"
@@ -206,6 +207,8 @@ def test_customize(hub_factory):
     for name, value in (("site_name", "Ours"), ("site_description", "d"), ("terms_of_service_url", "http://t"),
                         ("email_signup", "no")):
         hub.call("query", key=administrator, query={"site_settings": {"name": name, "value": value}})
+    # What was set is read anew a moment after it was acknowledged.
+    wait_until(lambda: not hub.method(account, "system.getCustomize")["emailSignup"], 30, "the last of the settings counts")
     site = hub.method(account, "system.getCustomize")
     assert site.items() >= {"siteName": "Ours", "siteDescription": "d", "termsOfServiceURL": "http://t",
                             "jupyterApiEnabled": False, "emailSignup": False, "anonymousSignup": False,
