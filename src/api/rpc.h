@@ -22,6 +22,9 @@ void rpc_refuse_bare(struct api_call *call, const char *fmt, ...) PRINTF_LIKE(2,
 void rpc_fail(struct api_call *call, const struct err *err);
 void rpc_fail_bare(struct api_call *call, const struct err *err);
 
+// How long the caller waits, from when the method began, in ms.
+double rpc_timeout_ms(const struct api_call *call);
+
 // ---- What many methods do. In a handler, before it returns ----
 
 // Whether the caller is an owner or a collaborator of the project; that it is an administrator does

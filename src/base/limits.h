@@ -37,13 +37,15 @@
 // bound in the system.
 #define LIMIT_EXEC_ENV      1000
 #define LIMIT_EXEC_ENV_SIZE (128 * 1024)
-// Asynchronous commands: how many a project has (hub-rpc 6.3); what all that have ended keep
-// together, bytes; the text of one, bytes, which is kept while it runs; and calls that wait for its
-// end.
-#define LIMIT_EXEC_JOBS        100
-#define LIMIT_EXEC_JOBS_SIZE   ((size_t)64 * 1024 * 1024)
-#define LIMIT_EXEC_JOB_TEXT    ((size_t)64 * 1024)
-#define LIMIT_EXEC_JOB_WAITING 100
+// Asynchronous commands of a project: how many are kept (hub-rpc 6.3), in its own memory; what all
+// of them keep together, bytes, beyond the first bytes of each stream; the text of one, bytes; and
+// calls that wait for its end. How long the project's agent may take to answer, milliseconds: it
+// does little else.
+#define LIMIT_EXEC_JOBS          100
+#define LIMIT_EXEC_JOBS_SIZE     ((size_t)64 * 1024 * 1024)
+#define LIMIT_EXEC_JOB_TEXT      ((size_t)64 * 1024)
+#define LIMIT_EXEC_JOB_WAITING   100
+#define LIMIT_EXEC_JOB_ANSWER_MS 30000
 // Output of a command or of a kernel, bytes, that an event loop looks through itself. More is left
 // to a worker: the loop has other clients.
 #define LIMIT_OUTPUT_INLINE ((size_t)256 * 1024)
