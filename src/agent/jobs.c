@@ -95,17 +95,25 @@ static bool make_room(struct agent *a, size_t size)
     return true;
 }
 
+// How much of a piece is kept: what follows a gap would not be what the command wrote.
+static size_t size_to_keep(struct agent *a, struct job *job, unsigned i, size_t size)
+{
+    const size_t kept = job->kept[i], room = job->output_max - kept;
+    if (job->full[i])
+        return 0;
+    if (size > room)
+        size = room;
+    if (kept + size <= LIMIT_EXEC_OUTPUT_FIRST || make_room(a, size))
+        return size;
+    job->full[i] = true;
+    return kept < LIMIT_EXEC_OUTPUT_FIRST ? LIMIT_EXEC_OUTPUT_FIRST - kept : 0;
+}
+
 void job_keep(struct agent *a, struct job *job, unsigned i, const uint8_t *bytes, size_t size)
 {
-    const size_t room = job->output_max - job->kept[i];
-    const size_t kept = size < room ? size : room;
-    job->total[i] += size;
-    // What follows a gap would not be what the command wrote.
-    if (job->kept[i] + kept > LIMIT_EXEC_OUTPUT_FIRST && !job->full[i])
-        job->full[i] = !make_room(a, kept);
-    if (job->full[i])
-        return;
+    const size_t kept = size_to_keep(a, job, i, size);
     memcpy(output_of(job, i) + job->kept[i], bytes, kept);
+    job->total[i] += size;
     job->kept[i] += (uint32_t)kept;
     a->jobs.size += kept;
 }

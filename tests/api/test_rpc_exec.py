@@ -6,9 +6,11 @@ import threading
 import time
 import uuid
 
+import httpx
 import pytest
 
 from harness.process import wait_until
+from harness.rpc import Project
 from harness.store import execute as store
 
 SCRIPT = r"/tmp/f-\d+-\d+-\w+"
@@ -372,9 +374,16 @@ def test_who_waits_when_the_server_ends_is_told(hub_factory):
     project = hub.project(account)
     call = lambda method=hub.method, **parameters: method(account, "system.exec", parameters, project=project, timeout=50000)
     job = started(call(command="sleep 32109", async_call=True, timeout=0))
-    waiting = Waiting(lambda: call(hub.refusal, async_get=job, async_await=True), lambda: call(async_get=job))
+    client = Project(hub.url, account, project)  # which is not closed with the hub
+
+    def wait():
+        with client, pytest.raises(httpx.HTTPStatusError) as refusal:
+            client.call("system.exec", [{"async_get": job, "async_await": True}], timeout_ms=50000)
+        return refusal.value.response.status_code
+
+    waiting = Waiting(wait, lambda: call(async_get=job))
     hub.stop()
-    assert waiting.answer() == "Error: the server is shutting down"
+    assert waiting.answer() == 503
     hub.start()
     assert call(async_get=job)["status"] == "running"
     hub.method(account, "projects.stop", {"project_id": project})

@@ -403,7 +403,7 @@ static void test_samples_thin_out(void **state)
 {
     struct client *c = ((struct fixture *)*state)->client;
     started(c, 1, "exec sleep 98765");
-    struct answer answer = sampled(c, 1, JOB_SAMPLES_MAX - 10);
+    struct answer answer = sampled(c, 1, JOB_SAMPLES_MAX - 5);
     const int64_t first_ms = answer.samples[0].time_ms;
     do {
         answer = got(c, JOB_OP_GET, 1);
