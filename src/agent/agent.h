@@ -171,6 +171,7 @@ struct job {
 
 struct jobs {
     struct job all[JOB_JOBS_MAX];
+    unsigned count;    // places taken
     size_t size;       // bytes that they keep
     uint32_t running;  // how many
     uint32_t starting; // looks that wait for a start

@@ -56,6 +56,7 @@ static size_t size_of(const struct job *job)
 
 static void job_forget(struct agent *a, struct job *job)
 {
+    a->jobs.count--;
     a->jobs.size -= size_of(job);
     munmap(job->bytes, job->mapped);
     *job = (struct job){0};
@@ -358,6 +359,7 @@ static int job_new(struct agent *a, const struct frame_job *frame, const char *n
     memcpy(job->bytes, note, note_size);
     job->start_ms = real_now_ms();
     job->began_ms = agent_now_ms();
+    a->jobs.count++;
     a->jobs.size += note_size;
     *ret_job = job;
     return 0;
@@ -410,7 +412,7 @@ bool job_request(struct agent *a, struct agent_conn *conn, uint32_t stream, uint
 uint64_t jobs_next_ms(const struct agent *a)
 {
     uint64_t next = usage_next_ms(a);
-    for (unsigned i = 0; i < JOB_JOBS_MAX; i++) {
+    for (unsigned i = 0; i < JOB_JOBS_MAX && a->jobs.count; i++) {
         const struct job *job = &a->jobs.all[i];
         if (can_forget(job) && used_ms(job) + KEEP_MS < next)
             next = used_ms(job) + KEEP_MS;
@@ -420,7 +422,7 @@ uint64_t jobs_next_ms(const struct agent *a)
 
 void jobs_tick(struct agent *a, uint64_t now_ms)
 {
-    for (unsigned i = 0; i < JOB_JOBS_MAX; i++) {
+    for (unsigned i = 0; i < JOB_JOBS_MAX && a->jobs.count; i++) {
         struct job *job = &a->jobs.all[i];
         if (can_forget(job) && used_ms(job) + KEEP_MS <= now_ms)
             job_forget(a, job);
