@@ -44,7 +44,8 @@ static size_t count_running(const struct bridge *bridge)
 static void op_list(struct bridge *bridge, struct call *call, cJSON **request)
 {
     (void)request;
-    pool_write(&bridge->pools, count_running(bridge) == 0, &call->answer);
+    const bool quiet = count_running(bridge) == 1; // this call, whose answer has begun
+    pool_write(&bridge->pools, quiet, &call->answer);
 }
 
 static void op_stop(struct bridge *bridge, struct call *call, cJSON **request)

@@ -3,6 +3,7 @@
 #ifndef SVC_ACCOUNT_EMAIL_H
 #define SVC_ACCOUNT_EMAIL_H
 
+#include "base/limits.h"
 #include "svc/passwords.h"
 #include "svc/svc.h"
 
@@ -18,7 +19,7 @@ struct email_change {
     struct err err;
     // the service's
     struct svc *svc;
-    char email[256];
+    char email[LIMIT_EMAIL + 1];
     char old_hash[PASSWORD_HASH_SIZE];
     char new_hash[PASSWORD_HASH_SIZE]; // "" unless the account had no password and gets one
     bool verified;

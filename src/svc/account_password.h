@@ -4,6 +4,7 @@
 #ifndef SVC_ACCOUNT_PASSWORD_H
 #define SVC_ACCOUNT_PASSWORD_H
 
+#include "base/limits.h"
 #include "svc/client_network.h"
 #include "svc/passwords.h"
 #include "svc/svc.h"
@@ -44,7 +45,7 @@ struct password_forgot {
     struct err err;
     // the service's
     struct svc *svc;
-    char email[256];
+    char email[LIMIT_EMAIL + 1];
     char network[CLIENT_NETWORK_SIZE];
     int refused;
     struct err refusal;

@@ -3,6 +3,7 @@
 #ifndef SVC_ACCOUNTS_H
 #define SVC_ACCOUNTS_H
 
+#include "base/limits.h"
 #include "base/mem.h"
 #include "svc/client_network.h"
 #include "svc/keys.h"
@@ -49,7 +50,7 @@ struct account_create {
     char api_key[KEY_TEXT_SIZE]; // if asked for
     // the service's
     struct svc *svc;
-    char email[256], hash[128];
+    char email[LIMIT_EMAIL + 1], hash[PASSWORD_HASH_SIZE];
     char network[CLIENT_NETWORK_SIZE]; // of created_by
     char owner[CLIENT_NETWORK_SIZE];   // of the hash
     bool mailed;

@@ -4,6 +4,7 @@
 #ifndef SVC_AUTH_H
 #define SVC_AUTH_H
 
+#include "svc/passwords.h"
 #include "svc/svc.h"
 
 #define AUTH_TOKEN_LEN 24
@@ -43,7 +44,7 @@ struct auth_token_call {
     // the service's
     struct svc *svc;
     struct uuid target;
-    char hash[128];
+    char hash[PASSWORD_HASH_SIZE];
     bool verified, by_admin;
     struct work work;
     struct db_write write;

@@ -129,7 +129,7 @@ int email_challenge_send(struct db_session *txn, const struct svc *svc,
 
 struct verifiable {
     struct uuid account_id;
-    char email[256];
+    char email[LIMIT_EMAIL + 1];
     cJSON *verified; // what was verified so far: address -> time
 };
 

@@ -14,8 +14,6 @@
 
 // ---- Making an account ----
 
-#define MADE_PASSWORD_BYTES 18
-
 // The account belongs to the organization, if the caller may still say so.
 static int join(struct db_session *txn, struct account_create *account, struct err *err)
 {
@@ -88,7 +86,7 @@ static void on_account(struct account_create *account)
 // One that nobody gets to know: the account is entered by a token, or a new password by mail.
 static void make_password(struct organization_user_create *create)
 {
-    unsigned char bytes[MADE_PASSWORD_BYTES];
+    unsigned char bytes[(sizeof create->made_password - 1) / 4 * 3];
     randombytes_buf(bytes, sizeof bytes);
     sodium_bin2base64(create->made_password, sizeof create->made_password, bytes, sizeof bytes,
                       sodium_base64_VARIANT_ORIGINAL);

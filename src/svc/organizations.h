@@ -103,7 +103,7 @@ struct organization_user_create {
     // the service's
     struct svc *svc;
     bool has_project;
-    char made_password[25];
+    char made_password[25]; // base64
     struct account_create account;
     struct project_create project;
 };

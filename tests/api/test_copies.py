@@ -876,8 +876,9 @@ def test_number_of_files(tmp_path, files, backup, status):
 
 class Holder:
     """Stops the rsync of a copy as soon as it runs, so that the test decides when it ends."""
+    SIZE = 1 << 28  # takes long enough to be seen
 
-    def __init__(self, pair, name="held", size=1 << 30):
+    def __init__(self, pair, name="held", size=SIZE):
         self.pair, self.name = pair, name
         pair.source.sparse(name, size)
         self.text = f"/projects/{pair.source_id}/{name}"
@@ -1008,7 +1009,7 @@ def test_who_goes_away_cancels_nothing(hub_factory):
     holder.let_go()
     source = {"src_project_id": pair.source_id}
     wait_until(lambda: hub.call("copy_path_status", key=pair.account, pending=False, **source)["data"], 30, "it has finished")
-    assert (pair.target.path / "held").stat().st_size == 1 << 30
+    assert (pair.target.path / "held").stat().st_size == Holder.SIZE
 
 
 def test_survives_kill(hub_factory):
@@ -1025,7 +1026,7 @@ def test_survives_kill(hub_factory):
     hub.start()
     for copy_id in (running, scheduled):
         assert "error" not in ended(hub, pair.account, copy_id)
-    assert (pair.target.path / "held").stat().st_size == 1 << 30
+    assert (pair.target.path / "held").stat().st_size == Holder.SIZE
     assert (pair.target.path / "later").read_text() == "x"
     pair.copied("x")
     assert sorted(os.listdir(pair.target.path)) == ["held", "later", "x"]  # nothing is left of the killed one
@@ -1042,7 +1043,7 @@ def test_survives_restart(hub_factory):
         holder.gone()
         hub.start()
     assert "error" not in ended(hub, pair.account, running)
-    assert (pair.target.path / "held").stat().st_size == 1 << 30
+    assert (pair.target.path / "held").stat().st_size == Holder.SIZE
 
 
 def test_who_waits_does_not_hold_the_end(hub_factory):

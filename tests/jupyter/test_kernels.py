@@ -120,7 +120,6 @@ def test_list_and_connection_file(bridge_factory):
     own = bridge_factory(pool=1)
     assert own.list() == []
     assert own.run("1+1") == TWO
-    assert [kernel["state"] for kernel in own.list()] == ["starting"]
     own.wait_for(idle=1)
     kernel, = own.list()
     file = pathlib.Path(kernel["connectionFile"])
@@ -130,6 +129,16 @@ def test_list_and_connection_file(bridge_factory):
     assert (connection["transport"], connection["signature_scheme"]) == ("ipc", "hmac-sha256")
     assert len(connection["key"]) == 64
     assert os.getpgid(kernel["pid"]) == os.getsid(kernel["pid"]) == kernel["pid"]
+
+
+def test_who_asks_right_after_a_call_finds_the_next_kernel(bridge_factory):
+    own = bridge_factory(pool=1)
+    own.run("1")
+    own.wait_for(idle=1)
+    used, = own.list()
+    own.run("1")
+    kernel, = own.list()
+    assert kernel["pid"] != used["pid"]
 
 
 def test_stop(bridge_factory):

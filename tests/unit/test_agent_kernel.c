@@ -151,6 +151,7 @@ static void test_bridge_is_started_again(void **state)
 {
     struct fixture *f = *state;
     assert_answered(run(f, 2, "end"), ""); // no whole answer, which the hub sees
+    wait_until(f, "! grep -qz -- --socket-fd /proc/[0-9]*/cmdline");
     assert_answered(run(f, 3, "echo again"), "again");
 }
 
