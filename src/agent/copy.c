@@ -124,7 +124,7 @@ static int resolve_source(struct copy *copy)
 
 static int leads_out(void)
 {
-    return fail("the target path leads out of the project");
+    return fail(COPY_LEADS_OUT);
 }
 
 // NULL if it is none.

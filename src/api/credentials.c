@@ -34,12 +34,33 @@ static bool read_authorization(const char *header, struct arena *arena, const ch
     return true;
 }
 
-bool credentials_read(struct api_loop *l, struct arena *arena, const char *header,
-                      struct credentials *ret_credentials)
+static bool read_header(struct api_loop *l, struct arena *arena, struct credentials *credentials)
 {
-    *ret_credentials =
-        (struct credentials){.header = header, .owner = key_cache_find(&l->keys, l->svc, header)};
-    return ret_credentials->owner || read_authorization(header, arena, &ret_credentials->key);
+    credentials->owner = key_cache_find(&l->keys, l->svc, credentials->header);
+    return credentials->owner || read_authorization(credentials->header, arena, &credentials->key);
+}
+
+const char *credentials_read(struct api_loop *l, struct arena *arena, const char *header,
+                             struct credentials *ret_credentials, struct err *err)
+{
+    static const char missing[] = "You must provide authentication via an API key.";
+    if (!header) {
+        err_set(err, ERR_INVALID, "%s", missing);
+        return missing;
+    }
+    *ret_credentials = (struct credentials){.header = arena_strdup(arena, header)};
+    if (read_header(l, arena, ret_credentials))
+        return NULL;
+    // The word may be a key whose sender forgot the scheme.
+    err_set(err, ERR_INVALID, "unknown authorization type");
+    return arena_printf(arena, "Unknown authorization type '%.100s'", ret_credentials->key);
+}
+
+void credentials_read_again(struct api_loop *l, struct arena *arena,
+                            struct credentials *credentials)
+{
+    bool known = read_header(l, arena, credentials);
+    assert(known);
 }
 
 int credentials_resolve(struct api_loop *l, struct db_session *session,

@@ -220,7 +220,6 @@ struct v1_call {
     struct body_read body;
     struct http_request *request;
     const struct api_endpoint *endpoint;
-    const char *header; // Authorization
     struct credentials credentials;
 };
 
@@ -256,18 +255,11 @@ static void dispatch(const struct v1_call *v1, struct db_session *session)
     assert(v1->endpoint->run == API_ASYNC || http_request_answered(v1->request));
 }
 
-// What the cache says holds until the call waits for something.
-static void read_again(struct v1_call *v1)
-{
-    struct api_loop *l = http_request_loop_data(v1->request);
-    bool known = credentials_read(l, http_request_arena(v1->request), v1->header, &v1->credentials);
-    assert(known);
-}
-
 static void run_in_lane(struct lane_call *lane_call, struct db_session *session)
 {
     struct v1_call *v1 = CONTAINER(lane_call, struct v1_call, lane_call);
-    read_again(v1);
+    credentials_read_again(http_request_loop_data(v1->request), http_request_arena(v1->request),
+                           &v1->credentials);
     dispatch(v1, session);
 }
 
@@ -275,7 +267,7 @@ static void refuse_lane(struct lane_call *lane_call)
 {
     struct http_request *request = CONTAINER(lane_call, struct v1_call, lane_call)->request;
     const struct api_loop *l = http_request_loop_data(request);
-    refuse(request, 503, l->svc->closing ? API_CLOSING_TEXT : API_BUSY_TEXT);
+    refuse(request, 503, l->svc->closing ? ERR_CLOSING_TEXT : API_BUSY_TEXT);
 }
 
 static bool needs_lane(const struct api_loop *l, const struct api_endpoint *endpoint,
@@ -294,7 +286,7 @@ static void on_body(struct body_read *body)
         return;
     }
     if (body->waited)
-        read_again(v1);
+        credentials_read_again(l, http_request_arena(v1->request), &v1->credentials);
     if (needs_lane(l, v1->endpoint, &v1->credentials))
         lanes_run(l->lanes, &v1->lane_call);
     else
@@ -310,29 +302,24 @@ static void begin(struct http_request *request, struct api_loop *l,
     v1->body.ready = on_body;
     v1->request = request;
     v1->endpoint = endpoint;
-    v1->header = arena_strdup(http_request_arena(request), credentials->header);
     v1->credentials = *credentials;
-    v1->credentials.header = v1->header;
     body_read(l->svc, request, l->loop, &v1->body);
 }
 
 void api_v1_handle(struct http_request *request, void *ctx UNUSED)
 {
     struct api_loop *l = http_request_loop_data(request);
-    struct arena *arena = http_request_arena(request);
     const char *name = event_of(http_request_path(request));
     const struct api_entry *entry = api_loop_find(l, API_V1, name);
-    const char *header = http_request_header(request, "Authorization");
     struct credentials credentials;
+    struct err err;
+    const char *refusal =
+        credentials_read(l, http_request_arena(request),
+                         http_request_header(request, "Authorization"), &credentials, &err);
     http_request_set_event(request, entry ? entry->endpoint->name : "unknown",
                            entry ? entry->index : 0);
-    if (!header)
-        refuse(request, 400, "You must provide authentication via an API key.");
-    else if (!credentials_read(l, arena, header, &credentials))
-        // The word may be a key whose sender forgot the scheme.
-        refuse_noting(request, 400,
-                      arena_printf(arena, "Unknown authorization type '%.100s'", credentials.key),
-                      "unknown authorization type");
+    if (refusal)
+        refuse_noting(request, 400, refusal, err.message);
     else if (!entry)
         refuse_unknown(request, name);
     else

@@ -10,6 +10,8 @@
 
 #include "api/docs_commit.h"
 #include "api/docs_internal.h"
+#include "api/examples.h"
+#include "api/params.h"
 #include "base/clock.h"
 #include "http/http.h"
 
@@ -60,10 +62,10 @@ void docs_append_pretty(struct buf *out, const char *json, size_t size, unsigned
 void docs_append_hosted(struct buf *out, const char *text, size_t size, const char *server_url)
 {
     const char *end = text + size, *found;
-    while ((found = memmem(text, (size_t)(end - text), DOCS_HOST, strlen(DOCS_HOST)))) {
+    while ((found = memmem(text, (size_t)(end - text), EXAMPLE_HOST, strlen(EXAMPLE_HOST)))) {
         buf_append(out, text, (size_t)(found - text));
         buf_append_str(out, server_url);
-        text = found + strlen(DOCS_HOST);
+        text = found + strlen(EXAMPLE_HOST);
     }
     buf_append(out, text, (size_t)(end - text));
 }
@@ -116,15 +118,6 @@ static void write_description(struct buf *out, const struct api_endpoint *endpoi
     json_member_str(out, "description", buf_cstr(&text));
 }
 
-bool docs_declares_id(const struct api_endpoint *endpoint)
-{
-    for (size_t i = 0; i < endpoint->params_count; i++) {
-        if (!strcmp(endpoint->params[i].name, "id"))
-            return true;
-    }
-    return false;
-}
-
 static void write_field(struct buf *out, const struct api_param *param)
 {
     auto_buf struct buf text = {0};
@@ -143,7 +136,7 @@ static void write_event(struct buf *out, const struct api_endpoint *endpoint)
     write_description(out, endpoint);
     json_key(out, "fields");
     json_begin_object(out);
-    if (!docs_declares_id(endpoint))
+    if (!params_find(endpoint, "id"))
         json_member_str(out, "id", DOCS_ID_TEXT);
     for (size_t i = 0; i < endpoint->params_count; i++)
         write_field(out, &endpoint->params[i]);
@@ -220,7 +213,7 @@ void docs_append_params(struct buf *out, const struct api_endpoint *endpoint)
         append_param_row(out, param->name, docs_param_type(param), buf_cstr(&presence),
                          param->text);
     }
-    if (endpoint->family == API_V1 && !docs_declares_id(endpoint))
+    if (endpoint->family == API_V1 && !params_find(endpoint, "id"))
         append_param_row(out, "id", "string", "", DOCS_ID_TEXT);
 }
 
@@ -267,18 +260,23 @@ void docs_markdown(struct buf *out)
 
 // ---- Over HTTP ----
 
-// The page's own references are relative to the folder that it stands for.
-void docs_handle_page(struct http_request *request, void *ctx UNUSED)
+void docs_reply_page(struct http_request *request, const char *folder,
+                     void (*write)(struct buf *out, const char *server_url))
 {
     const char *path = http_request_path(request);
     if (path[strlen(path) - 1] != '/') {
-        http_reply_redirect(request, "v1/");
+        http_reply_redirect(request, folder);
         return;
     }
     auto_buf struct buf out = {0};
-    docs_html(&out, http_request_origin(request));
+    write(&out, http_request_origin(request));
     http_request_reply_header(request, "Content-Security-Policy", docs_html_policy());
     http_reply(request, 200, HTTP_HTML, &out);
+}
+
+void docs_handle_page(struct http_request *request, void *ctx UNUSED)
+{
+    docs_reply_page(request, "v1/", docs_html);
 }
 
 void docs_handle_openapi(struct http_request *request, void *ctx UNUSED)

@@ -51,15 +51,6 @@ static bool next_word(const char **text, struct buf *word)
     return true;
 }
 
-static const struct api_param *find_param(const struct api_endpoint *endpoint, const char *name)
-{
-    for (size_t i = 0; i < endpoint->params_count; i++) {
-        if (!strcmp(endpoint->params[i].name, name))
-            return &endpoint->params[i];
-    }
-    return NULL;
-}
-
 static cJSON *typed_value(const struct api_param *param, const char *text)
 {
     double number;
@@ -84,7 +75,7 @@ static void add_field(cJSON *object, const struct api_endpoint *endpoint, char *
         *value++ = '\0';
     char *brackets = strstr(field, "[]");
     if (!brackets) {
-        cJSON_AddItemToObject(object, field, typed_value(find_param(endpoint, field), value));
+        cJSON_AddItemToObject(object, field, typed_value(params_find(endpoint, field), value));
         return;
     }
     *brackets = '\0';

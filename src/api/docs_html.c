@@ -11,6 +11,7 @@
 
 #include "api/docs.h"
 #include "api/docs_internal.h"
+#include "api/params.h"
 #include "base/text.h"
 
 static void append_line(struct buf *out, const char *text)
@@ -56,7 +57,7 @@ void docs_html_params(struct buf *out, const struct api_endpoint *endpoint)
                         "</thead>\n<tbody>\n");
     for (size_t i = 0; i < endpoint->params_count; i++)
         append_param(out, &endpoint->params[i]);
-    if (endpoint->family == API_V1)
+    if (endpoint->family == API_V1 && !params_find(endpoint, "id"))
         buf_append_str(out, "<tr><th scope=\"row\"><code>id</code><small>string</small></th>"
                             "<td>" DOCS_ID_TEXT "</td></tr>\n");
     buf_append_str(out, "</tbody>\n</table>\n");

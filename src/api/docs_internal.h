@@ -6,15 +6,8 @@
 #include "api/api.h"
 #include "api/docs.h"
 
-// The host of every example. A document that knows the server's own address puts it in place of
-// this.
-#define DOCS_HOST "https://cocalc.com"
-
 // What the reference says of the parameter `id`, which every endpoint takes.
 #define DOCS_ID_TEXT "UUID that names the call and comes back in the reply; made up if left out"
-
-// Whether the endpoint has a parameter of its own that is called `id`.
-bool docs_declares_id(const struct api_endpoint *endpoint);
 
 // Files of src/api/docs.
 extern const char docs_text_intro_md[], docs_text_rpc_md[], docs_text_page_css[],
@@ -27,6 +20,9 @@ struct docs_family {
 };
 #define DOCS_FAMILIES 2
 extern const struct docs_family docs_families[DOCS_FAMILIES];
+
+// Appends text that is JSON.
+#define RAW(out, text) json_raw(out, text, strlen(text))
 
 // Appends JSON with a line for each member and item, indented by `step` spaces a level.
 void docs_append_pretty(struct buf *out, const char *json, size_t size, unsigned step);
@@ -67,5 +63,10 @@ void docs_append_span(struct buf *out, const char *text, size_t size);
 
 // The value of the reference pages' Content-Security-Policy.
 const char *docs_html_policy(void);
+
+// Answers with a page, or sends the browser to the folder that the page's own references are
+// relative to.
+void docs_reply_page(struct http_request *request, const char *folder,
+                     void (*write)(struct buf *out, const char *server_url));
 
 #endif

@@ -9,8 +9,8 @@
 
 #include "api/docs.h"
 #include "api/docs_internal.h"
-
-#define RAW(out, text) json_raw(out, text, strlen(text))
+#include "api/examples.h"
+#include "api/params.h"
 
 // ---- Schemas ----
 
@@ -126,7 +126,7 @@ static void write_params_schema(struct buf *out, const struct api_endpoint *endp
     json_begin_object(out);
     for (size_t i = 0; i < endpoint->params_count; i++)
         write_param(out, &endpoint->params[i], form);
-    if (!docs_declares_id(endpoint)) {
+    if (!params_find(endpoint, "id")) {
         json_key(out, "id");
         RAW(out, "{\"type\":\"string\",\"description\":\"" DOCS_ID_TEXT "\"}");
     }
@@ -449,7 +449,7 @@ static void write_family(struct buf *out, const struct docs_family *family)
     json_key(out, family->path);
     json_begin_object(out);
     json_key(out, "servers");
-    RAW(out, "[{\"url\":\"" DOCS_HOST "\"}]");
+    RAW(out, "[{\"url\":\"" EXAMPLE_HOST "\"}]");
     json_key(out, "post");
     json_begin_object(out);
     json_member_str(out, "operationId", buf_cstr(&id));
@@ -507,7 +507,7 @@ static void write_document(struct buf *out)
     json_member_str(out, "openapi", "3.1.0");
     write_info(out);
     json_key(out, "servers");
-    RAW(out, "[{\"url\":\"" DOCS_HOST "/api/v1\"}]");
+    RAW(out, "[{\"url\":\"" EXAMPLE_HOST "/api/v1\"}]");
     json_key(out, "security");
     RAW(out, "[{\"basic\":[]},{\"bearer\":[]}]");
     json_key(out, "paths");

@@ -9,8 +9,6 @@
 #include "base/text.h"
 #include "http/http.h"
 
-#define RAW(out, text) json_raw(out, text, strlen(text))
-
 const struct docs_family docs_families[] = {
     {"hub", "Methods of the hub", "/api/conat/hub", api_hub_methods},
     {"project", "Methods of a project", "/api/conat/project", api_project_methods},
@@ -213,13 +211,5 @@ void docs_rpc_html(struct buf *out, const char *server_url)
 
 void docs_handle_rpc_page(struct http_request *request, void *ctx UNUSED)
 {
-    const char *path = http_request_path(request);
-    if (path[strlen(path) - 1] != '/') {
-        http_reply_redirect(request, "conat/");
-        return;
-    }
-    auto_buf struct buf out = {0};
-    docs_rpc_html(&out, http_request_origin(request));
-    http_request_reply_header(request, "Content-Security-Policy", docs_html_policy());
-    http_reply(request, 200, HTTP_HTML, &out);
+    docs_reply_page(request, "conat/", docs_rpc_html);
 }

@@ -7,14 +7,6 @@
 #include "base/mem.h"
 #include "base/text.h"
 
-static int hex_digit(char c)
-{
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
-}
-
 // Decodes text[0..size) in place of a fresh string. A '%' without two digits stands for itself, as
 // browsers read it.
 static int decode(const char *text, size_t size, char **ret_text, struct err *err)
@@ -22,10 +14,10 @@ static int decode(const char *text, size_t size, char **ret_text, struct err *er
     auto_free char *out = mem_alloc(size + 1);
     size_t n = 0;
     for (size_t i = 0; i < size; i++) {
-        bool escape = text[i] == '%' && i + 2 < size && hex_digit(text[i + 1]) >= 0 &&
-                      hex_digit(text[i + 2]) >= 0;
+        bool escape = text[i] == '%' && i + 2 < size && text_hex_digit(text[i + 1]) >= 0 &&
+                      text_hex_digit(text[i + 2]) >= 0;
         if (escape) {
-            out[n] = (char)(hex_digit(text[i + 1]) * 16 + hex_digit(text[i + 2]));
+            out[n] = (char)(text_hex_digit(text[i + 1]) * 16 + text_hex_digit(text[i + 2]));
             i += 2;
         } else {
             out[n] = text[i] == '+' ? ' ' : text[i];
@@ -42,8 +34,8 @@ static int decode(const char *text, size_t size, char **ret_text, struct err *er
 
 // ---- Placing a field ----
 
-// "a[b][]" into its parts: the name, then what stands in the brackets. False when the brackets make
-// no sense: then the whole is the name.
+// "a[b][]" into its parts: the name, then what stands in the brackets. 0: too many levels. Brackets
+// that make no sense are part of the name.
 static size_t split_key(char *key, char *parts[LIMIT_FORM_DEPTH])
 {
     size_t count = 1;

@@ -6,8 +6,9 @@
 #include "base/json.h"
 
 // k=v is a string, a repeated k or k[] an array, k[a][b] an object in an object. The caller owns
-// *ret_value, an object. ERR_INVALID for broken UTF-8, a NUL character or brackets that make no
-// sense; ERR_TOO_LARGE for more than 1000 fields.
+// *ret_value, an object. Brackets that make no sense are part of the name. ERR_INVALID for broken
+// UTF-8, a NUL character, too many levels of brackets or a name that is used in two ways;
+// ERR_TOO_LARGE for more than 1000 fields.
 int form_parse(const char *text, size_t size, cJSON **ret_value, struct err *err) MUST_USE;
 
 #endif

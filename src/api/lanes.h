@@ -9,9 +9,8 @@
 
 struct lanes;
 
-// What is answered with status 503 in place of what would have been run.
-#define API_CLOSING_TEXT "the server is shutting down"
-#define API_BUSY_TEXT    "the server waits for its database; try again later"
+// What is answered with status 503 in place of what would have been run, unless the server ends.
+#define API_BUSY_TEXT "the server waits for its database; try again later"
 
 // Embedded in what lives as long as the call, which may be gone when `run` or `refuse` returns.
 struct lane_call {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 #include "api/params.h"
 
+#include <math.h>
 #include <string.h>
 #include <strings.h>
 
@@ -64,6 +65,15 @@ int params_read_body(const char *content_type, const char *text, size_t size, cJ
 }
 
 // ---- Values ----
+
+bool params_whole(const struct api_number *number, int64_t min, int64_t max, int64_t *ret_value)
+{
+    const double value = number->value;
+    if (!(value >= (double)min && value <= (double)max && value == floor(value)))
+        return false;
+    *ret_value = (int64_t)value;
+    return true;
+}
 
 bool params_truth(const cJSON *value)
 {
@@ -158,7 +168,7 @@ static int fill_value(const struct api_param *param, const cJSON *value, struct 
 
 // ---- All of them ----
 
-static const struct api_param *find_param(const struct api_endpoint *endpoint, const char *name)
+const struct api_param *params_find(const struct api_endpoint *endpoint, const char *name)
 {
     for (size_t i = 0; i < endpoint->params_count; i++) {
         if (!strcmp(endpoint->params[i].name, name))
@@ -226,7 +236,7 @@ int params_fill(const struct api_endpoint *endpoint, const cJSON *body, struct a
     fill_defaults(endpoint, params);
     int rc = check_missing(endpoint, body, err);
     for (const cJSON *item = body ? body->child : NULL; item && !rc; item = item->next) {
-        const struct api_param *param = find_param(endpoint, item->string);
+        const struct api_param *param = params_find(endpoint, item->string);
         if (!param)
             rc = check_undeclared(endpoint, item, err);
         else if (!cJSON_IsNull(item) || param->takes_null)

@@ -5,6 +5,9 @@
 
 #include "api/api.h"
 
+// The endpoint's parameter of that name, NULL: it has none.
+const struct api_param *params_find(const struct api_endpoint *endpoint, const char *name);
+
 // Reads the body as its content type (NULL: none) says. *ret_body is an object, or NULL for no
 // parameters; the caller owns it. ERR_INVALID with what is wrong, ERR_TOO_LARGE for too many
 // fields.
@@ -20,6 +23,9 @@ int params_fill(const struct api_endpoint *endpoint, const cJSON *body, struct a
 // The same with the values of an array (NULL: none) in the order of the endpoint's table.
 int params_fill_list(const struct api_endpoint *endpoint, const cJSON *list, struct arena *arena,
                      void **ret_params, struct err *err) MUST_USE;
+
+// Whether a number is whole and from `min` to `max`.
+bool params_whole(const struct api_number *number, int64_t min, int64_t max, int64_t *ret_value);
 
 // What the contract counts as true (1.3): not false, 0, null, and not the texts "", "false", "0",
 // "no", "off".

@@ -23,7 +23,6 @@ struct rpc_call {
     struct api_call call;
     struct api_loop *api_loop;
     enum api_family family;
-    const char *header; // Authorization
     struct credentials credentials;
     struct body_read body;
     const char *name;
@@ -172,6 +171,14 @@ static int is_collaborator(struct api_call *call, const struct uuid *project_id,
     int rc = project_access_get(call->session, &caller, project_id, &access, err);
     *ret_is = !rc && access == ACCESS_WRITE;
     return rc;
+}
+
+bool rpc_uuid(struct api_call *call, const char *text, struct uuid *ret_id)
+{
+    bool valid = uuid_parse(text, strlen(text), ret_id);
+    if (!valid)
+        rpc_refuse_bare(call, "error: invalid input syntax for type uuid: \"%.200s\"", text);
+    return valid;
 }
 
 bool rpc_collaborator(struct api_call *call, const char *project_id, const char *refusal,
@@ -423,24 +430,17 @@ static void dispatch(struct rpc_call *c, struct db_session *session)
     }
 }
 
-// What the cache says holds until the call waits for something.
-static void read_again(struct rpc_call *c)
-{
-    bool known = credentials_read(c->api_loop, c->call.arena, c->header, &c->credentials);
-    assert(known);
-}
-
 static void dispatch_in_lane(struct lane_call *lane_call, struct db_session *session)
 {
     struct rpc_call *c = CONTAINER(lane_call, struct rpc_call, lane_call);
-    read_again(c);
+    credentials_read_again(c->api_loop, c->call.arena, &c->credentials);
     dispatch(c, session);
 }
 
 static void refuse_lane(struct lane_call *lane_call)
 {
     struct rpc_call *c = CONTAINER(lane_call, struct rpc_call, lane_call);
-    send_error(c, 503, c->call.svc->closing ? API_CLOSING_TEXT : API_BUSY_TEXT);
+    send_error(c, 503, c->call.svc->closing ? ERR_CLOSING_TEXT : API_BUSY_TEXT);
 }
 
 static struct rpc_call *rpc_new(struct http_request *request, enum api_family family)
@@ -482,7 +482,7 @@ static void on_body(struct body_read *body)
     }
     find_method(c);
     if (body->waited)
-        read_again(c);
+        credentials_read_again(c->api_loop, c->call.arena, &c->credentials);
     if (is_instant(c) || !c->api_loop->lanes)
         dispatch(c, c->api_loop->session);
     else
@@ -492,19 +492,14 @@ static void on_body(struct body_read *body)
 static void handle(struct http_request *request, enum api_family family)
 {
     struct rpc_call *c = rpc_new(request, family);
-    const char *header = http_request_header(request, "Authorization");
+    struct err err;
+    const char *refusal =
+        credentials_read(c->api_loop, c->call.arena, http_request_header(request, "Authorization"),
+                         &c->credentials, &err);
     http_request_set_event(request, "unknown method", 0);
-    if (!header) {
-        rpc_refuse_bare(&c->call, "You must provide authentication via an API key.");
-        return;
-    }
-    c->header = arena_strdup(c->call.arena, header);
-    if (!credentials_read(c->api_loop, c->call.arena, c->header, &c->credentials)) {
-        // The word may be a key whose sender forgot the scheme.
-        note_error(&c->call, "unknown authorization type");
-        send_error(
-            c, 200,
-            arena_printf(c->call.arena, "Unknown authorization type '%.100s'", c->credentials.key));
+    if (refusal) {
+        http_request_set_error(request, &err);
+        send_error(c, 200, refusal);
         return;
     }
     c->body.ready = on_body;

@@ -27,6 +27,8 @@ double rpc_timeout_ms(const struct api_call *call);
 
 // ---- What many methods do. In a handler, before it returns ----
 
+// Reads an id. If the text is none, answers in the database's words and returns false.
+bool rpc_uuid(struct api_call *call, const char *text, struct uuid *ret_id);
 // Whether the caller is an owner or a collaborator of the project; that it is an administrator does
 // not count. If not, answers with `refusal` as rpc_refuse does, or that the id is no UUID, and
 // returns false.

@@ -9,6 +9,10 @@
 
 #define CLOCK_ISO_SIZE sizeof "2017-05-24T13:29:11.742Z"
 
+#define CLOCK_MINUTE_MS INT64_C(60000)
+#define CLOCK_HOUR_MS   (60 * CLOCK_MINUTE_MS)
+#define CLOCK_DAY_MS    (24 * CLOCK_HOUR_MS)
+
 int64_t clock_now_ms(void); // wall clock, UTC
 uint64_t clock_monotonic_us(void);
 // ISO 8601 with milliseconds and Z into out[CLOCK_ISO_SIZE], years 0 to 9999.

@@ -32,6 +32,9 @@ struct err {
     char detail[480];
 };
 
+// What ERR_UNAVAILABLE says of all that is not begun or not finished because the server ends.
+#define ERR_CLOSING_TEXT "the server is shutting down"
+
 // Fills `err` (which may be NULL) with a public text; returns -code.
 int err_set(struct err *err, enum err_code code, const char *fmt, ...) PRINTF_LIKE(3, 4);
 // As err_set, and keeps `sys_errno`; the system's text is the private detail, unless the public

@@ -53,11 +53,7 @@ static int walk_hex4(const struct walk *w, size_t at)
     if (at + 4 > w->size)
         return -1;
     for (size_t i = at; i < at + 4; i++) {
-        char c = w->text[i];
-        int digit = c >= '0' && c <= '9'   ? c - '0'
-                    : c >= 'a' && c <= 'f' ? c - 'a' + 10
-                    : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                           : -1;
+        int digit = text_hex_digit(w->text[i]);
         if (digit < 0)
             return -1;
         value = value * 16 + digit;
@@ -311,6 +307,18 @@ const char *json_get_str(const cJSON *object, const char *key)
     return cJSON_GetStringValue(json_get(object, key));
 }
 
+bool json_list_has(const char *list, const char *string)
+{
+    auto_json cJSON *items = list ? cJSON_Parse(list) : NULL;
+    const cJSON *item;
+    cJSON_ArrayForEach(item, items)
+    {
+        if (cJSON_IsString(item) && !strcmp(item->valuestring, string))
+            return true;
+    }
+    return false;
+}
+
 // ---- Writing ----
 
 static void separate(struct buf *b)
@@ -428,7 +436,7 @@ void json_str(struct buf *b, const char *s)
 void json_strn(struct buf *b, const char *s, size_t size)
 {
     separate(b);
-    json_write_quoted(b, s, size);
+    json_write_quoted(b, size ? s : "", size);
 }
 
 void json_stream_begin(struct json_stream *stream, struct buf *out)

@@ -32,6 +32,8 @@ const cJSON *json_get(const cJSON *object, const char *key); // NULL if absent o
 // Bytes that a parsed value takes, about.
 size_t json_size(const cJSON *value);
 const char *json_get_str(const cJSON *object, const char *key); // NULL if absent or no string
+// Whether a text, NULL or an array in JSON, has this string as an item.
+bool json_list_has(const char *list, const char *string);
 
 // Writing. json_key, or a json_member_… call, comes before each value of an object.
 void json_begin_object(struct buf *b);
@@ -40,7 +42,7 @@ void json_begin_array(struct buf *b);
 void json_end_array(struct buf *b);
 void json_key(struct buf *b, const char *key); // `key` needs no escapes
 void json_str(struct buf *b, const char *s);
-void json_strn(struct buf *b, const char *s, size_t size);
+void json_strn(struct buf *b, const char *s, size_t size); // `s` may be NULL if `size` is 0
 void json_int(struct buf *b, int64_t value);
 void json_double(struct buf *b,
                  double value); // the shortest text that reads back the same; null if not finite

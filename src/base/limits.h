@@ -51,11 +51,11 @@
 #define LIMIT_OUTPUT_INLINE ((size_t)256 * 1024)
 
 // Kernels. Name of one, bytes. Files that one may have open (hub-rpc 7.4). Characters of output
-// that a caller can ask for: in four bytes each they fit into an answer. Kernels in reserve, and
-// for how long, that it can ask for (7.5): each takes 68 MB of its project. Longest total time,
-// milliseconds. What the project's process says of an error, bytes; and of kernels, with their
-// pictures. How long it may take to answer at all, and to start a kernel besides, with others that
-// are being started, milliseconds.
+// that a caller can ask for: in four bytes each they fit into an answer. Kernels in reserve, of one
+// kind and in all, and for how long, that it can ask for (7.5): each takes 68 MB of its project.
+// Longest total time, milliseconds. What the project's process says of an error, bytes; and of
+// kernels, with their pictures. How long it may take to answer at all, and to start a kernel
+// besides, with others that are being started, milliseconds.
 #define LIMIT_KERNEL_NAME      200
 #define LIMIT_KERNEL_FILES     1000
 #define LIMIT_KERNEL_OUTPUT    8000000
@@ -399,9 +399,7 @@
 // Blobs that one method keeps for good: it is one transaction.
 #define LIMIT_BLOBS_KEPT 1000
 
-// Of the kernel bridge: a request, bytes (code, history and what JSON adds); and kernels that wait
-// for work, each of which takes some 70 MB of the project's memory.
+// A request to the kernel bridge, bytes: code, history and what JSON adds.
 #define LIMIT_KERNEL_REQUEST ((size_t)16 * 1024 * 1024)
-#define LIMIT_KERNELS_IDLE   10
 
 #endif

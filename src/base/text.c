@@ -177,6 +177,14 @@ bool text_is_space(char c)
     return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
+int text_hex_digit(char c)
+{
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
+}
+
 void text_append_htmln(struct buf *out, const char *s, size_t size)
 {
     for (size_t i = 0; i < size; i++) {

@@ -32,6 +32,8 @@ void text_lower(char *s);
 void text_append_lower(struct buf *out, const char *s);
 // True for white space as a shell separates words by it, or a JavaScript pattern's \s among ASCII.
 bool text_is_space(char c);
+// What a hexadecimal digit counts, -1 if it is none.
+int text_hex_digit(char c);
 
 // Appends text with the characters that mean something in HTML escaped, quotes included.
 void text_append_html(struct buf *out, const char *s);

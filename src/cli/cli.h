@@ -83,6 +83,9 @@ char *cli_agent_path(void);
 // The same of the kernel bridge's.
 char *cli_kernel_path(void);
 
+// What `cohub api --format` takes; the first is the default.
+#define CLI_API_FORMATS "api.json, rpc.json, openapi or markdown"
+
 int cli_serve(struct cli *cli);
 int cli_account_create(struct cli *cli);
 int cli_account_import(struct cli *cli);

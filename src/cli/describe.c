@@ -19,8 +19,7 @@ int cli_api(struct cli *cli)
     } else if (!strcmp(format, "rpc.json")) {
         docs_rpc_json(&text);
     } else {
-        fprintf(stderr, "cohub api: --format is api.json, rpc.json, openapi or markdown, not %s\n",
-                format);
+        fprintf(stderr, "cohub api: --format is " CLI_API_FORMATS ", not %s\n", format);
         return CLI_USAGE;
     }
     while (text.size && text.data[text.size - 1] == '\n')

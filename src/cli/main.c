@@ -83,7 +83,7 @@ static const struct cli_option migrate_options[] = {
     {"to", "URL", "where to: a new database, or what an interrupted run has left"},
     {0}};
 static const struct cli_option api_options[] = {
-    {"format", "FORMAT", "api.json (default), openapi or markdown"}, {0}};
+    {"format", "FORMAT", CLI_API_FORMATS "; default: the first"}, {0}};
 
 static int cli_version(struct cli *cli UNUSED)
 {

@@ -376,7 +376,7 @@ void request_abandon_all(struct http_loop *loop)
     for (struct http_request *r = loop->requests; r; r = r->next) {
         if (r->suspended && !r->response) {
             auto_buf struct buf page = {0};
-            buf_append_str(&page, "{\"error\":\"the server is shutting down\"}");
+            buf_append_str(&page, "{\"error\":\"" ERR_CLOSING_TEXT "\"}");
             http_reply_for(r, 503, HTTP_JSON, &page);
         }
     }

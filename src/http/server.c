@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "http/http_internal.h"
 
 // MHD keeps a connection's request and reply headers in one pool of this size, and clears all of it
@@ -102,21 +103,14 @@ static void mhd_log(void *cls UNUSED, const char *fmt, va_list args)
     log_event(LOG_DEBUG, "mhd", LOG_TEXT("text", text));
 }
 
-static int hex_digit(char c)
-{
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
-}
-
 // Decodes in place. MHD's own would let %00 end a path in its middle; here it stands for itself, as
 // any '%' that is no escape does.
 static size_t unescape(void *cls UNUSED, struct MHD_Connection *mhd UNUSED, char *text)
 {
     char *out = text;
     for (const char *p = text; *p; p++) {
-        int high = *p == '%' ? hex_digit(p[1]) : -1, low = high >= 0 ? hex_digit(p[2]) : -1;
+        int high = *p == '%' ? text_hex_digit(p[1]) : -1;
+        int low = high >= 0 ? text_hex_digit(p[2]) : -1;
         if (low >= 0 && high + low > 0) {
             *out++ = (char)(high * 16 + low);
             p += 2;

@@ -80,14 +80,18 @@ void parcel_dispose(struct parcel *parcel)
 bool channel_send(void *socket, const struct message_key_text *key, const struct buf *header,
                   const struct buf *content)
 {
-    const struct frame parts[MESSAGE_PARTS] = {
-        {header->data, header->size}, {"{}", 2}, {"{}", 2}, {content->data, content->size}};
-    char signature[65];
-    message_sign(parts, key, signature);
-    bool sent = zmq_send(socket, "<IDS|MSG>", 9, ZMQ_DONTWAIT | ZMQ_SNDMORE) >= 0 &&
-                zmq_send(socket, signature, 64, ZMQ_DONTWAIT | ZMQ_SNDMORE) >= 0;
-    for (size_t i = 0; sent && i < MESSAGE_PARTS; i++)
-        sent = zmq_send(socket, parts[i].data, parts[i].size,
-                        ZMQ_DONTWAIT | (i + 1 < MESSAGE_PARTS ? ZMQ_SNDMORE : 0)) >= 0;
+    char signature[MESSAGE_SIGNATURE_LEN + 1];
+    const struct frame frames[2 + MESSAGE_PARTS] = {
+        {MESSAGE_DELIMITER, sizeof MESSAGE_DELIMITER - 1},
+        {signature, MESSAGE_SIGNATURE_LEN},
+        {header->data, header->size},
+        {"{}", 2},
+        {"{}", 2},
+        {content->data, content->size}};
+    bool sent = true;
+    message_sign(&frames[2], key, signature);
+    for (size_t i = 0; sent && i < ARRAY_LEN(frames); i++)
+        sent = zmq_send(socket, frames[i].data, frames[i].size,
+                        ZMQ_DONTWAIT | (i + 1 < ARRAY_LEN(frames) ? ZMQ_SNDMORE : 0)) >= 0;
     return sent;
 }

@@ -8,14 +8,12 @@
 #include "base/mem.h"
 #include "base/text.h"
 
-#define DELIMITER "<IDS|MSG>"
 // Headers are small: ids, a name, a date. A kernel may add to them.
 #define HEADER_SIZE_MAX  ((size_t)64 * 1024)
 #define HEADER_DEPTH_MAX 8
 // What is shown is nested as deep as its kernel likes, for example the figures of plotting
 // libraries; the reader recurses.
 #define CONTENT_DEPTH_MAX 100
-#define SIGNATURE_LEN     ((size_t)crypto_auth_hmacsha256_BYTES * 2)
 
 struct message_key_text message_key_new(void)
 {
@@ -27,7 +25,8 @@ struct message_key_text message_key_new(void)
 }
 
 void message_sign(const struct frame parts[static MESSAGE_PARTS],
-                  const struct message_key_text *key, char ret_hex[static 65])
+                  const struct message_key_text *key,
+                  char ret_hex[static MESSAGE_SIGNATURE_LEN + 1])
 {
     crypto_auth_hmacsha256_state state;
     unsigned char digest[crypto_auth_hmacsha256_BYTES];
@@ -35,7 +34,7 @@ void message_sign(const struct frame parts[static MESSAGE_PARTS],
     for (size_t i = 0; i < MESSAGE_PARTS; i++)
         crypto_auth_hmacsha256_update(&state, (const unsigned char *)parts[i].data, parts[i].size);
     crypto_auth_hmacsha256_final(&state, digest);
-    sodium_bin2hex(ret_hex, SIGNATURE_LEN + 1, digest, sizeof digest);
+    sodium_bin2hex(ret_hex, MESSAGE_SIGNATURE_LEN + 1, digest, sizeof digest);
 }
 
 void message_write_header(struct buf *out, const char *id, const char *session, const char *type)
@@ -68,8 +67,9 @@ static void read_member(const struct frame *part, const char *member, char *out,
 bool message_read(const struct frame *frames, size_t count, struct message *ret_message)
 {
     size_t at = 0;
-    while (at < count && (frames[at].size != sizeof DELIMITER - 1 ||
-                          memcmp(frames[at].data, DELIMITER, sizeof DELIMITER - 1) != 0))
+    while (at < count &&
+           (frames[at].size != sizeof MESSAGE_DELIMITER - 1 ||
+            memcmp(frames[at].data, MESSAGE_DELIMITER, sizeof MESSAGE_DELIMITER - 1) != 0))
         at++;
     if (count - at < 2 + MESSAGE_PARTS)
         return false;
@@ -82,11 +82,11 @@ bool message_read(const struct frame *frames, size_t count, struct message *ret_
 
 bool message_verify(const struct message *message, const struct message_key_text *key)
 {
-    char hex[SIGNATURE_LEN + 1];
-    if (message->signature->size != SIGNATURE_LEN)
+    char hex[MESSAGE_SIGNATURE_LEN + 1];
+    if (message->signature->size != MESSAGE_SIGNATURE_LEN)
         return false;
     message_sign(message->signature + 1, key, hex);
-    return sodium_memcmp(hex, message->signature->data, SIGNATURE_LEN) == 0;
+    return sodium_memcmp(hex, message->signature->data, MESSAGE_SIGNATURE_LEN) == 0;
 }
 
 // ---- Mending ----
@@ -95,12 +95,8 @@ static unsigned hex4(const char *s)
 {
     unsigned value = 0;
     for (size_t i = 0; i < 4; i++) {
-        const char c = s[i];
-        const unsigned digit = c >= '0' && c <= '9'   ? (unsigned)(c - '0')
-                               : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a') + 10
-                               : c >= 'A' && c <= 'F' ? (unsigned)(c - 'A') + 10
-                                                      : 0x10000;
-        value = value * 16 + digit;
+        const int digit = text_hex_digit(s[i]);
+        value = value * 16 + (digit < 0 ? 0x10000 : (unsigned)digit);
     }
     return value; // above 0xffff if a character is no digit
 }

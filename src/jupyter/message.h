@@ -18,7 +18,9 @@
 
 #define MESSAGE_ID_SIZE 80
 // Frames that are looked at: identities, the six of the protocol, and buffers, which nobody reads.
-#define MESSAGE_FRAMES_MAX 32
+#define MESSAGE_FRAMES_MAX    32
+#define MESSAGE_DELIMITER     "<IDS|MSG>"
+#define MESSAGE_SIGNATURE_LEN ((size_t)64)
 // The JSON parts that are written, behind the delimiter and the signature.
 #define MESSAGE_PARTS 4
 
@@ -52,7 +54,8 @@ cJSON *message_content(const struct message *message);
 
 // The signature of the four parts as hexadecimal text.
 void message_sign(const struct frame parts[static MESSAGE_PARTS],
-                  const struct message_key_text *key, char ret_hex[static 65]);
+                  const struct message_key_text *key,
+                  char ret_hex[static MESSAGE_SIGNATURE_LEN + 1]);
 // Appends the header of a message that is sent.
 void message_write_header(struct buf *out, const char *id, const char *session, const char *type);
 

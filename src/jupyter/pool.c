@@ -106,7 +106,7 @@ struct kernel *pool_take(struct pools *pools, const struct pool_order *order, st
 {
     const uint64_t now_us = clock_monotonic_us();
     struct pool *pool = find_or_add(pools, order->spec->name);
-    pool->size = order->size < LIMIT_KERNELS_IDLE ? order->size : LIMIT_KERNELS_IDLE;
+    pool->size = order->size < LIMIT_KERNEL_POOL ? order->size : LIMIT_KERNEL_POOL;
     pool->idle_us = order->idle_us;
     pool->asked_us = now_us;
     pool->broken = false;
@@ -212,7 +212,7 @@ static struct pool *find_lacking(struct pools *pools, uint64_t now_us)
 // Makes room for one more of that pool at the cost of those that were asked for before it.
 static bool make_room(struct pools *pools, const struct pool *pool)
 {
-    if (count_waiting(pools, NULL) < LIMIT_KERNELS_IDLE)
+    if (count_waiting(pools, NULL) < LIMIT_KERNEL_POOL)
         return true;
     for (size_t i = 0; i < pools->kernels_count; i++) {
         struct kernel *k = pools->kernels[i];

@@ -129,7 +129,7 @@ static void run_in_lane(struct lane_call *lane_call, struct db_session *session)
 static void refuse_lane(struct lane_call *lane_call)
 {
     const struct page_call *call = CONTAINER(lane_call, struct page_call, lane_call);
-    http_reply_error(call->request, 503, call->svc->closing ? API_CLOSING_TEXT : API_BUSY_TEXT);
+    http_reply_error(call->request, 503, call->svc->closing ? ERR_CLOSING_TEXT : API_BUSY_TEXT);
 }
 
 void page_go_on(struct page_call *call, void (*run)(struct page_call *call))

@@ -13,6 +13,7 @@
 #define PROTO_COPY_H
 
 #define COPY_TEXT_MAX     440
+#define COPY_LEADS_OUT    "the target path leads out of the project" // what is said of such a TARGET
 #define COPY_PATTERNS_MAX 100
 #define COPY_EXCLUDE_MAX  4000 // bytes of EXCLUDE
 

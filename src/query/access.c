@@ -80,12 +80,7 @@ static int read_admin(struct db_session *session, const struct uuid *account_id,
     int rc = db_query_row(session, &find, DB_ARGS(DB_TEXT(account_id->text)), &rows, err);
     if (rc < 0)
         return rc;
-    const char *text = rc ? db_rows_text(rows, 0) : NULL;
-    auto_json cJSON *groups = text ? cJSON_Parse(text) : NULL;
-    const cJSON *group;
-    *ret_admin = false;
-    cJSON_ArrayForEach(group, groups) *ret_admin |=
-        cJSON_IsString(group) && !strcmp(group->valuestring, "admin");
+    *ret_admin = rc && json_list_has(db_rows_text(rows, 0), "admin");
     return 0;
 }
 

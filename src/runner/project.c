@@ -624,7 +624,7 @@ static void on_lost(struct agent_stream *stream)
     struct job *job = job_of_stream(stream);
     struct err err;
     if (job->project->projects->closing)
-        err_set(&err, ERR_UNAVAILABLE, "the server is shutting down");
+        err_set(&err, ERR_UNAVAILABLE, ERR_CLOSING_TEXT);
     else if (job->project->dropping)
         err_set(&err, ERR_UNAVAILABLE,
                 "the connection to the project was dropped while %s was running", job_name(job));
@@ -748,7 +748,7 @@ void project_runner_up(struct project *project)
 void project_drop(struct project *project)
 {
     struct err err;
-    err_set(&err, ERR_UNAVAILABLE, "the server is shutting down");
+    err_set(&err, ERR_UNAVAILABLE, ERR_CLOSING_TEXT);
     fail_jobs(&project->stops, true, &err);
     fail_jobs(&project->waiting, true, &err);
     disconnect(project);

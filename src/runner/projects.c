@@ -55,7 +55,7 @@ static void take_call(struct loop_message *message, enum job_kind kind)
     struct job *job = job_new(&projects->jobs, call, kind);
     if (projects->closing) {
         struct err err;
-        err_set(&err, ERR_UNAVAILABLE, "the server is shutting down");
+        err_set(&err, ERR_UNAVAILABLE, ERR_CLOSING_TEXT);
         job_fail(job, &err);
         return;
     }

@@ -84,15 +84,9 @@ static int load_spec(void *ctx, const struct uuid *project_id, struct project_sp
     return project_spec_load(&hub->svc, project_id, ret_spec, err);
 }
 
-// After which a start or a stop that has not ended is nobody's any more.
-static int64_t lost_after_s(const struct hub *hub)
-{
-    return 2 * config_int(hub->serve->config, CONFIG_PROJECTS_START_TIMEOUT);
-}
-
 static int64_t started_before(const struct hub *hub)
 {
-    return hub->seat.alone ? INT64_MAX : clock_now_ms() - lost_after_s(hub) * 1000;
+    return hub->seat.alone ? INT64_MAX : clock_now_ms() - hub->svc.site.transition_ms;
 }
 
 // Projects that ran when an earlier hub ended may run still.
@@ -133,8 +127,7 @@ static void open_idle(struct hub *hub)
 {
     const struct config *c = hub->serve->config;
     struct idle_config config = {.check_s = (unsigned)config_int(c, CONFIG_PROJECTS_IDLE_CHECK),
-                                 .grace_s = (unsigned)config_int(c, CONFIG_PROJECTS_IDLE_GRACE),
-                                 .lost_s = (unsigned)lost_after_s(hub)};
+                                 .grace_s = (unsigned)config_int(c, CONFIG_PROJECTS_IDLE_GRACE)};
     hub->idle = idle_open(&hub->svc, &config);
 }
 

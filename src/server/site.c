@@ -197,6 +197,7 @@ int site_configure(const struct config *c, struct site *ret_site, struct err *er
         .sign_ups_per_half_hour = config_int(c, CONFIG_LIMITS_SIGN_UPS_PER_HALF_HOUR),
         .verify_email = config_int(c, CONFIG_SITE_VERIFY_EMAIL),
         .reveal_accounts = config_int(c, CONFIG_SITE_REVEAL_ACCOUNTS),
+        .transition_ms = 2 * 1000 * config_int(c, CONFIG_PROJECTS_START_TIMEOUT),
         .jupyter = read_jupyter(c),
         .written = read_written(c),
     };

@@ -20,7 +20,7 @@
 #include "svc/mail.h"
 #include "svc/passwords.h"
 
-#define SIGN_UP_WINDOW_MS (30 * 60 * 1000)
+#define SIGN_UP_WINDOW_MS (30 * CLOCK_MINUTE_MS)
 #define GOLD_FACTOR       10
 
 bool account_refused(const struct account_refusal *refusal)

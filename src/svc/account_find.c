@@ -12,6 +12,7 @@
 #include "svc/account_index.h"
 #include "svc/account_search_internal.h"
 #include "svc/accounts.h"
+#include "svc/row_json.h"
 
 // An account that matches by its name, and when it was active last, or made.
 struct match {
@@ -53,24 +54,6 @@ static void finder_dispose(struct finder *finder)
     " email_address_verified, banned FROM accounts WHERE deleted = 0 AND "
 enum { ID, FIRST_NAME, LAST_NAME, NAME, LAST_ACTIVE, CREATED, ADDRESS, VERIFIED, BANNED };
 
-static void write_text(struct buf *out, const char *name, struct db_rows *rows, int column)
-{
-    json_key(out, name);
-    if (db_rows_null(rows, column))
-        json_null(out);
-    else
-        json_str(out, db_rows_text(rows, column));
-}
-
-static void write_time(struct buf *out, const char *name, struct db_rows *rows, int column)
-{
-    json_key(out, name);
-    if (db_rows_null(rows, column))
-        json_null(out);
-    else
-        json_int(out, db_rows_int(rows, column));
-}
-
 // Whether the record of proved addresses has the present one; null if there is no record.
 static void write_verified(struct buf *out, struct db_rows *rows)
 {
@@ -89,14 +72,14 @@ static const char *write_result(struct finder *finder, struct db_rows *rows, boo
     auto_buf struct buf out = {0};
     json_begin_object(&out);
     json_member_str(&out, "account_id", db_rows_text(rows, ID));
-    write_text(&out, "first_name", rows, FIRST_NAME);
-    write_text(&out, "last_name", rows, LAST_NAME);
-    write_text(&out, "name", rows, NAME);
-    write_time(&out, "last_active", rows, LAST_ACTIVE);
-    write_time(&out, "created", rows, CREATED);
+    row_member_or_null(&out, "first_name", ROW_TEXT, rows, FIRST_NAME);
+    row_member_or_null(&out, "last_name", ROW_TEXT, rows, LAST_NAME);
+    row_member_or_null(&out, "name", ROW_TEXT, rows, NAME);
+    row_member_or_null(&out, "last_active", ROW_INTEGER, rows, LAST_ACTIVE);
+    row_member_or_null(&out, "created", ROW_INTEGER, rows, CREATED);
     write_verified(&out, rows);
     if (tell_address || finder->find->admin)
-        write_text(&out, "email_address", rows, ADDRESS);
+        row_member_or_null(&out, "email_address", ROW_TEXT, rows, ADDRESS);
     if (finder->find->admin)
         json_member_bool(&out, "banned", db_rows_int(rows, BANNED));
     json_end_object(&out);

@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "db/query.h"
 #include "svc/account_index.h"
+#include "svc/row_json.h"
 #include "svc/sign_ins.h"
 
 #define ACTIVE_INTERVAL_MS 120000
@@ -124,22 +125,21 @@ int account_find_living(struct db_session *session, const char *who, struct uuid
     return find(session, &finder, who, ret_account_id, err);
 }
 
+int account_exists(struct db_session *session, const struct uuid *account_id, bool *ret_exists,
+                   struct err *err)
+{
+    static const struct db_stmt find = {
+        "SELECT 1 FROM accounts WHERE account_id = $1 AND deleted = 0"};
+    int64_t exists = 0;
+    int rc = db_query_int(session, &find, DB_ARGS(DB_TEXT(account_id->text)), &exists, err);
+    *ret_exists = exists;
+    return rc;
+}
+
 #define ACCOUNT_COLUMNS                                                                            \
     "account_id, email_address, first_name, last_name, created, created_by, last_active, banned, " \
     "deleted, \"groups\","                                                                         \
     " email_address_before_delete, password_hash IS NOT NULL, email_address_verified"
-
-static void member_text(struct buf *out, const char *name, struct db_rows *rows, int column)
-{
-    if (!db_rows_null(rows, column))
-        json_member_str(out, name, db_rows_text(rows, column));
-}
-
-static void member_time(struct buf *out, const char *name, struct db_rows *rows, int column)
-{
-    if (!db_rows_null(rows, column))
-        json_member_time(out, name, db_rows_int(rows, column));
-}
 
 // Addresses that were verified, each with a time, are those of before too.
 static bool is_verified(struct db_rows *rows)
@@ -153,13 +153,13 @@ static bool is_verified(struct db_rows *rows)
 static void account_write(struct db_rows *rows, struct buf *out)
 {
     json_begin_object(out);
-    member_text(out, "account_id", rows, 0);
-    member_text(out, "email_address", rows, 1);
-    member_text(out, "first_name", rows, 2);
-    member_text(out, "last_name", rows, 3);
-    member_time(out, "created", rows, 4);
-    member_text(out, "created_by", rows, 5);
-    member_time(out, "last_active", rows, 6);
+    row_member(out, "account_id", ROW_TEXT, rows, 0);
+    row_member(out, "email_address", ROW_TEXT, rows, 1);
+    row_member(out, "first_name", ROW_TEXT, rows, 2);
+    row_member(out, "last_name", ROW_TEXT, rows, 3);
+    row_member(out, "created", ROW_TIME, rows, 4);
+    row_member(out, "created_by", ROW_TEXT, rows, 5);
+    row_member(out, "last_active", ROW_TIME, rows, 6);
     json_member_bool(out, "banned", db_rows_int(rows, 7));
     json_member_bool(out, "deleted", db_rows_int(rows, 8));
     json_key(out, "groups");
@@ -167,7 +167,7 @@ static void account_write(struct db_rows *rows, struct buf *out)
         json_raw(out, "[]", 2);
     else
         json_raw(out, db_rows_text(rows, 9), db_rows_size(rows, 9));
-    member_text(out, "email_address_before_delete", rows, 10);
+    row_member(out, "email_address_before_delete", ROW_TEXT, rows, 10);
     json_member_bool(out, "has_password", db_rows_int(rows, 11));
     json_member_bool(out, "email_address_verified", is_verified(rows));
     json_end_object(out);
@@ -244,10 +244,8 @@ int account_delete(struct db_session *txn, const struct uuid *account_id, struct
 int account_delete_by(struct db_session *txn, const struct caller *caller,
                       const struct uuid *account_id, struct err *err)
 {
-    static const struct db_stmt find = {
-        "SELECT 1 FROM accounts WHERE account_id = $1 AND deleted = 0"};
-    int64_t exists = 0;
-    int rc = db_query_int(txn, &find, DB_ARGS(DB_TEXT(account_id->text)), &exists, err);
+    bool exists;
+    int rc = account_exists(txn, account_id, &exists, err);
     if (rc || !exists)
         return rc;
     if (!caller->admin && !uuid_equal(account_id, &caller->account_id))

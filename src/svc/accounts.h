@@ -74,6 +74,9 @@ int account_find(struct db_session *session, const char *who, struct uuid *ret_a
 // The same, of those that are not deleted.
 int account_find_living(struct db_session *session, const char *who, struct uuid *ret_account_id,
                         struct err *err) MUST_USE;
+// Whether there is one that is not deleted.
+int account_exists(struct db_session *session, const struct uuid *account_id, bool *ret_exists,
+                   struct err *err) MUST_USE;
 // Appends one JSON object with what an administrator may see of the account. ERR_NOT_FOUND.
 int account_show(struct db_session *session, const struct uuid *account_id, struct buf *out,
                  struct err *err) MUST_USE;

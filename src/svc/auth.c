@@ -51,7 +51,7 @@ int auth_token_issue(struct db_session *txn, const struct secret *secret,
 {
     if (life_ms < 1 || life_ms > LIMIT_AUTH_TOKEN_LIFE_MS)
         return err_set(err, ERR_INVALID, "a token lasts from 1 ms to %d days",
-                       (int)(LIMIT_AUTH_TOKEN_LIFE_MS / (24 * 3600 * 1000)));
+                       (int)(LIMIT_AUTH_TOKEN_LIFE_MS / CLOCK_DAY_MS));
     return issue(txn, secret, account_id, by, by->admin, life_ms, token, err);
 }
 

@@ -4,14 +4,15 @@
 #ifndef SVC_AUTH_H
 #define SVC_AUTH_H
 
+#include "base/clock.h"
 #include "svc/passwords.h"
 #include "svc/svc.h"
 
 #define AUTH_TOKEN_LEN 24
 
 // How long one lasts that user_auth made, or anybody else who says nothing of it.
-#define AUTH_TOKEN_V1_LIFE_MS (INT64_C(12) * 3600 * 1000)
-#define AUTH_TOKEN_LIFE_MS    (INT64_C(24) * 3600 * 1000)
+#define AUTH_TOKEN_V1_LIFE_MS (12 * CLOCK_HOUR_MS)
+#define AUTH_TOKEN_LIFE_MS    CLOCK_DAY_MS
 
 // In a transaction: a token for the account, made by somebody who may. Logged as
 // get_user_auth_token. ERR_NOT_FOUND if the account does not exist or is deleted, ERR_INVALID for a

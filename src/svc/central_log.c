@@ -8,8 +8,7 @@
 #include "base/limits.h"
 #include "db/query.h"
 
-#define HOUR_MS        (INT64_C(3600) * 1000)
-#define REPORT_LIFE_MS (30 * 24 * HOUR_MS)
+#define REPORT_LIFE_MS (30 * CLOCK_DAY_MS)
 
 int central_log(struct db_session *txn, const char *event, const struct central_text *texts,
                 struct err *err)
@@ -48,8 +47,9 @@ static int check_rate(struct db_session *txn, const struct uuid *account_id, int
     static const struct db_stmt count = {
         "SELECT count(*) FROM client_error_log WHERE account_id = $1 AND time > $2"};
     int64_t reported = 0;
-    int rc = db_query_int(txn, &count, DB_ARGS(DB_TEXT(account_id->text), DB_INT(now - HOUR_MS)),
-                          &reported, err);
+    int rc =
+        db_query_int(txn, &count, DB_ARGS(DB_TEXT(account_id->text), DB_INT(now - CLOCK_HOUR_MS)),
+                     &reported, err);
     if (!rc && reported >= LIMIT_CLIENT_ERRORS_HOUR)
         return err_set(err, ERR_RATE_LIMITED,
                        "too many errors reported: at most %d an hour are kept; try again later",
@@ -94,8 +94,8 @@ int user_tracking_log(struct db_session *txn, const struct tracked *tracked, str
     if (tracked->value && strlen(tracked->value) > LIMIT_TRACKED_VALUE)
         return err_set(err, ERR_TOO_LARGE, "value must have at most %zu bytes as JSON",
                        LIMIT_TRACKED_VALUE);
-    int rc =
-        db_query_int(txn, &count, DB_ARGS(DB_TEXT(account_id), DB_INT(now - HOUR_MS)), &noted, err);
+    int rc = db_query_int(txn, &count, DB_ARGS(DB_TEXT(account_id), DB_INT(now - CLOCK_HOUR_MS)),
+                          &noted, err);
     if (!rc && noted >= LIMIT_TRACKED_HOUR)
         return err_set(err, ERR_RATE_LIMITED,
                        "too many events reported: at most %d an hour are kept; try again later",

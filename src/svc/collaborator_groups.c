@@ -40,14 +40,6 @@ int collaborator_remove_by(struct db_session *txn, const struct caller *caller,
 
 // ---- Making owners of collaborators, and the other way round ----
 
-static int check_project(struct db_session *txn, const struct uuid *project_id, struct err *err)
-{
-    static const struct db_stmt find = {"SELECT 1 FROM projects WHERE project_id = $1"};
-    int64_t exists = 0;
-    int rc = db_query_int(txn, &find, DB_ARGS(DB_TEXT(project_id->text)), &exists, err);
-    return rc || exists ? rc : err_set(err, ERR_NOT_FOUND, "OwnershipError: Project not found");
-}
-
 static int check_caller(struct db_session *txn, const struct caller *caller,
                         const struct uuid *project_id, struct err *err)
 {
@@ -89,7 +81,7 @@ int collaborator_group_set(struct db_session *txn, const struct caller *caller,
                            const char *group, struct err *err)
 {
     char old[GROUP_SIZE] = "";
-    int rc = check_project(txn, project_id, err);
+    int rc = collaborators_project_check(txn, project_id, err);
     if (!rc)
         rc = check_caller(txn, caller, project_id, err);
     if (!rc && strcmp(group, "owner") != 0 && strcmp(group, "collaborator") != 0)

@@ -9,17 +9,17 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "db/query.h"
+#include "svc/accounts.h"
 #include "svc/collaborator_notes.h"
 #include "svc/keys.h"
+#include "svc/row_json.h"
 
-#define ACTION_LIFE_MS (INT64_C(14) * 24 * 3600 * 1000)
+#define ACTION_LIFE_MS (14 * CLOCK_DAY_MS)
 
 static int check_account(struct db_session *session, const struct uuid *account_id, struct err *err)
 {
-    static const struct db_stmt find = {
-        "SELECT 1 FROM accounts WHERE account_id = $1 AND deleted = 0"};
-    int64_t exists = 0;
-    int rc = db_query_int(session, &find, DB_ARGS(DB_TEXT(account_id->text)), &exists, err);
+    bool exists;
+    int rc = account_exists(session, account_id, &exists, err);
     return rc || exists
                ? rc
                : err_set(err, ERR_NOT_FOUND, "account %s does not exist", account_id->text);
@@ -211,12 +211,9 @@ int project_invite_token_show(struct db_session *session, const char *token, str
     json_begin_object(out);
     json_member_str(out, "token", token);
     json_member_str(out, "project_id", db_rows_text(rows, 0));
-    if (!db_rows_null(rows, 1))
-        json_member_time(out, "created", db_rows_int(rows, 1));
-    if (!db_rows_null(rows, 2))
-        json_member_time(out, "expires", db_rows_int(rows, 2));
-    if (!db_rows_null(rows, 3))
-        json_member_int(out, "usage_limit", db_rows_int(rows, 3));
+    row_member(out, "created", ROW_TIME, rows, 1);
+    row_member(out, "expires", ROW_TIME, rows, 2);
+    row_member(out, "usage_limit", ROW_INTEGER, rows, 3);
     json_member_int(out, "counter", db_rows_int(rows, 4));
     json_end_object(out);
     return 0;

@@ -32,6 +32,10 @@ int collaborator_group_set(struct db_session *txn, const struct caller *caller,
 int collaborators_manage_check(struct db_session *session, const struct caller *caller,
                                const struct uuid *project_id, struct err *err) MUST_USE;
 
+// ERR_NOT_FOUND with the text of hub-rpc 2.2 if there is no such project.
+int collaborators_project_check(struct db_session *session, const struct uuid *project_id,
+                                struct err *err) MUST_USE;
+
 // In a transaction: carries out what waits for somebody to have this address (api-v1 3.2, 3.7): the
 // invitations that have not expired. Marks the account's creation_actions_done.
 int creation_actions_run(struct db_session *txn, const struct uuid *account_id,

@@ -84,11 +84,11 @@ static int check_rights(struct db_session *session, const struct collaborators_a
 
 // ---- Rights by hub-rpc 2.2 ----
 
-static int check_project(struct db_session *session, const struct uuid *project_id, struct err *err)
+int collaborators_project_check(struct db_session *session, const struct uuid *project_id,
+                                struct err *err)
 {
-    static const struct db_stmt find = {"SELECT 1 FROM projects WHERE project_id = $1"};
-    int64_t exists = 0;
-    int rc = db_query_int(session, &find, DB_ARGS(DB_TEXT(project_id->text)), &exists, err);
+    bool exists;
+    int rc = project_exists(session, project_id, &exists, err);
     return rc || exists ? rc : err_set(err, ERR_NOT_FOUND, "OwnershipError: Project not found");
 }
 
@@ -99,7 +99,7 @@ static int check_projects(struct db_session *session, const struct collaborators
         struct uuid id;
         if (!uuid_parse(add->projects[i], strlen(add->projects[i]), &id))
             return err_set(err, ERR_INVALID, "Error: Invalid project_id: %.200s", add->projects[i]);
-        int rc = check_project(session, &id, err);
+        int rc = collaborators_project_check(session, &id, err);
         if (!rc)
             rc = collaborators_manage_check(session, &add->caller, &id, err);
         if (rc)

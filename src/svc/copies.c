@@ -52,7 +52,7 @@ static void answer(struct copy_request *request, const struct err *err)
 static void answer_shut(struct copy_request *request)
 {
     struct err err;
-    err_set(&err, ERR_UNAVAILABLE, "the server is shutting down");
+    err_set(&err, ERR_UNAVAILABLE, ERR_CLOSING_TEXT);
     answer(request, &err);
 }
 

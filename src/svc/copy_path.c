@@ -3,6 +3,7 @@
 
 #include "base/limits.h"
 #include "base/text.h"
+#include "proto/copy.h"
 #include "svc/copies.h"
 #include "svc/project.h"
 
@@ -90,7 +91,7 @@ enum copy_failure copy_failure_of(const struct err *err)
     if (text_has_prefix(err->message, "rsync: link_stat \"") &&
         strstr(err->message, "failed: No such file or directory (2)"))
         return COPY_FAILED_NO_SOURCE;
-    if (!strcmp(err->message, "the target path leads out of the project"))
+    if (!strcmp(err->message, COPY_LEADS_OUT))
         return COPY_FAILED_TARGET_OUTSIDE;
     return text_has_prefix(err->message, "rsync") || strstr(err->message, "\nrsync")
                ? COPY_FAILED_RSYNC

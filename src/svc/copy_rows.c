@@ -12,9 +12,10 @@
 #include "svc/copies_internal.h"
 #include "svc/project.h"
 #include "svc/public_paths.h"
+#include "svc/row_json.h"
 
 #define LEASE_MS      INT64_C(120000) // six times as long as it is renewed in
-#define KEPT_MS       (INT64_C(90) * 24 * 3600 * 1000)
+#define KEPT_MS       (90 * CLOCK_DAY_MS)
 #define FIRST_ACCOUNT "00000000-0000-0000-0000-000000000000"
 
 void copy_row_dispose(struct copy_row *row)
@@ -120,7 +121,7 @@ static int read_caller(struct db_session *txn, const struct uuid *account_id,
                        struct caller *ret_caller, struct err *err)
 {
     static const struct db_stmt find = {
-        "SELECT groups FROM accounts WHERE account_id = $1 AND deleted = 0 AND banned = 0"};
+        "SELECT \"groups\" FROM accounts WHERE account_id = $1 AND deleted = 0 AND banned = 0"};
     auto_rows struct db_rows *rows = NULL;
     int rc = db_query_row(txn, &find, DB_ARGS(DB_TEXT(account_id->text)), &rows, err);
     if (rc < 0)
@@ -128,9 +129,8 @@ static int read_caller(struct db_session *txn, const struct uuid *account_id,
     if (!rc)
         return err_set(err, ERR_FORBIDDEN, "ACCESS BLOCKED -- No such account -- %s",
                        account_id->text);
-    const char *groups = db_rows_text(rows, 0);
-    *ret_caller =
-        (struct caller){.account_id = *account_id, .admin = groups && strstr(groups, "\"admin\"")};
+    *ret_caller = (struct caller){.account_id = *account_id,
+                                  .admin = json_list_has(db_rows_text(rows, 0), "admin")};
     return 0;
 }
 
@@ -335,17 +335,11 @@ int copy_rows_tend(struct db_session *txn, struct copy_tending *tending, struct 
     "overwrite_newer, delete_missing, backup, scheduled, started, finished, error FROM "           \
     "copy_paths "
 
-static void member_time(struct buf *out, const char *name, struct db_rows *rows, int column)
-{
-    if (!db_rows_null(rows, column))
-        json_member_time(out, name, db_rows_int(rows, column));
-}
-
 static void write_object(struct db_rows *rows, struct buf *out)
 {
     json_begin_object(out);
     json_member_str(out, "copy_path_id", db_rows_text(rows, 0));
-    member_time(out, "time", rows, 1);
+    row_member(out, "time", ROW_TIME, rows, 1);
     json_member_str(out, "source_project_id", db_rows_text(rows, 2));
     json_member_str(out, "source_path", db_rows_text(rows, 3));
     json_member_str(out, "target_project_id", db_rows_text(rows, 4));
@@ -353,11 +347,10 @@ static void write_object(struct db_rows *rows, struct buf *out)
     json_member_bool(out, "overwrite_newer", db_rows_int(rows, 6));
     json_member_bool(out, "delete_missing", db_rows_int(rows, 7));
     json_member_bool(out, "backup", db_rows_int(rows, 8));
-    member_time(out, "scheduled", rows, 9);
-    member_time(out, "started", rows, 10);
-    member_time(out, "finished", rows, 11);
-    if (!db_rows_null(rows, 12))
-        json_member_str(out, "error", db_rows_text(rows, 12));
+    row_member(out, "scheduled", ROW_TIME, rows, 9);
+    row_member(out, "started", ROW_TIME, rows, 10);
+    row_member(out, "finished", ROW_TIME, rows, 11);
+    row_member(out, "error", ROW_TEXT, rows, 12);
     json_end_object(out);
 }
 

@@ -12,8 +12,7 @@
 #include "svc/account_email.h"
 #include "svc/account_mail.h"
 
-#define HOUR_MS           (INT64_C(3600) * 1000)
-#define CHALLENGE_LIFE_MS (24 * HOUR_MS)
+#define CHALLENGE_LIFE_MS CLOCK_DAY_MS
 
 // The token of a challenge that is good for the address now, NULL if there is none such.
 static const char *valid_token(const cJSON *challenge, const char *email_address)
@@ -83,8 +82,8 @@ static int count_mail(struct db_session *txn, const struct uuid *account_id,
     int64_t now = clock_now_ms(), sent = 0;
     int rc = db_query_int(
         txn, &count,
-        DB_ARGS(DB_TEXT(account_id->text), DB_TEXT(email_address), DB_INT(now - HOUR_MS)), &sent,
-        err);
+        DB_ARGS(DB_TEXT(account_id->text), DB_TEXT(email_address), DB_INT(now - CLOCK_HOUR_MS)),
+        &sent, err);
     if (!rc && sent >= LIMIT_VERIFICATIONS_HOUR)
         return err_set(err, ERR_RATE_LIMITED,
                        "too many mails to verify an address; try again later");

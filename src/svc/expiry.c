@@ -13,7 +13,6 @@
 #include "svc/tables/projects.h"
 
 #define INTERVAL_MS UINT64_C(60000)
-#define HOUR_MS     (INT64_C(3600) * 1000)
 
 // $1 is the time before which rows go, $2 how many may. What is read by an age is kept for that
 // age, everything else has its own `expire`.
@@ -46,20 +45,20 @@ static const struct table {
     {.drop = {"DELETE FROM blobs WHERE id IN"
               " (SELECT id FROM blobs WHERE expire < $1 ORDER BY expire LIMIT $2)"},
      .at_once = LIMIT_BLOBS_CLEANED_AT_ONCE},
-    {.age_ms = HOUR_MS,
+    {.age_ms = CLOCK_HOUR_MS,
      .drop = {"DELETE FROM password_reset_attempts WHERE id IN"
               " (SELECT id FROM password_reset_attempts WHERE time < $1 ORDER BY time LIMIT $2)"}},
-    {.age_ms = HOUR_MS,
+    {.age_ms = CLOCK_HOUR_MS,
      .drop = {"DELETE FROM password_failures WHERE id IN"
               " (SELECT id FROM password_failures WHERE time < $1 ORDER BY time LIMIT $2)"}},
-    {.age_ms = HOUR_MS,
+    {.age_ms = CLOCK_HOUR_MS,
      .drop = {"DELETE FROM user_auth_failures WHERE (account_id, target_account_id) IN"
               " (SELECT account_id, target_account_id FROM user_auth_failures WHERE time < $1"
               " ORDER BY time LIMIT $2)"}},
-    {.age_ms = HOUR_MS,
+    {.age_ms = CLOCK_HOUR_MS,
      .drop = {"DELETE FROM sign_up_attempts WHERE id IN"
               " (SELECT id FROM sign_up_attempts WHERE time < $1 ORDER BY time LIMIT $2)"}},
-    {.age_ms = 24 * HOUR_MS,
+    {.age_ms = CLOCK_DAY_MS,
      .drop = {"DELETE FROM invitation_mails WHERE id IN"
               " (SELECT id FROM invitation_mails WHERE time < $1 ORDER BY time LIMIT $2)"}},
 };

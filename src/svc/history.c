@@ -7,67 +7,39 @@
 #include "base/limits.h"
 #include "base/sha1.h"
 #include "db/query.h"
+#include "svc/row_json.h"
 
 // Patches of one statement: a database may end one that takes long.
 #define PAGE_ROWS 1000
 
 // ---- Columns as members ----
 
-enum kind { TEXT, JSON, INTEGER, BOOLEAN, TIME };
-
 struct member {
     const char *name;
-    enum kind kind;
+    enum row_kind kind;
 };
-
-// Nothing for NULL.
-static void write_member(struct buf *out, const struct member *member, struct db_rows *rows,
-                         int column)
-{
-    if (db_rows_null(rows, column))
-        return;
-    switch (member->kind) {
-    case TEXT:
-        json_key(out, member->name);
-        json_strn(out, db_rows_text(rows, column), db_rows_size(rows, column));
-        break;
-    case JSON:
-        json_key(out, member->name);
-        json_raw(out, db_rows_text(rows, column), db_rows_size(rows, column));
-        break;
-    case INTEGER:
-        json_member_int(out, member->name, db_rows_int(rows, column));
-        break;
-    case BOOLEAN:
-        json_member_bool(out, member->name, db_rows_int(rows, column));
-        break;
-    case TIME:
-        json_member_time(out, member->name, db_rows_int(rows, column));
-        break;
-    }
-}
 
 static void write_members(struct buf *out, const struct member *members, size_t count,
                           struct db_rows *rows, int column)
 {
     for (size_t i = 0; i < count; i++)
-        write_member(out, &members[i], rows, column + (int)i);
+        row_member(out, members[i].name, members[i].kind, rows, column + (int)i);
 }
 
 // ---- What is known of the file ----
 
 static const struct member info_members[] = {
-    {"string_id", TEXT},
-    {"project_id", TEXT},
-    {"path", TEXT},
-    {"users", JSON},
-    {"doctype", TEXT},
-    {"last_active", TIME},
-    {"init", JSON},
-    {"save", JSON},
-    {"read_only", BOOLEAN},
-    {"settings", JSON},
-    {"snapshot_interval", INTEGER},
+    {"string_id", ROW_TEXT},
+    {"project_id", ROW_TEXT},
+    {"path", ROW_TEXT},
+    {"users", ROW_JSON},
+    {"doctype", ROW_TEXT},
+    {"last_active", ROW_TIME},
+    {"init", ROW_JSON},
+    {"save", ROW_JSON},
+    {"read_only", ROW_BOOLEAN},
+    {"settings", ROW_JSON},
+    {"snapshot_interval", ROW_INTEGER},
 };
 
 static int write_info(struct db_session *session, const char *string_id, struct buf *out,
@@ -91,11 +63,11 @@ static int write_info(struct db_session *session, const char *string_id, struct 
 // ---- Patches ----
 
 static const struct member outer_members[] = {
-    {"seq", INTEGER}, {"time", INTEGER}, {"headers", JSON}, {"key", TEXT}};
+    {"seq", ROW_INTEGER}, {"time", ROW_INTEGER}, {"headers", ROW_JSON}, {"key", ROW_TEXT}};
 static const struct member inner_members[] = {
-    {"time", INTEGER},        {"wall", INTEGER},  {"patch", TEXT},
-    {"user_id", INTEGER},     {"parents", JSON},  {"version", INTEGER},
-    {"is_snapshot", BOOLEAN}, {"snapshot", TEXT}, {"seq_info", JSON},
+    {"time", ROW_INTEGER},        {"wall", ROW_INTEGER},  {"patch", ROW_TEXT},
+    {"user_id", ROW_INTEGER},     {"parents", ROW_JSON},  {"version", ROW_INTEGER},
+    {"is_snapshot", ROW_BOOLEAN}, {"snapshot", ROW_TEXT}, {"seq_info", ROW_JSON},
 };
 
 static void write_patch(struct buf *out, struct db_rows *rows)

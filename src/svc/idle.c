@@ -124,7 +124,7 @@ static int look(struct idle *idle, struct db_session *session, struct err *err)
     auto_rows struct db_rows *rows = NULL;
     int64_t now_ms = clock_now_ms();
     size_t room = 0;
-    int rc = db_query(session, &list, DB_ARGS(DB_INT(now_ms - (int64_t)idle->config.lost_s * 1000)),
+    int rc = db_query(session, &list, DB_ARGS(DB_INT(now_ms - idle->svc->site.transition_ms)),
                       &rows, err);
     if (rc)
         return rc;
@@ -158,7 +158,7 @@ static void find_lost(const struct idle *idle)
         any_lost |= idle->seen[i].lost;
     }
     if (any_lost)
-        project_transitions_end(idle->svc, clock_now_ms() - (int64_t)idle->config.lost_s * 1000);
+        project_transitions_end(idle->svc, clock_now_ms() - idle->svc->site.transition_ms);
     if (idle->count)
         projects_adopt(idle->svc->projects, ids, idle->count);
 }

@@ -12,7 +12,6 @@ struct idle;
 struct idle_config {
     unsigned check_s; // between two looks
     unsigned grace_s; // for which a project runs at least
-    unsigned lost_s;  // for which it starts or stops at most: then nobody is about it
 };
 
 // On the thread of svc->loop, before and after it runs.

@@ -15,10 +15,9 @@
 #include "svc/invite_notes.h"
 #include "svc/mail.h"
 
-#define DAY_MS        (INT64_C(24) * 3600 * 1000)
-#define MAIL_PAUSE_MS (7 * DAY_MS) // between two mails for a project to one address
-#define BATCH         16           // addresses in one transaction
-#define ADDRESS_MAX   128          // this and the next: characters, by the contract
+#define MAIL_PAUSE_MS (7 * CLOCK_DAY_MS) // between two mails for a project to one address
+#define BATCH         16                 // addresses in one transaction
+#define ADDRESS_MAX   128                // this and the next: characters, by the contract
 #define TO_MAX        1024
 
 // Whether an error is an answer to the caller, which undoes nothing.
@@ -52,7 +51,7 @@ static int count_invitation(struct db_session *txn, const struct invite *invite,
     static const struct db_stmt add = {
         "INSERT INTO invitation_mails (account_id, recipient, time) VALUES ($1, $2, $3)"};
     int64_t now = clock_now_ms(), sent = 0, got = 0;
-    struct db_value since = DB_INT(now - DAY_MS);
+    struct db_value since = DB_INT(now - CLOCK_DAY_MS);
     int rc = db_exec(txn, &drop, DB_ARGS(since), NULL, err);
     if (!rc)
         rc = db_query_int(txn, &by, DB_ARGS(DB_TEXT(invite->inviter.text), since), &sent, err);

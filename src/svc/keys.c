@@ -9,6 +9,9 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "db/query.h"
+#include "svc/accounts.h"
+#include "svc/project.h"
+#include "svc/row_json.h"
 
 #define KEY_V1_RANDOM  24
 #define KEY_V2_RANDOM  16
@@ -37,8 +40,8 @@ static void read_owner(struct db_rows *rows, struct key_owner *owner)
 {
     const char *groups = db_rows_text(rows, 2);
     owner->status = db_rows_int(rows, 1) ? KEY_BANNED : KEY_VALID;
-    owner->caller.admin = groups && strstr(groups, "\"admin\"");
-    owner->caller.gold = groups && strstr(groups, "\"gold\"");
+    owner->caller.admin = json_list_has(groups, "admin");
+    owner->caller.gold = json_list_has(groups, "gold");
     uuid_parse(db_rows_text(rows, 0), db_rows_size(rows, 0), &owner->caller.account_id);
     if (!db_rows_null(rows, 3))
         uuid_parse(db_rows_text(rows, 3), db_rows_size(rows, 3), &owner->project_id);
@@ -172,11 +175,10 @@ static int check_name(const char *name, struct err *err)
 
 static int check_account(struct db_session *txn, const struct uuid *account_id, struct err *err)
 {
-    static const struct db_stmt find = {
-        "SELECT 1 FROM accounts WHERE account_id = $1 AND deleted = 0"};
     static const struct db_stmt count = {"SELECT count(*) FROM api_keys WHERE account_id = $1"};
-    int64_t exists = 0, keys = 0;
-    int rc = db_query_int(txn, &find, DB_ARGS(DB_TEXT(account_id->text)), &exists, err);
+    bool exists;
+    int64_t keys = 0;
+    int rc = account_exists(txn, account_id, &exists, err);
     if (!rc && !exists)
         return err_set(err, ERR_NOT_FOUND, "account_id is not a valid account");
     if (!rc)
@@ -191,17 +193,16 @@ static int check_account(struct db_session *txn, const struct uuid *account_id, 
 static int check_project(struct db_session *txn, const struct uuid *account_id,
                          const struct uuid *project_id, struct err *err)
 {
-    static const struct db_stmt find = {"SELECT 1 FROM projects WHERE project_id = $1"};
-    static const struct db_stmt find_user = {
+    static const struct db_stmt find = {
         "SELECT 1 FROM project_users WHERE project_id = $1 AND account_id = $2 AND " WORKS_ON_IT};
-    int64_t exists = 0, is_user = 0;
-    int rc = db_query_int(txn, &find, DB_ARGS(DB_TEXT(project_id->text)), &exists, err);
+    bool exists;
+    int64_t is_user = 0;
+    int rc = project_exists(txn, project_id, &exists, err);
     if (!rc && !exists)
         return err_set(err, ERR_NOT_FOUND, "no project %s", project_id->text);
     if (!rc)
-        rc = db_query_int(txn, &find_user,
-                          DB_ARGS(DB_TEXT(project_id->text), DB_TEXT(account_id->text)), &is_user,
-                          err);
+        rc = db_query_int(txn, &find, DB_ARGS(DB_TEXT(project_id->text), DB_TEXT(account_id->text)),
+                          &is_user, err);
     return rc || is_user
                ? rc
                : err_set(err, ERR_FORBIDDEN,
@@ -269,29 +270,15 @@ int key_v2_create(struct db_session *txn, const struct secret *secret,
 
 #define COLUMNS "id, account_id, created, name, expire, trunc, last_active, kind, project_id"
 
-static void member_time(struct buf *out, const char *name, struct db_rows *rows, int column)
-{
-    if (!db_rows_null(rows, column)) {
-        json_member_time(out, name, db_rows_int(rows, column));
-        return;
-    }
-    json_key(out, name);
-    json_null(out);
-}
-
 static void write_members(struct db_rows *rows, struct buf *out)
 {
     json_member_int(out, "id", db_rows_int(rows, 0));
     json_member_str(out, "account_id", db_rows_text(rows, 1));
     json_member_time(out, "created", db_rows_int(rows, 2));
-    json_key(out, "name");
-    if (db_rows_null(rows, 3))
-        json_null(out);
-    else
-        json_str(out, db_rows_text(rows, 3));
-    member_time(out, "expire", rows, 4);
+    row_member_or_null(out, "name", ROW_TEXT, rows, 3);
+    row_member_or_null(out, "expire", ROW_TIME, rows, 4);
     json_member_str(out, "trunc", db_rows_text(rows, 5));
-    member_time(out, "last_active", rows, 6);
+    row_member_or_null(out, "last_active", ROW_TIME, rows, 6);
 }
 
 static int write_rows(struct db_rows *rows, bool all, struct buf *out, struct err *err)
@@ -301,10 +288,10 @@ static int write_rows(struct db_rows *rows, bool all, struct buf *out, struct er
     while ((rc = db_rows_next(rows, err)) == 1) {
         json_begin_object(out);
         write_members(rows, out);
-        if (all)
+        if (all) {
             json_member_str(out, "kind", db_rows_text(rows, 7));
-        if (all && !db_rows_null(rows, 8))
-            json_member_str(out, "project_id", db_rows_text(rows, 8));
+            row_member(out, "project_id", ROW_TEXT, rows, 8);
+        }
         json_end_object(out);
     }
     json_end_array(out);

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "db/query.h"
+#include "svc/row_json.h"
 
 #define LAST_USED_INTERVAL_MS 60000
 
@@ -63,28 +64,14 @@ static void write_license(struct db_rows *rows, int64_t running, struct buf *out
 {
     static const struct {
         const char *name;
-        enum { TEXT, TIME, NUMBER, JSON } type;
-    } columns[] = {{"id", TEXT},        {"title", TEXT},       {"description", TEXT},
-                   {"activates", TIME}, {"expires", TIME},     {"created", TIME},
-                   {"last_used", TIME}, {"run_limit", NUMBER}, {"managers", JSON},
-                   {"upgrades", JSON},  {"quota", JSON}};
+        enum row_kind kind;
+    } columns[] = {{"id", ROW_TEXT},        {"title", ROW_TEXT},        {"description", ROW_TEXT},
+                   {"activates", ROW_TIME}, {"expires", ROW_TIME},      {"created", ROW_TIME},
+                   {"last_used", ROW_TIME}, {"run_limit", ROW_INTEGER}, {"managers", ROW_JSON},
+                   {"upgrades", ROW_JSON},  {"quota", ROW_JSON}};
     json_begin_object(out);
-    for (int i = 0; i < (int)ARRAY_LEN(columns); i++) {
-        if (db_rows_null(rows, i))
-            continue;
-        json_key(out, columns[i].name);
-        if (columns[i].type == TEXT) {
-            json_str(out, db_rows_text(rows, i));
-        } else if (columns[i].type == TIME) {
-            char iso[CLOCK_ISO_SIZE];
-            clock_iso(db_rows_int(rows, i), iso);
-            json_str(out, iso);
-        } else if (columns[i].type == NUMBER) {
-            json_int(out, db_rows_int(rows, i));
-        } else {
-            json_raw(out, db_rows_text(rows, i), db_rows_size(rows, i));
-        }
-    }
+    for (int i = 0; i < (int)ARRAY_LEN(columns); i++)
+        row_member(out, columns[i].name, columns[i].kind, rows, i);
     json_member_int(out, "running", running);
     json_end_object(out);
 }

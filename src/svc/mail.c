@@ -12,6 +12,7 @@
 #include "db/query.h"
 #include "svc/accounts.h"
 #include "svc/mail_internal.h"
+#include "svc/row_json.h"
 
 #define HEADER_SIZE_MAX 16384 // of a message, for listing
 
@@ -141,12 +142,9 @@ static void begin_entry(struct buf *out, const char *id, int64_t time_ms, const 
 static void write_state(struct db_rows *row, struct buf *out)
 {
     json_member_int(out, "attempts", db_rows_int(row, ATTEMPTS));
-    if (!db_rows_null(row, NEXT_ATTEMPT))
-        json_member_time(out, "next_attempt", db_rows_int(row, NEXT_ATTEMPT));
-    if (!db_rows_null(row, SENT))
-        json_member_time(out, "sent", db_rows_int(row, SENT));
-    if (!db_rows_null(row, ERROR))
-        json_member_str(out, "error", db_rows_text(row, ERROR));
+    row_member(out, "next_attempt", ROW_TIME, row, NEXT_ATTEMPT);
+    row_member(out, "sent", ROW_TIME, row, SENT);
+    row_member(out, "error", ROW_TEXT, row, ERROR);
 }
 
 static void list_row(struct db_rows *row, struct buf *out)

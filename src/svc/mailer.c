@@ -24,9 +24,9 @@
 #define STOP_GRACE_MS 3000
 #define RENEW_MS      20000 // well before a claim runs out
 #define IDLE_MS       60000 // connections and libcurl's memory are given back after it
-#define PURGE_MS      (INT64_C(3600) * 1000)
-#define RETRY_MAX_MS  (INT64_C(4) * 3600 * 1000)
-#define GIVE_UP_MS    (INT64_C(48) * 3600 * 1000)
+#define PURGE_MS      CLOCK_HOUR_MS
+#define RETRY_MAX_MS  (4 * CLOCK_HOUR_MS)
+#define GIVE_UP_MS    (2 * CLOCK_DAY_MS)
 
 struct sending {
     struct smtp_delivery delivery;

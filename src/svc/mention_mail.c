@@ -15,9 +15,8 @@
 #include "svc/project.h"
 #include "svc/project_quota.h"
 
-#define HOUR_MS    (INT64_C(3600) * 1000)
-#define AGAIN_MS   (8 * HOUR_MS) // until the same file's mentions are mailed again
-#define TITLE_SIZE 40            // characters of the project's title in the subject
+#define AGAIN_MS   (8 * CLOCK_HOUR_MS) // until the same file's mentions are mailed again
+#define TITLE_SIZE 40                  // characters of the project's title in the subject
 
 // ---- Whether to send it ----
 
@@ -68,7 +67,7 @@ static int was_mailed(struct db_session *txn, const struct mention *mention, int
                                         " AND mailed > $2 AND project_id = $3 AND path = $4"};
     int64_t mails = 0, again = 0;
     struct db_value target = DB_TEXT(mention->target.text);
-    int rc = db_query_int(txn, &count, DB_ARGS(target, DB_INT(now_ms - 24 * HOUR_MS)), &mails, err);
+    int rc = db_query_int(txn, &count, DB_ARGS(target, DB_INT(now_ms - CLOCK_DAY_MS)), &mails, err);
     if (!rc)
         rc = db_query_int(txn, &same,
                           DB_ARGS(target, DB_INT(now_ms - AGAIN_MS),

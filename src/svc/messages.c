@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "db/query.h"
 #include "svc/accounts.h"
+#include "svc/row_json.h"
 
 // What one id takes in the text of to_ids: quotes and a comma.
 #define ID_IN_LIST (UUID_LEN + 3)
@@ -179,8 +180,8 @@ static int check_rate(struct db_session *txn, const struct uuid *from_id, int64_
         int64_t ms;
         int most;
     } limits[] = {{1000, LIMIT_MESSAGES_SECOND},
-                  {60 * 1000, LIMIT_MESSAGES_MINUTE},
-                  {3600 * 1000, LIMIT_MESSAGES_HOUR}};
+                  {CLOCK_MINUTE_MS, LIMIT_MESSAGES_MINUTE},
+                  {CLOCK_HOUR_MS, LIMIT_MESSAGES_HOUR}};
     static const struct db_stmt find = {
         "SELECT created FROM messages WHERE from_id = $1 ORDER BY id DESC LIMIT 1 OFFSET $2"};
     int64_t time = 0;
@@ -436,12 +437,6 @@ bool message_box_find(const char *name, enum message_box *ret_box)
     return false;
 }
 
-static void member_null(struct buf *out, const char *key)
-{
-    json_key(out, key);
-    json_null(out);
-}
-
 static void write_message(struct db_rows *rows, const struct message_list *list, struct buf *out)
 {
     static const char *const marks[] = {"read", "saved", "deleted"};
@@ -454,14 +449,8 @@ static void write_message(struct db_rows *rows, const struct message_list *list,
     json_member_str(out, "from_id", db_rows_text(rows, 3));
     json_key(out, "to_ids");
     json_raw(out, to_ids, strlen(to_ids));
-    if (!db_rows_null(rows, 5))
-        json_member_time(out, "sent", db_rows_int(rows, 5));
-    else
-        member_null(out, "sent");
-    if (!db_rows_null(rows, 6))
-        json_member_int(out, "thread_id", db_rows_int(rows, 6));
-    else
-        member_null(out, "thread_id");
+    row_member_or_null(out, "sent", ROW_TIME, rows, 5);
+    row_member_or_null(out, "thread_id", ROW_INTEGER, rows, 6);
     for (int i = 0; i < (int)ARRAY_LEN(marks) && boxes[list->box].shows_marks; i++)
         json_member_bool(out, marks[i], is_marked(db_rows_text(rows, 7 + i), place));
     json_end_object(out);

@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "db/query.h"
 #include "svc/organizations_internal.h"
+#include "svc/row_json.h"
 
 // By the index, which does not tell case apart.
 #define NAMED "lower(name) = lower($1) AND name = $1 AND deleted = 0"
@@ -30,46 +31,23 @@ int organization_check_admin(struct db_session *session, const struct caller *ca
 
 // ---- Reading ----
 
-static void member_text(struct buf *out, const char *key, struct db_rows *rows, int column)
-{
-    json_key(out, key);
-    if (db_rows_null(rows, column))
-        json_null(out);
-    else
-        json_strn(out, db_rows_text(rows, column), db_rows_size(rows, column));
-}
-
-static void member_json(struct buf *out, const char *key, struct db_rows *rows, int column)
-{
-    json_key(out, key);
-    if (db_rows_null(rows, column))
-        json_null(out);
-    else
-        json_raw(out, db_rows_text(rows, column), db_rows_size(rows, column));
-}
-
 static void write_listed(struct db_rows *rows, struct buf *out)
 {
     json_begin_object(out);
-    member_text(out, "name", rows, 0);
-    member_text(out, "title", rows, 1);
-    member_json(out, "admin_account_ids", rows, 2);
+    row_member_or_null(out, "name", ROW_TEXT, rows, 0);
+    row_member_or_null(out, "title", ROW_TEXT, rows, 1);
+    row_member_or_null(out, "admin_account_ids", ROW_JSON, rows, 2);
     json_end_object(out);
 }
 
 static void write_member(struct db_rows *rows, struct buf *out)
 {
     json_begin_object(out);
-    member_text(out, "first_name", rows, 0);
-    member_text(out, "last_name", rows, 1);
-    member_text(out, "account_id", rows, 2);
-    member_text(out, "email_address", rows, 3);
-    if (db_rows_null(rows, 4)) {
-        json_key(out, "last_active");
-        json_null(out);
-    } else {
-        json_member_time(out, "last_active", db_rows_int(rows, 4));
-    }
+    row_member_or_null(out, "first_name", ROW_TEXT, rows, 0);
+    row_member_or_null(out, "last_name", ROW_TEXT, rows, 1);
+    row_member_or_null(out, "account_id", ROW_TEXT, rows, 2);
+    row_member_or_null(out, "email_address", ROW_TEXT, rows, 3);
+    row_member_or_null(out, "last_active", ROW_TIME, rows, 4);
     json_end_object(out);
 }
 
@@ -125,8 +103,8 @@ int organization_show(struct db_session *session, const char *name, struct buf *
         return rc ? rc : no_organization(name, err);
     json_begin_object(out);
     for (int i = 0; i < (int)ARRAY_LEN(texts); i++)
-        member_text(out, texts[i], rows, i);
-    member_json(out, "admin_account_ids", rows, 5);
+        row_member_or_null(out, texts[i], ROW_TEXT, rows, i);
+    row_member_or_null(out, "admin_account_ids", ROW_JSON, rows, 5);
     json_end_object(out);
     return 0;
 }
@@ -273,9 +251,8 @@ static int member_find(struct db_session *txn, const char *user, bool living,
     rc = db_query_row(txn, &find, DB_ARGS(DB_TEXT(ret_member->id.text)), &ret_member->rows, err);
     if (rc != 1)
         return rc;
-    const char *groups = db_rows_text(ret_member->rows, 1);
     ret_member->org = db_rows_text(ret_member->rows, 0);
-    ret_member->is_site_admin = groups && strstr(groups, "\"admin\"");
+    ret_member->is_site_admin = json_list_has(db_rows_text(ret_member->rows, 1), "admin");
     return 1;
 }
 

@@ -8,7 +8,7 @@
 #include "svc/mail_internal.h"
 
 #define CLAIM_MS   60000
-#define KEEP_MS    (INT64_C(30) * 24 * 3600 * 1000)
+#define KEEP_MS    (30 * CLOCK_DAY_MS)
 #define CLAIMS_MAX 16
 
 void outgoing_dispose(struct outgoing *mail)

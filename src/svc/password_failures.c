@@ -5,9 +5,6 @@
 #include "base/limits.h"
 #include "db/query.h"
 
-#define MINUTE_MS 60000
-#define HOUR_MS   (60 * MINUTE_MS)
-
 static int check_since(struct db_session *session, const struct uuid *account_id, int64_t since,
                        int limit, struct err *err)
 {
@@ -25,9 +22,11 @@ int password_failures_check(struct db_session *session, const struct uuid *accou
                             struct err *err)
 {
     int64_t now = clock_now_ms();
-    int rc = check_since(session, account_id, now - MINUTE_MS, LIMIT_PASSWORD_FAILURES_MINUTE, err);
+    int rc = check_since(session, account_id, now - CLOCK_MINUTE_MS, LIMIT_PASSWORD_FAILURES_MINUTE,
+                         err);
     return rc ? rc
-              : check_since(session, account_id, now - HOUR_MS, LIMIT_PASSWORD_FAILURES_HOUR, err);
+              : check_since(session, account_id, now - CLOCK_HOUR_MS, LIMIT_PASSWORD_FAILURES_HOUR,
+                            err);
 }
 
 int password_failure_note(struct db_session *txn, const struct uuid *account_id, struct err *err)

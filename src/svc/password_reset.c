@@ -13,10 +13,8 @@
 #include "svc/central_log.h"
 #include "svc/mail.h"
 
-#define MINUTE_MS    60000
-#define HOUR_MS      (60 * MINUTE_MS)
-#define CODE_LIFE_MS HOUR_MS
-#define LINK_LIFE_MS (24 * INT64_C(3600000))
+#define CODE_LIFE_MS CLOCK_HOUR_MS
+#define LINK_LIFE_MS CLOCK_DAY_MS
 
 // ---- The limits (api-v1 3.5) ----
 
@@ -44,11 +42,11 @@ static int check_attempts(struct db_session *txn, struct password_forgot *forgot
         int limit;
         const char *text;
     } rules[] = {
-        {&by_address, forgot->email, now - HOUR_MS, LIMIT_RESETS_ADDRESS_HOUR,
+        {&by_address, forgot->email, now - CLOCK_HOUR_MS, LIMIT_RESETS_ADDRESS_HOUR,
          "Too many password resets for this email per hour; try again later."},
-        {&by_client, forgot->network, now - MINUTE_MS, LIMIT_RESETS_CLIENT_MINUTE,
+        {&by_client, forgot->network, now - CLOCK_MINUTE_MS, LIMIT_RESETS_CLIENT_MINUTE,
          "Too many password resets per minute; try again later."},
-        {&by_client, forgot->network, now - HOUR_MS, LIMIT_RESETS_CLIENT_HOUR,
+        {&by_client, forgot->network, now - CLOCK_HOUR_MS, LIMIT_RESETS_CLIENT_HOUR,
          "Too many password resets per hour; try again later."},
     };
     for (size_t i = 0; i < ARRAY_LEN(rules) && !forgot->refused; i++) {

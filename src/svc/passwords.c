@@ -27,7 +27,7 @@ int password_queue_full(struct err *err)
 
 int password_closing(bool closing, struct err *err)
 {
-    return closing ? err_set(err, ERR_UNAVAILABLE, "the server is shutting down") : 0;
+    return closing ? err_set(err, ERR_UNAVAILABLE, ERR_CLOSING_TEXT) : 0;
 }
 
 int password_hash(const char *password, char out[PASSWORD_HASH_SIZE], struct err *err)

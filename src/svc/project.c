@@ -26,12 +26,21 @@
 
 // ---- Access ----
 
-static int admin_access(struct db_session *session, const struct uuid *project_id,
-                        enum project_access *ret_access, struct err *err)
+int project_exists(struct db_session *session, const struct uuid *project_id, bool *ret_exists,
+                   struct err *err)
 {
     static const struct db_stmt find = {"SELECT 1 FROM projects WHERE project_id = $1"};
     int64_t exists = 0;
     int rc = db_query_int(session, &find, DB_ARGS(DB_TEXT(project_id->text)), &exists, err);
+    *ret_exists = exists;
+    return rc;
+}
+
+static int admin_access(struct db_session *session, const struct uuid *project_id,
+                        enum project_access *ret_access, struct err *err)
+{
+    bool exists;
+    int rc = project_exists(session, project_id, &exists, err);
     *ret_access = exists ? ACCESS_WRITE : ACCESS_NONE;
     return rc;
 }

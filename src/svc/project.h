@@ -11,6 +11,10 @@
 // How long a call waits for its project to start, milliseconds. The start goes on.
 #define PROJECT_START_WAIT_MS 30000
 
+// Of those that are deleted, too.
+int project_exists(struct db_session *session, const struct uuid *project_id, bool *ret_exists,
+                   struct err *err) MUST_USE;
+
 enum project_access { ACCESS_NONE, ACCESS_READ, ACCESS_WRITE };
 
 // What the caller may do (api-v1 2.1): owners and collaborators write, viewers read, administrators

@@ -13,16 +13,16 @@
 #include "base/mem.h"
 #include "db/query.h"
 #include "svc/project.h"
+#include "svc/row_json.h"
 
 int project_lookup(struct db_session *session, const char *project_id, struct uuid *ret_project_id,
                    struct err *err)
 {
-    static const struct db_stmt find = {"SELECT 1 FROM projects WHERE project_id = $1"};
     struct uuid id;
-    int64_t exists = 0;
+    bool exists;
     if (!uuid_parse(project_id, strlen(project_id), &id))
         return err_set(err, ERR_INVALID, "%s is no project id", project_id);
-    int rc = db_query_int(session, &find, DB_ARGS(DB_TEXT(id.text)), &exists, err);
+    int rc = project_exists(session, &id, &exists, err);
     if (!rc && !exists)
         return err_set(err, ERR_NOT_FOUND, "no project %s", id.text);
     *ret_project_id = id;
@@ -55,10 +55,8 @@ static void write_state(struct db_rows *rows, struct buf *out)
     json_key(out, "state");
     json_begin_object(out);
     json_member_str(out, "state", db_rows_text(rows, 3));
-    if (!db_rows_null(rows, 4))
-        json_member_time(out, "time", db_rows_int(rows, 4));
-    if (!db_rows_null(rows, 5))
-        json_member_str(out, "error", db_rows_text(rows, 5));
+    row_member(out, "time", ROW_TIME, rows, 4);
+    row_member(out, "error", ROW_TEXT, rows, 5);
     json_end_object(out);
 }
 
@@ -89,8 +87,7 @@ static int project_write(struct db_session *session, struct db_rows *rows, struc
     json_member_str(out, "description", db_rows_null(rows, 2) ? "" : db_rows_text(rows, 2));
     write_state(rows, out);
     json_member_time(out, "created", db_rows_int(rows, 6));
-    if (!db_rows_null(rows, 7))
-        json_member_time(out, "last_edited", db_rows_int(rows, 7));
+    row_member(out, "last_edited", ROW_TIME, rows, 7);
     json_member_bool(out, "deleted", db_rows_int(rows, 8));
     json_member_str(out, "compute_image",
                     db_rows_null(rows, 9) ? "default" : db_rows_text(rows, 9));

@@ -11,9 +11,6 @@
 #include "svc/licenses.h"
 #include "svc/project.h"
 
-// A start or a stop that has taken longer was that of a hub that is gone.
-#define TRANSITION_MS 120000
-
 // ---- What it does now ----
 
 static enum project_state read_state(const char *name)
@@ -25,12 +22,12 @@ static enum project_state read_state(const char *name)
 }
 
 // What is stopped by its record is: an agent whose end was seen may listen for a moment longer.
-static enum project_state judge(const struct uuid *project_id, enum project_state recorded,
-                                int64_t recorded_ms)
+static enum project_state judge(const struct svc *svc, const struct uuid *project_id,
+                                enum project_state recorded, int64_t recorded_ms)
 {
     const bool in_transition = recorded == PROJECT_STARTING || recorded == PROJECT_STOPPING;
     if (recorded == PROJECT_OPENED ||
-        (in_transition && clock_now_ms() - recorded_ms < TRANSITION_MS))
+        (in_transition && clock_now_ms() - recorded_ms < svc->site.transition_ms))
         return recorded;
     return project_is_listening(project_id) ? PROJECT_RUNNING : PROJECT_OPENED;
 }
@@ -45,9 +42,9 @@ int project_state_find(struct svc *svc, struct db_session *session, const struct
     if (rc != 1)
         return rc ? rc : err_set(err, ERR_NOT_FOUND, "no project %s", project_id->text);
     const enum project_state recorded = read_state(db_rows_text(rows, 0));
-    *ret_state = judge(project_id, recorded, db_rows_int(rows, 1));
+    *ret_state = judge(svc, project_id, recorded, db_rows_int(rows, 1));
     if (*ret_state != recorded) {
-        project_transitions_end(svc, clock_now_ms() - TRANSITION_MS);
+        project_transitions_end(svc, clock_now_ms() - svc->site.transition_ms);
         projects_adopt(svc->projects, project_id, 1);
     }
     return 0;

@@ -8,6 +8,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "db/query.h"
+#include "svc/row_json.h"
 
 size_t public_path_size(const char *path)
 {
@@ -215,19 +216,13 @@ int public_path_disable(struct db_session *txn, const struct uuid *project_id, c
 
 #define COLUMNS "id, path, description, license, disabled, unlisted"
 
-static void write_text(struct buf *out, const char *name, struct db_rows *rows, int column)
-{
-    if (!db_rows_null(rows, column))
-        json_member_str(out, name, db_rows_text(rows, column));
-}
-
 static void write_shown(struct db_rows *rows, struct buf *out)
 {
     json_begin_object(out);
-    write_text(out, "id", rows, 0);
-    write_text(out, "path", rows, 1);
-    write_text(out, "description", rows, 2);
-    write_text(out, "license", rows, 3);
+    row_member(out, "id", ROW_TEXT, rows, 0);
+    row_member(out, "path", ROW_TEXT, rows, 1);
+    row_member(out, "description", ROW_TEXT, rows, 2);
+    row_member(out, "license", ROW_TEXT, rows, 3);
     json_member_bool(out, "disabled", db_rows_int(rows, 4));
     json_member_bool(out, "unlisted", db_rows_int(rows, 5));
     json_end_object(out);

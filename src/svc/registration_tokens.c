@@ -3,6 +3,7 @@
 
 #include "base/json.h"
 #include "db/query.h"
+#include "svc/row_json.h"
 
 #define COLUMNS "token, descr, counter, \"limit\", expires, disabled"
 
@@ -44,13 +45,10 @@ static void write_token(struct db_rows *rows, struct buf *out)
 {
     json_begin_object(out);
     json_member_str(out, "token", db_rows_text(rows, 0));
-    if (!db_rows_null(rows, 1))
-        json_member_str(out, "descr", db_rows_text(rows, 1));
+    row_member(out, "descr", ROW_TEXT, rows, 1);
     json_member_int(out, "counter", db_rows_int(rows, 2));
-    if (!db_rows_null(rows, 3))
-        json_member_int(out, "limit", db_rows_int(rows, 3));
-    if (!db_rows_null(rows, 4))
-        json_member_time(out, "expires", db_rows_int(rows, 4));
+    row_member(out, "limit", ROW_INTEGER, rows, 3);
+    row_member(out, "expires", ROW_TIME, rows, 4);
     json_member_bool(out, "disabled", db_rows_int(rows, 5));
     json_end_object(out);
 }

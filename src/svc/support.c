@@ -10,11 +10,12 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "db/query.h"
+#include "svc/accounts.h"
 #include "svc/mail.h"
 #include "svc/mail_html.h"
+#include "svc/row_json.h"
 
-#define HOUR_MS    (INT64_C(3600) * 1000)
-#define ARCHIVE_MS (INT64_C(90) * 24 * HOUR_MS) // since a ticket was closed
+#define ARCHIVE_MS (90 * CLOCK_DAY_MS) // since a ticket was closed
 #define SECONDS    sizeof "2017-07-05T14:28:38Z"
 
 void ticket_url(const struct site *site, int64_t id, const char *secret, struct buf *out)
@@ -56,10 +57,8 @@ static int check_sizes(const struct ticket_create *create, struct err *err)
 static int check_account(struct db_session *txn, const struct ticket_create *create,
                          struct uuid *ret_id, struct err *err)
 {
-    static const struct db_stmt find = {
-        "SELECT 1 FROM accounts WHERE account_id = $1 AND deleted = 0"};
     const char *text = create->account_id;
-    int64_t exists = 0;
+    bool exists;
     *ret_id = (struct uuid){0};
     if (!text)
         return 0;
@@ -69,7 +68,7 @@ static int check_account(struct db_session *txn, const struct ticket_create *cre
         return 0;
     if (!create->caller->admin)
         return err_set(err, ERR_FORBIDDEN, "account_id must be that of your own account");
-    int rc = db_query_int(txn, &find, DB_ARGS(DB_TEXT(ret_id->text)), &exists, err);
+    int rc = account_exists(txn, ret_id, &exists, err);
     return rc || exists ? rc : err_set(err, ERR_NOT_FOUND, "there is no account %s", ret_id->text);
 }
 
@@ -81,8 +80,9 @@ static int check_rate(struct db_session *txn, const struct caller *caller, struc
     if (caller->admin)
         return 0;
     int rc = db_query_int(
-        txn, &count, DB_ARGS(DB_TEXT(caller->account_id.text), DB_INT(clock_now_ms() - HOUR_MS)),
-        &filed, err);
+        txn, &count,
+        DB_ARGS(DB_TEXT(caller->account_id.text), DB_INT(clock_now_ms() - CLOCK_HOUR_MS)), &filed,
+        err);
     return rc || filed < LIMIT_TICKETS_PER_HOUR
                ? rc
                : err_set(err, ERR_RATE_LIMITED,
@@ -361,10 +361,8 @@ static void write_ticket_whole(struct db_rows *row, const struct site *site, str
     write_ticket(row, site, out);
     json_member_str(out, "username", db_rows_text(row, USERNAME));
     json_member_str(out, "email_address", db_rows_text(row, EMAIL_ADDRESS));
-    if (!db_rows_null(row, ACCOUNT_ID))
-        json_member_str(out, "account_id", db_rows_text(row, ACCOUNT_ID));
-    if (!db_rows_null(row, LOCATION))
-        json_member_str(out, "location", db_rows_text(row, LOCATION));
+    row_member(out, "account_id", ROW_TEXT, row, ACCOUNT_ID);
+    row_member(out, "location", ROW_TEXT, row, LOCATION);
     json_key(out, "tags");
     json_raw(out, db_rows_text(row, TAGS), db_rows_size(row, TAGS));
     json_key(out, "info");
@@ -497,8 +495,8 @@ static int check_answers(struct db_session *txn, int64_t id, struct err *err)
     static const struct db_stmt count = {"SELECT count(*) FROM support_ticket_replies"
                                          " WHERE ticket_id = $1 AND staff = 0 AND time > $2"};
     int64_t made = 0;
-    int rc = db_query_int(txn, &count, DB_ARGS(DB_INT(id), DB_INT(clock_now_ms() - HOUR_MS)), &made,
-                          err);
+    int rc = db_query_int(txn, &count, DB_ARGS(DB_INT(id), DB_INT(clock_now_ms() - CLOCK_HOUR_MS)),
+                          &made, err);
     return rc || made < LIMIT_TICKET_ANSWERS_PER_HOUR
                ? rc
                : err_set(err, ERR_RATE_LIMITED,

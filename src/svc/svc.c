@@ -42,18 +42,19 @@ int svc_init(struct svc *svc, struct db *db, const struct site *site, struct err
         rc = warn_of_void_keys(db, err);
     if (rc)
         return rc;
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    work_gate_init(&svc->parsing, cores > 1 ? (unsigned)cores : 1);
-    work_gate_init(&svc->hashing, cores > 1 ? (unsigned)cores : 1);
+    const long online = sysconf(_SC_NPROCESSORS_ONLN);
+    const unsigned cores = online > 1 ? (unsigned)online : 1;
+    work_gate_init(&svc->parsing, cores);
+    work_gate_init(&svc->hashing, cores);
     svc->hashing.owner_max = LIMIT_HASHES_WAITING;
-    work_gate_init(&svc->rendering, cores > 1 ? (unsigned)cores : 1);
-    work_gate_init(&svc->publishing, cores > 1 ? (unsigned)cores : 1);
+    work_gate_init(&svc->rendering, cores);
+    work_gate_init(&svc->publishing, cores);
     svc->publishing.owner_max = LIMIT_PUBLIC_WAITING;
-    work_gate_init(&svc->homes, cores > 1 ? (unsigned)cores : 1);
+    work_gate_init(&svc->homes, cores);
     svc->homes.owner_max = LIMIT_HOME_WAITING;
     work_gate_init(&svc->saving, 1);
     svc->saving.owner_max = LIMIT_SAVES_WAITING;
-    work_gate_init(&svc->querying, cores > 1 ? (unsigned)cores : 1);
+    work_gate_init(&svc->querying, cores);
     svc->querying.owner_max = LIMIT_QUERY_WAITING;
     work_gate_init(&svc->searching, 1);
     svc->searching.owner_max = LIMIT_SEARCHES_WAITING;

@@ -51,7 +51,8 @@ struct site {
     const char *_Atomic sign_up;      // "open", "token" or "closed"
     int64_t sign_ups_per_half_hour;   // from one address
     _Atomic bool verify_email;
-    bool reveal_accounts; // forgot_password tells that there is no such account
+    bool reveal_accounts;  // forgot_password tells that there is no such account
+    int64_t transition_ms; // longest start or stop of a project: the hub of a longer one is gone
     struct quota_site quotas;
     struct jupyter_site jupyter;
     unsigned written;                        // bits of enum site_written

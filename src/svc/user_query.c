@@ -111,9 +111,8 @@ static int run_turn(struct user_query *query, struct db_session *session)
     const uint64_t end_us = clock_monotonic_us() + LIMIT_QUERY_TURN_MS * UINT64_C(1000);
     int rc = 0;
     while (!rc && query->depth && (!query->next[query->depth - 1] || clock_monotonic_us() < end_us))
-        rc = query->svc->closing
-                 ? err_set(&query->err, ERR_UNAVAILABLE, "the server is shutting down")
-                 : run_next(query, session);
+        rc = query->svc->closing ? err_set(&query->err, ERR_UNAVAILABLE, ERR_CLOSING_TEXT)
+                                 : run_next(query, session);
     return rc;
 }
 

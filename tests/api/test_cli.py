@@ -128,7 +128,7 @@ def test_help_names_the_options(cohub, command, options):
     (["account", "create", "--email", "a@x.org", "--first-name", "\udcff", "--no-password"], "UTF-8"),
     (["account", "list", "--search", "a", "--search", "b"], "given twice: --search"),
     (["project", "delete", "x", "--purge", "--purge"], "given twice: --purge"),
-    (["api", "--format", "yaml"], "yaml"), (["serve", "--listen"], "."), (["version", "--help=x"], "no value"),
+    (["api", "--format", "yaml"], "--format is api.json, rpc.json, openapi or markdown, not yaml"), (["serve", "--listen"], "."), (["version", "--help=x"], "no value"),
 ])
 def test_wrong_usage(cohub, data, args, text):
     failed(cohub(*args), 2, text)
@@ -355,9 +355,11 @@ def test_api(cohub, data, openapi_errors):
     done = cohub("api", "--format=openapi")
     assert openapi_errors(done.stdout) == "" and json.loads(done.stdout)["openapi"].startswith("3.1")
     assert cohub("api", "--format", "markdown").stdout.startswith("#")
-    for form in ("api.json", "openapi", "markdown"):
+    formats, = re.findall(r"--format FORMAT +(\S+), (\S+), (\S+) or (\S+);", cohub("api", "--help").stdout)
+    assert formats == ("api.json", "rpc.json", "openapi", "markdown")
+    for form in formats:
         text = cohub("api", "--format", form, env={"COHUB_SITE_URL": "https://hub.example.org/base"}).stdout
-        assert "https://hub.example.org/base/api/v1" in text and "https://cocalc.com" not in text
+        assert "https://hub.example.org/base/api/" in text and "https://cocalc.com" not in text
     assert not data.exists()
 
 

@@ -247,6 +247,17 @@ def test_a_transition_whose_hub_is_gone_is_over(hub, account, project):
     wait_until(lambda: stored(hub, project, "state") == "opened", 10, "the record is put right")
 
 
+@pytest.mark.parametrize("timeout_s, begun_s, now", [(1, 30, "opened"), (3600, 3000, "starting")])
+def test_a_start_may_take_twice_the_configured_time(hub_factory, timeout_s, begun_s, now):
+    hub = hub_factory(env={"COHUB_PROJECTS_START_TIMEOUT": str(timeout_s)})
+    account = hub.account()
+    project = hub.project(account)
+    begun_ms = int((time.time() - begun_s) * 1000)
+    execute(hub, "UPDATE projects SET state = 'starting', state_time = ? WHERE project_id = ?", begun_ms, project)
+    assert state(hub, account, project) == now
+    assert now == "opened" or stored(hub, project, "state_time") == begun_ms
+
+
 def test_a_project_that_cannot_start(hub, account, project):
     execute(hub, "UPDATE projects SET compute_image = 'old-1.0' WHERE project_id = ?", project)
     assert refusal(hub, account, "start", project_id=project) == "Error: the project's image \"old-1.0\" does not exist"

@@ -22,7 +22,7 @@ COHUB = BUILD / "src" / "cli" / "cohub"
 
 READY_S = 30  # a sanitized hub on a busy machine
 STOP_S = 120  # of a sanitized hub whose database does not answer
-STOPPED_WELL = 10  # of the projects that run at the end of a hub: each takes a command, and a hub may have hundreds
+STOPPED_WELL = 1  # of the projects that run at the end of a hub: each takes a command, and a hub may have hundreds
 # What the log of a process that did something forbidden holds.
 ALARMS = re.compile(r"ERROR: \w+Sanitizer|runtime error:|Assertion .* failed|SUMMARY: \w+Sanitizer")
 

@@ -12,6 +12,7 @@
 
 #include "api/docs.h"
 #include "api/docs_internal.h"
+#include "api/examples.h"
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/text.h"
@@ -69,7 +70,7 @@ static void check_example(const struct api_endpoint *endpoint, const struct api_
     assert_true(example->title && example->title[0]);
     if (!params)
         fail_msg("%s: the command cannot be read: %s", endpoint->name, example->command);
-    buf_printf(&url, DOCS_HOST "/api/v1/%s", endpoint->name);
+    buf_printf(&url, EXAMPLE_HOST "/api/v1/%s", endpoint->name);
     assert_has(example->command, buf_cstr(&url));
     for (const cJSON *item = params->child; item; item = item->next) {
         if (!declares(endpoint, item->string))
@@ -124,7 +125,7 @@ static void test_pretty(void **state UNUSED)
 
 static void test_host_is_replaced_everywhere(void **state UNUSED)
 {
-    static const char text[] = DOCS_HOST "/a " DOCS_HOST " https://cocalc.co";
+    static const char text[] = EXAMPLE_HOST "/a " EXAMPLE_HOST " https://cocalc.co";
     auto_buf struct buf out = {0};
     docs_append_hosted(&out, text, strlen(text), "http://h:1");
     assert_buf(out, "http://h:1/a http://h:1 https://cocalc.co");
@@ -318,7 +319,7 @@ static void test_openapi(void **state UNUSED)
     for (size_t i = 0; i < DOCS_FAMILIES; i++, path = path->next)
         assert_string_equal(path->string, docs_families[i].path);
     assert_null(path);
-    assert_has_not(buf_cstr(&out), DOCS_HOST);
+    assert_has_not(buf_cstr(&out), EXAMPLE_HOST);
 }
 
 // An event besides the endpoint's own and "error" is in the examples only.
@@ -391,12 +392,31 @@ static void test_page(void **state UNUSED)
     for (size_t i = 0; api_v1_endpoints[i]; i++)
         check_section(html, api_v1_endpoints[i]);
     assert_has(html, "https://hub.example.org/api/v1/ping");
-    assert_has_not(html, DOCS_HOST);
+    assert_has_not(html, EXAMPLE_HOST);
     assert_has_not(html, " src=");
     assert_has_not(html, "<link");
     assert_has_not(html, " style=");
     assert_has_not(html, " onsubmit=");
     assert_has_not(html, " onclick=");
+}
+
+static size_t count_of(struct buf *text, const char *part)
+{
+    size_t count = 0;
+    for (const char *at = buf_cstr(text); (at = strstr(at, part)); at += strlen(part))
+        count++;
+    return count;
+}
+
+static void test_each_endpoint_has_one_id(void **state UNUSED)
+{
+    for (size_t i = 0; api_v1_endpoints[i]; i++) {
+        auto_buf struct buf html = {0}, markdown = {0};
+        docs_html_params(&html, api_v1_endpoints[i]);
+        assert_int_equal(count_of(&html, "<th scope=\"row\"><code>id</code>"), 1);
+        docs_append_params(&markdown, api_v1_endpoints[i]);
+        assert_int_equal(count_of(&markdown, "| `id` |"), 1);
+    }
 }
 
 static void test_page_escapes_the_address(void **state UNUSED)
@@ -464,6 +484,7 @@ int main(void)
         cmocka_unit_test(test_openapi_members_belong_to_their_event),
         cmocka_unit_test(test_openapi_quotes_the_address),
         cmocka_unit_test(test_page),
+        cmocka_unit_test(test_each_endpoint_has_one_id),
         cmocka_unit_test(test_page_escapes_the_address),
         cmocka_unit_test(test_policy),
         cmocka_unit_test(test_markdown),

@@ -11,6 +11,8 @@
 
 #include "api/docs.h"
 #include "api/docs_internal.h"
+#include "api/examples.h"
+#include "api/params.h"
 #include "base/limits.h"
 #include "base/text.h"
 
@@ -42,19 +44,10 @@ static void for_each_method(void (*check)(const struct docs_family *family,
 
 // ---- The constants ----
 
-static const struct api_param *find_param(const struct api_endpoint *method, const char *name)
-{
-    for (size_t i = 0; i < method->params_count; i++) {
-        if (!strcmp(method->params[i].name, name))
-            return &method->params[i];
-    }
-    return NULL;
-}
-
 static void check_object(const struct api_endpoint *method, const cJSON *object)
 {
     for (const cJSON *item = object ? object->child : NULL; item; item = item->next) {
-        if (!find_param(method, item->string))
+        if (!params_find(method, item->string))
             fail_msg("%s: the example's %s is not declared", method->event, item->string);
     }
     for (size_t i = 0; i < method->params_count; i++) {
@@ -80,7 +73,7 @@ static void check_example(const struct docs_family *family, const struct api_end
     auto_json cJSON *body = docs_example_params(method, example, &json);
     if (!body || !json)
         fail_msg("%s: the command cannot be read: %s", method->event, example->command);
-    buf_printf(&url, DOCS_HOST "%s", family->path);
+    buf_printf(&url, EXAMPLE_HOST "%s", family->path);
     assert_has(example->command, buf_cstr(&url));
     assert_string_equal(json_get_str(body, "name"), method->name);
     check_args(method, json_get(body, "args"));
@@ -184,7 +177,7 @@ static void test_page(void **state UNUSED)
     const char *html = buf_cstr(&out);
     for_each_method(check_section, out.data);
     assert_has(html, "http://h&quot;&gt;&lt;script&gt;x/api/conat/hub");
-    assert_null(strstr(html, DOCS_HOST));
+    assert_null(strstr(html, EXAMPLE_HOST));
     assert_null(strstr(html, "<script"));
     assert_null(strstr(html, " style="));
 }

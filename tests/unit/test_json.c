@@ -145,13 +145,25 @@ static void test_a_string_in_pieces(void **state UNUSED)
     }
 }
 
+static void test_a_list_has_its_items(void **state UNUSED)
+{
+    static const char list[] = "[\"gold\", 1, {\"owner\": 2}, \"ad\\u006din\", \"a \\\"b\\\"\"]";
+    assert_true(json_list_has(list, "gold"));
+    assert_true(json_list_has(list, "admin"));
+    assert_false(json_list_has(list, "owner"));
+    assert_false(json_list_has(list, "b"));
+    assert_false(json_list_has("[]", "gold"));
+    assert_false(json_list_has("", "gold"));
+    assert_false(json_list_has(NULL, "gold"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_is_json),       cmocka_unit_test(test_what_is_not),
         cmocka_unit_test(test_nul_byte),           cmocka_unit_test(test_writer_puts_commas),
         cmocka_unit_test(test_there_and_back),     cmocka_unit_test(test_broken_text_is_mended),
-        cmocka_unit_test(test_a_string_in_pieces),
+        cmocka_unit_test(test_a_string_in_pieces), cmocka_unit_test(test_a_list_has_its_items),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

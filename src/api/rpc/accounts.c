@@ -12,8 +12,6 @@
 #include "svc/central_log.h"
 #include "svc/mail.h"
 
-static const char null_schema[] = "{\"type\":\"null\"}";
-
 // ---- system.generateUserAuthToken ----
 
 // After a wrong password.
@@ -40,7 +38,7 @@ static const struct api_param token_params[] = {
 static const struct api_example token_examples[] = {
     {"The key is an administrator's; others give a `password` too:",
      CALL_HUB("{\"name\":\"system.generateUserAuthToken\",\"args\":[{\"user_account_id\":"
-              "\"96c523b8-321e-41a3-9523-39fde95dc71d\"}]}"),
+              "\"" EXAMPLE_ACCOUNT "\"}]}"),
      "\"BQokikJOvBiI2HlWgH4olfQ2\""},
 };
 
@@ -91,15 +89,11 @@ const struct api_endpoint hub_system_generate_user_auth_token = {
 
 // ---- system.revokeUserAuthToken ----
 
-struct revoke_params {
-    const char *token;
-};
-
 static const struct api_param revoke_params[] = {
     {.name = "token",
      .type = PARAM_STRING,
      .required = true,
-     .offset = offsetof(struct revoke_params, token),
+     .offset = offsetof(struct end_token_params, token),
      .text = "the token"},
 };
 
@@ -110,23 +104,16 @@ static const struct api_example revoke_examples[] = {
      "null"},
 };
 
-struct revoke {
-    struct api_call *call;
-    const char *token;
-};
-
-static int revoke_in_txn(struct db_session *txn, void *arg, struct err *err)
+static int expire_in_txn(struct db_session *txn, void *arg, struct err *err)
 {
-    const struct revoke *op = arg;
-    return auth_token_expire(txn, &op->call->svc->secret, op->token, err);
+    const struct api_call *call = arg;
+    const struct end_token_params *params = call->params;
+    return auth_token_expire(txn, &call->svc->secret, params->token, err);
 }
 
-static void handle_revoke_token(struct api_call *call, const void *params)
+void rpc_end_token(struct api_call *call, const void *params UNUSED)
 {
-    struct revoke *op = arena_zalloc(call->arena, sizeof *op);
-    op->call = call;
-    op->token = ((const struct revoke_params *)params)->token;
-    rpc_write(call, revoke_in_txn, op, NULL);
+    rpc_write(call, expire_in_txn, call, NULL);
 }
 
 const struct api_endpoint hub_system_revoke_user_auth_token = {
@@ -135,10 +122,10 @@ const struct api_endpoint hub_system_revoke_user_auth_token = {
     .run = API_ASYNC,
     .text = "A token that signs in is good for nothing any more, whoever made it. Browsers that it "
             "has signed in stay so. The token is the first of `args` itself.",
-    API_PARAMS(revoke_params, struct revoke_params),
-    .result = null_schema,
+    API_PARAMS(revoke_params, struct end_token_params),
+    .result = NULL_SCHEMA,
     API_EXAMPLES(revoke_examples),
-    .handler = handle_revoke_token,
+    .handler = rpc_end_token,
 };
 
 // ---- system.adminResetPasswordLink ----
@@ -159,7 +146,7 @@ static const struct api_param link_params[] = {
 static const struct api_example link_examples[] = {
     {"The key is an administrator's:",
      CALL_HUB("{\"name\":\"system.adminResetPasswordLink\",\"args\":[{\"user_account_id\":"
-              "\"96c523b8-321e-41a3-9523-39fde95dc71d\"}]}"),
+              "\"" EXAMPLE_ACCOUNT "\"}]}"),
      "\"/auth/password-reset/35a0eea6-370a-45c3-ab2f-3210df68748f\""},
 };
 
@@ -186,9 +173,7 @@ static void handle_link(struct api_call *call, const void *params)
     struct link *op = arena_zalloc(call->arena, sizeof *op);
     if (!call->caller.admin)
         rpc_refuse(call, "must be an admin");
-    else if (!uuid_parse(account_id, strlen(account_id), &op->account_id))
-        rpc_refuse_bare(call, "error: invalid input syntax for type uuid: \"%.200s\"", account_id);
-    else
+    else if (rpc_uuid(call, account_id, &op->account_id))
         rpc_write(call, link_in_txn, op, answer_link);
 }
 
@@ -253,7 +238,7 @@ const struct api_endpoint hub_system_send_email_verification = {
     .text = "Mails the link that verifies the caller's address to that address, at most five times "
             "an hour. An address that is verified gets none.",
     API_PARAMS(verification_params, struct verification_params),
-    .result = null_schema,
+    .result = NULL_SCHEMA,
     API_EXAMPLES(verification_examples),
     .handler = handle_verification,
 };
@@ -309,7 +294,7 @@ const struct api_endpoint hub_system_delete_passport = {
     .text = "Unlinks an identity of another site from the caller's account. One that is not linked "
             "is no error.",
     API_PARAMS(passport_params, struct passport_params),
-    .result = null_schema,
+    .result = NULL_SCHEMA,
     API_EXAMPLES(passport_examples),
     .handler = handle_passport,
 };
@@ -378,7 +363,7 @@ const struct api_endpoint hub_system_user_tracking = {
     .text = "Notes what somebody did, for the site's administrators, who read it by a query of "
             "`user_tracking`. It is kept 30 days; at most 300 events of an account in an hour.",
     API_PARAMS(tracking_params, struct tracking_params),
-    .result = null_schema,
+    .result = NULL_SCHEMA,
     API_EXAMPLES(tracking_examples),
     .handler = handle_tracking,
 };
@@ -436,7 +421,7 @@ const struct api_endpoint hub_system_log_client_error = {
     .text = "Tells the people who run the site of an error; kept for 30 days, at most 60 of an "
             "account in an hour.",
     API_PARAMS(client_error_params, struct client_error_params),
-    .result = null_schema,
+    .result = NULL_SCHEMA,
     API_EXAMPLES(client_error_examples),
     .handler = handle_client_error,
 };
@@ -515,7 +500,7 @@ const struct api_endpoint hub_system_webapp_error = {
     .run = API_ASYNC,
     .text = "The same of an exception in a browser.",
     API_PARAMS(webapp_error_params, struct webapp_error_params),
-    .result = null_schema,
+    .result = NULL_SCHEMA,
     API_EXAMPLES(webapp_error_examples),
     .handler = handle_webapp_error,
 };

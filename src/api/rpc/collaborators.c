@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "api/rpc/methods.h"
+#include "base/clock.h"
 #include "base/text.h"
 #include "http/http.h"
 #include "svc/accounts.h"
@@ -12,10 +13,9 @@
 #include "svc/project.h"
 #include "svc/project_quota.h"
 
-#define EXAMPLE_ACCOUNT "96c523b8-321e-41a3-9523-39fde95dc71d"
 #define OPTS_CALL(method, opts)                                                                    \
     CALL_HUB("{\"name\":\"projects." method "\",\"args\":[{\"opts\":{" opts "}}]}")
-#define MAIL_PAUSE_MS (INT64_C(24) * 3600 * 1000)
+#define MAIL_PAUSE_MS CLOCK_DAY_MS
 
 // The services' texts say the class of what went wrong where it is another than Error, and
 // sometimes where it is not.
@@ -259,7 +259,7 @@ const struct api_endpoint hub_projects_remove_collaborator = {
     .text = "Takes a person off a project that the caller works on, with the upgrades that they "
             "gave it. An owner has to be made a collaborator first. What the person runs goes on.",
     API_PARAMS(remove_params, struct member_params),
-    .result = "{\"type\":\"null\"}",
+    .result = NULL_SCHEMA,
     API_EXAMPLES(remove_examples),
     .handler = handle_remove,
 };
@@ -310,7 +310,7 @@ const struct api_endpoint hub_projects_change_user_type = {
     .text = "Makes an owner of a collaborator, or a collaborator of an owner. For owners. A "
             "project always keeps one.",
     API_PARAMS(type_params, struct member_params),
-    .result = "{\"type\":\"null\"}",
+    .result = NULL_SCHEMA,
     API_EXAMPLES(type_examples),
     .handler = handle_type,
 };
@@ -424,7 +424,7 @@ const struct api_endpoint hub_projects_invite_collaborator = {
     .text = "Makes a person who has an account a collaborator of a project, at once; they do not "
             "have to accept. With `email`, they are told by mail.",
     API_PARAMS(invite_params, struct invite_params),
-    .result = "{\"type\":\"null\"}",
+    .result = NULL_SCHEMA,
     API_EXAMPLES(invite_examples),
     .notes = "An error about the mail leaves the person on the project. Within a day a project "
              "sends an address one mail. The text keeps its simple HTML; links are kept if the "
@@ -487,7 +487,7 @@ const struct api_endpoint hub_projects_invite_collaborator_without_account = {
             "once and gets no mail; the others are asked by mail to sign up with that address, and "
             "are on the project as soon as they do so within 14 days.",
     API_PARAMS(address_params, struct invite_params),
-    .result = "{\"type\":\"null\"}",
+    .result = NULL_SCHEMA,
     API_EXAMPLES(address_examples),
     .notes = "If an address is refused, the others are invited nevertheless. Within a day a "
              "project sends an address one mail.",

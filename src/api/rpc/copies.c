@@ -11,8 +11,6 @@
 #include "svc/copies.h"
 #include "svc/public_paths.h"
 
-#define EXAMPLE_TARGET "2aae4347-214d-4fd1-809c-b327150442d8"
-
 struct copy_params {
     const char *src_project_id, *src_path, *target_project_id, *target_path;
     bool overwrite_newer, delete_missing, backup, is_public;
@@ -302,7 +300,7 @@ const struct api_endpoint hub_projects_copy_path_between_projects = {
             "when that is done. The caller needs to work on both projects. Neither has to run, "
             "and neither is started.",
     API_PARAMS(copy_params, struct copy_params),
-    .result = "{\"type\":\"null\"}",
+    .result = NULL_SCHEMA,
     API_EXAMPLES(copy_examples),
     .notes = "A file is copied to the target path, or into it if that is a folder. Of a folder the "
              "contents are copied into the target folder. Missing folders above the target are "

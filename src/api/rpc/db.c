@@ -43,7 +43,7 @@ static const struct api_example query_examples[] = {
      QUERY("{\"projects\":[{\"project_id\":null,\"title\":null,\"state\":null,\"users\":null}]}"),
      "{\"projects\":[{\"project_id\":\"" EXAMPLE_PROJECT "\",\"title\":\"A test's\","
      "\"state\":{\"state\":\"opened\"},\"users\":{"
-     "\"d0bdabfd-850e-4c8d-8510-f6f1ecb9a5eb\":{\"group\":\"owner\"}}}]}"},
+     "\"" EXAMPLE_CALLER "\":{\"group\":\"owner\"}}}]}"},
     {"The caller's own name:", QUERY("{\"accounts\":{\"first_name\":null,\"last_name\":null}}"),
      "{\"accounts\":{\"first_name\":\"Ada\",\"last_name\":\"Lovelace\"}}"},
     {"A new title for a project:",
@@ -307,7 +307,7 @@ const struct api_endpoint hub_db_touch = {
     .text = "Says that the caller is at work: marks the account, the project and the file as used "
             "now. Other than `projects.touch`, it does not start the project.",
     API_PARAMS(touch_params, struct touch_params),
-    .result = "{\"type\":\"null\"}",
+    .result = NULL_SCHEMA,
     API_EXAMPLES(touch_examples),
     .handler = handle_touch,
 };
@@ -357,7 +357,7 @@ static const struct api_example times_examples[] = {
     {"When did the caller work with a file?",
      CALL_HUB("{\"name\":\"db.fileUseTimes\",\"args\":[{\"project_id\":\"" EXAMPLE_PROJECT
               "\",\"path\":\"unknown.md\",\"edit_times\":true}]}"),
-     "{\"target_account_id\":\"d0bdabfd-850e-4c8d-8510-f6f1ecb9a5eb\",\"access_times\":[],"
+     "{\"target_account_id\":\"" EXAMPLE_CALLER "\",\"access_times\":[],"
      "\"edit_times\":[]}"},
 };
 
@@ -527,11 +527,8 @@ static void handle_blobs(struct api_call *call, const void *params)
     }
     blobs->ids = arena_alloc(call->arena, (uuids->count + 1) * sizeof *blobs->ids);
     for (; blobs->count < uuids->count; blobs->count++) {
-        const char *text = uuids->items[blobs->count];
-        if (!uuid_parse(text, strlen(text), &blobs->ids[blobs->count])) {
-            rpc_refuse_bare(call, "error: invalid input syntax for type uuid: \"%.200s\"", text);
+        if (!rpc_uuid(call, uuids->items[blobs->count], &blobs->ids[blobs->count]))
             return;
-        }
     }
     rpc_write(call, keep_blobs, blobs, NULL);
 }
@@ -542,7 +539,7 @@ const struct api_endpoint hub_db_remove_blob_ttls = {
     .text = "Keeps blobs for good that were stored for some time only. Ids that no blob has are "
             "skipped.",
     API_PARAMS(blobs_params, struct blobs_params),
-    .result = "{\"type\":\"null\"}",
+    .result = NULL_SCHEMA,
     API_EXAMPLES(blobs_examples),
     .handler = handle_blobs,
 };

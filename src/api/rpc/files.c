@@ -14,8 +14,6 @@
     CALL_PROJECT("{\"name\":\"" name "\",\"args\":[" args "],\"project_id\":\"" EXAMPLE_PROJECT    \
                  "\"}")
 
-static const char null_schema[] = "{\"type\":\"null\"}";
-
 // ---- What is done in the home ----
 
 struct files_op {
@@ -157,7 +155,7 @@ const struct api_endpoint project_system_delete_files = {
     .run = API_ASYNC,
     .text = "Removes files, and folders with all that is in them. What is missing is no error.",
     API_PARAMS(delete_params, struct delete_params),
-    .result = null_schema,
+    .result = NULL_SCHEMA,
     API_EXAMPLES(delete_examples),
     .handler = handle_delete,
 };
@@ -201,7 +199,7 @@ const struct api_endpoint project_system_move_files = {
     .text = "Moves files and folders into a folder. Nothing is replaced: the first that cannot be "
             "moved is the error, and those behind it stay.",
     API_PARAMS(move_params, struct move_params),
-    .result = null_schema,
+    .result = NULL_SCHEMA,
     API_EXAMPLES(move_examples),
     .handler = handle_move,
 };
@@ -246,7 +244,7 @@ const struct api_endpoint project_system_rename_file = {
     .run = API_ASYNC,
     .text = "Gives a file or folder another path. Nothing is replaced.",
     API_PARAMS(rename_params, struct rename_params),
-    .result = null_schema,
+    .result = NULL_SCHEMA,
     API_EXAMPLES(rename_examples),
     .handler = handle_rename,
 };
@@ -345,7 +343,7 @@ static void refuse_text(struct api_call *call, const struct text_file *file)
 static void write_text(struct buf *out, void *arg)
 {
     const struct text_file *file = arg;
-    json_strn(out, file->data.data ? file->data.data : "", file->data.size);
+    json_strn(out, file->data.data, file->data.size);
 }
 
 static void dispose_text(void *file)
@@ -450,7 +448,7 @@ const struct api_endpoint project_system_write_text_file_to_project = {
     .text = "Makes a text file, or replaces the one that is there; folders above it are made as "
             "needed.",
     API_PARAMS(write_params, struct write_params),
-    .result = null_schema,
+    .result = NULL_SCHEMA,
     API_EXAMPLES(write_examples),
     .handler = handle_write,
 };
@@ -483,7 +481,7 @@ const struct api_endpoint project_editor_new_file = {
     .run = API_ASYNC,
     .text = "Makes an empty file, and the folders above it. What is there already stays as it is.",
     API_PARAMS(new_params, struct path_params),
-    .result = null_schema,
+    .result = NULL_SCHEMA,
     API_EXAMPLES(new_examples),
     .handler = handle_new,
 };

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "api/params.h"
 #include "api/rpc/methods.h"
 #include "base/clock.h"
 #include "svc/jupyter.h"
@@ -354,12 +355,12 @@ static const struct api_example stop_examples[] = {
      "{\"success\":false}"},
 };
 
-// What is no number of a process is none of a kernel.
+// What is no number of a process is none of a kernel, as 0 is.
 static void handle_stop(struct api_call *call, const void *params)
 {
-    const double pid = ((const struct stop_params *)params)->pid.value;
+    const struct api_number *pid = &((const struct stop_params *)params)->pid;
     struct jupyter_request *r = request_new(call, JUPYTER_STOP, write_result);
-    r->pid = pid >= 1 && pid <= INT32_MAX && pid == floor(pid) ? (int64_t)pid : 0;
+    params_whole(pid, 1, INT32_MAX, &r->pid);
     ask(call, r);
 }
 

@@ -2,6 +2,7 @@
 // system.manageApiKeys (hub-rpc 8.3).
 #include <string.h>
 
+#include "api/params.h"
 #include "api/rpc/methods.h"
 #include "api/rpc_read.h"
 #include "base/js_date.h"
@@ -42,14 +43,14 @@ static const struct api_example keys_examples[] = {
     {"A key for all that the account can do. Its text is shown this once:",
      CALL_HUB("{\"name\":\"system.manageApiKeys\",\"args\":[{\"action\":\"create\","
               "\"name\":\"backup\",\"expire\":\"2099-01-31T00:00:00.000Z\"}]}"),
-     "[{\"id\":42,\"account_id\":\"d0bdabfd-850e-4c8d-8510-f6f1ecb9a5eb\","
+     "[{\"id\":42,\"account_id\":\"" EXAMPLE_CALLER "\","
      "\"created\":\"2026-02-03T04:05:06.789Z\",\"name\":\"backup\","
      "\"expire\":\"2099-01-31T00:00:00.000Z\",\"trunc\":\"sk-...00000G\",\"last_active\":null,"
      "\"secret\":\"sk-kWYhVMNJLmXT3x7c00000G\"}]"},
     {"A key for one project only:",
      CALL_HUB("{\"name\":\"system.manageApiKeys\",\"args\":[{\"action\":\"create\","
               "\"project_id\":\"" EXAMPLE_PROJECT "\"}]}"),
-     "[{\"id\":43,\"account_id\":\"d0bdabfd-850e-4c8d-8510-f6f1ecb9a5eb\","
+     "[{\"id\":43,\"account_id\":\"" EXAMPLE_CALLER "\","
      "\"created\":\"2026-02-03T04:05:07.012Z\",\"name\":null,\"expire\":null,"
      "\"trunc\":\"sk-...00000H\",\"last_active\":null,\"secret\":\"sk-8xJm2QeLr0aVbT5k00000H\"}]"},
     {"The keys of a project:",
@@ -97,8 +98,8 @@ static bool read_expire(struct api_call *call, const cJSON *expire, struct key_e
 // No key has another id than these.
 static int64_t read_id(const struct api_number *id)
 {
-    bool possible = id->given && id->value >= 1 && id->value <= INT32_MAX;
-    return possible && id->value == (double)(int64_t)id->value ? (int64_t)id->value : -1;
+    int64_t value;
+    return params_whole(id, 1, INT32_MAX, &value) ? value : -1;
 }
 
 static bool read_scope(struct api_call *call, const char *project_id, struct key_scope *scope)
@@ -186,7 +187,7 @@ static void edit_key(struct keys_op *op, const struct api_number *id)
         rpc_write(op->call, edit_in_txn, op, NULL);
 }
 
-// ----
+// ---- The method ----
 
 static void handle_keys(struct api_call *call, const void *params)
 {

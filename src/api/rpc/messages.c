@@ -1,21 +1,14 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // messages.send, messages.get (hub-rpc 2.7).
-#include <math.h>
-
+#include "svc/messages.h"
+#include "api/params.h"
 #include "api/rpc/methods.h"
 #include "api/rpc_read.h"
 #include "base/js_date.h"
 #include "base/limits.h"
-#include "svc/messages.h"
 
 // Whole numbers that JSON carries exactly.
-#define WHOLE_MAX 9007199254740991.0
-
-static bool is_whole(const struct api_number *number, double min)
-{
-    return number->value >= min && number->value <= WHOLE_MAX &&
-           number->value == floor(number->value);
-}
+#define WHOLE_MAX INT64_C(9007199254740991)
 
 // ---- send ----
 
@@ -76,7 +69,8 @@ static void handle_send(struct api_call *call, const void *params)
     const struct send_params *p = params;
     struct send *op = arena_zalloc(call->arena, sizeof *op);
     struct err err;
-    if (p->reply_id.given && !is_whole(&p->reply_id, 0)) {
+    int64_t reply_id = 0;
+    if (p->reply_id.given && !params_whole(&p->reply_id, 0, WHOLE_MAX, &reply_id)) {
         rpc_refuse(call, "reply_id must be the id of a message");
         return;
     }
@@ -87,7 +81,7 @@ static void handle_send(struct api_call *call, const void *params)
         .to_count = p->to_ids.count,
         .subject = p->subject,
         .body = p->body,
-        .reply_id = (int64_t)p->reply_id.value,
+        .reply_id = reply_id,
     };
     op->write = (struct db_write){
         .loop = call->loop, .fn = message_send_write, .arg = &op->send, .done = on_sent};
@@ -100,7 +94,7 @@ static void handle_send(struct api_call *call, const void *params)
 static const struct api_example send_examples[] = {
     {"To an account, and to whoever has an address:",
      CALL_HUB("{\"name\":\"messages.send\",\"args\":[{"
-              "\"to_ids\":[\"96c523b8-321e-41a3-9523-39fde95dc71d\",\"john00@example.com\"],"
+              "\"to_ids\":[\"" EXAMPLE_ACCOUNT "\",\"john00@example.com\"],"
               "\"subject\":\"Homework\",\"body\":\"It is **due** on Friday.\"}]}"),
      "7"},
 };
@@ -159,12 +153,11 @@ static int get_now(struct db_session *session, void *arg, struct buf *out, struc
 static bool read_number(struct api_call *call, const struct api_number *number, const char *name,
                         int64_t otherwise, int64_t *ret_value)
 {
-    const bool fine = !number->given || is_whole(number, 0);
-    if (fine)
-        *ret_value = number->given ? (int64_t)number->value : otherwise;
-    else
-        rpc_refuse(call, "%s must be a whole number, and not negative", name);
-    return fine;
+    *ret_value = otherwise;
+    if (!number->given || params_whole(number, 0, WHOLE_MAX, ret_value))
+        return true;
+    rpc_refuse(call, "%s must be a whole number, and not negative", name);
+    return false;
 }
 
 // No draft is later than any time.
@@ -200,8 +193,8 @@ static const struct api_example get_examples[] = {
     {"What was not looked at yet, the newest first:",
      CALL_HUB("{\"name\":\"messages.get\",\"args\":[{\"type\":\"new\",\"limit\":10}]}"),
      "[{\"id\":7,\"subject\":\"Homework\",\"body\":\"It is **due** on Friday.\","
-     "\"from_id\":\"96c523b8-321e-41a3-9523-39fde95dc71d\","
-     "\"to_ids\":[\"d0bdabfd-850e-4c8d-8510-f6f1ecb9a5eb\"],"
+     "\"from_id\":\"" EXAMPLE_ACCOUNT "\","
+     "\"to_ids\":[\"" EXAMPLE_CALLER "\"],"
      "\"sent\":\"2025-08-29T15:49:00.133Z\",\"thread_id\":null}]"},
 };
 

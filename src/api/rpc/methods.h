@@ -3,6 +3,7 @@
 #ifndef API_RPC_METHODS_H
 #define API_RPC_METHODS_H
 
+#include "api/examples.h"
 #include "api/rpc.h"
 
 extern const struct api_endpoint hub_system_ping, hub_system_test;                       // system.c
@@ -46,10 +47,19 @@ extern const struct api_endpoint project_system_listing, project_system_delete_f
     project_system_write_text_file_to_project, project_system_version,
     project_editor_new_file; // files.c
 
-// In every example: what the tests and the reference page put the real values for.
-#define EXAMPLE_HOST       "https://cocalc.com"
+// The parameters and the handler of the methods that end a token (accounts.c).
+struct end_token_params {
+    const char *token;
+};
+void rpc_end_token(struct api_call *call, const void *params);
+
+// What a method answers that has nothing to say.
+#define NULL_SCHEMA "{\"type\":\"null\"}"
+
+// In examples.
 #define EXAMPLE_KEY        "sk-abcdefQWERTY0909000001"
-#define EXAMPLE_PROJECT    "e49e86aa-192f-410b-8269-4b89fd934fba"
+#define EXAMPLE_CALLER     "d0bdabfd-850e-4c8d-8510-f6f1ecb9a5eb" // whose key it is
+#define EXAMPLE_ACCOUNT    "96c523b8-321e-41a3-9523-39fde95dc71d" // somebody else's
 #define CURL_RPC           " curl -u " EXAMPLE_KEY ": \\\n -H 'Content-Type: application/json' \\\n"
 #define CALL_HUB(body)     CURL_RPC " -d '" body "' \\\n " EXAMPLE_HOST "/api/conat/hub"
 #define CALL_PROJECT(body) CURL_RPC " -d '" body "' \\\n " EXAMPLE_HOST "/api/conat/project"

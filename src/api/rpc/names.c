@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // system.getNames (hub-rpc 2.1).
-#include <string.h>
-
 #include "api/rpc/methods.h"
 #include "svc/account_display.h"
 
@@ -20,10 +18,10 @@ static const struct api_param names_params[] = {
 
 static const struct api_example names_examples[] = {
     {"",
-     CALL_HUB("{\"name\":\"system.getNames\",\"args\":[[\"d0bdabfd-850e-4c8d-8510-f6f1ecb9a5eb\","
-              "\"96c523b8-321e-41a3-9523-39fde95dc71d\"]]}"),
-     "{\"d0bdabfd-850e-4c8d-8510-f6f1ecb9a5eb\":{\"first_name\":\"Ada\",\"last_name\":"
-     "\"Lovelace\",\"profile\":null},\"96c523b8-321e-41a3-9523-39fde95dc71d\":{\"first_name\":"
+     CALL_HUB("{\"name\":\"system.getNames\",\"args\":[[\"" EXAMPLE_CALLER "\","
+              "\"" EXAMPLE_ACCOUNT "\"]]}"),
+     "{\"" EXAMPLE_CALLER "\":{\"first_name\":\"Ada\",\"last_name\":"
+     "\"Lovelace\",\"profile\":null},\"" EXAMPLE_ACCOUNT "\":{\"first_name\":"
      "\"John\",\"last_name\":\"Doe\",\"profile\":{\"color\":\"rgb(170,170,170)\"}}}"},
 };
 
@@ -48,11 +46,8 @@ static void handle_names(struct api_call *call, const void *params)
     const struct api_strings *texts = &((const struct names_params *)params)->account_ids;
     struct uuid *ids = arena_alloc(call->arena, (texts->count + 1) * sizeof *ids);
     for (size_t i = 0; i < texts->count; i++) {
-        if (!uuid_parse(texts->items[i], strlen(texts->items[i]), &ids[i])) {
-            rpc_refuse_bare(call, "error: invalid input syntax for type uuid: \"%.200s\"",
-                            texts->items[i]);
+        if (!rpc_uuid(call, texts->items[i], &ids[i]))
             return;
-        }
     }
     struct names *op = arena_zalloc(call->arena, sizeof *op);
     op->call = call;

@@ -163,36 +163,13 @@ const struct api_endpoint hub_org_create_token = {
 
 // ---- expireToken ----
 
-struct expire_token_params {
-    const char *token;
-};
-
 static const struct api_param expire_token_params[] = {
     {.name = "token",
      .type = PARAM_STRING,
      .required = true,
-     .offset = offsetof(struct expire_token_params, token),
+     .offset = offsetof(struct end_token_params, token),
      .text = "what `org.createToken` gave"},
 };
-
-struct expiry {
-    const struct secret *secret;
-    const char *token;
-};
-
-static int expire_token(struct db_session *txn, void *arg, struct err *err)
-{
-    const struct expiry *expiry = arg;
-    return auth_token_expire(txn, expiry->secret, expiry->token, err);
-}
-
-static void handle_expire_token(struct api_call *call, const void *params)
-{
-    struct expiry *expiry = arena_alloc(call->arena, sizeof *expiry);
-    expiry->secret = &call->svc->secret;
-    expiry->token = ((const struct expire_token_params *)params)->token;
-    rpc_write(call, expire_token, expiry, NULL);
-}
 
 static const struct api_example expire_token_examples[] = {
     {"It is of no use any more:",
@@ -204,10 +181,10 @@ const struct api_endpoint hub_org_expire_token = {
     HUB_METHOD("org.expireToken"),
     .run = API_ASYNC,
     .text = "Ends a token. Whoever knows it may do so; nothing happens if there is no such token.",
-    API_PARAMS(expire_token_params, struct expire_token_params),
-    .result = "{\"type\":\"null\"}",
+    API_PARAMS(expire_token_params, struct end_token_params),
+    .result = NULL_SCHEMA,
     API_EXAMPLES(expire_token_examples),
-    .handler = handle_expire_token,
+    .handler = rpc_end_token,
 };
 
 // ---- message ----
@@ -275,7 +252,7 @@ const struct api_endpoint hub_org_message = {
             "more than 100 of them, each gets one of several messages that say the same. For "
             "administrators of the organization, and of the site.",
     API_PARAMS(message_params, struct message_params),
-    .result = "{\"type\":\"null\"}",
+    .result = NULL_SCHEMA,
     API_EXAMPLES(message_examples),
     .handler = handle_message,
 };

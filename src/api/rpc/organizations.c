@@ -12,7 +12,6 @@
 #define ADMINS_SCHEMA                                                                              \
     "{\"type\":[\"array\",\"null\"],\"items\":{\"type\":\"string\",\"format\":\"uuid\"}}"
 #define TEXT_SCHEMA "{\"type\":[\"string\",\"null\"]}"
-#define NULL_SCHEMA "{\"type\":\"null\"}"
 
 struct name_params {
     const char *name;
@@ -47,7 +46,7 @@ static void handle_get_all(struct api_call *call, const void *params UNUSED)
 static const struct api_example get_all_examples[] = {
     {"As an administrator of the site:", CALL_HUB("{\"name\":\"org.getAll\",\"args\":[{}]}"),
      "[{\"name\":\"physics\",\"title\":\"Department of Physics\","
-     "\"admin_account_ids\":[\"96c523b8-321e-41a3-9523-39fde95dc71d\"]}]"},
+     "\"admin_account_ids\":[\"" EXAMPLE_ACCOUNT "\"]}]"},
 };
 
 const struct api_endpoint hub_org_get_all = {
@@ -124,7 +123,7 @@ static const struct api_example get_examples[] = {
      CALL_HUB("{\"name\":\"org.get\",\"args\":[{\"name\":\"physics\"}]}"),
      "{\"name\":\"physics\",\"title\":\"Department of Physics\",\"description\":null,"
      "\"link\":\"https://physics.example.com\",\"email_address\":null,"
-     "\"admin_account_ids\":[\"96c523b8-321e-41a3-9523-39fde95dc71d\"]}"},
+     "\"admin_account_ids\":[\"" EXAMPLE_ACCOUNT "\"]}"},
 };
 
 const struct api_endpoint hub_org_get = {
@@ -211,7 +210,7 @@ static void handle_get_users(struct api_call *call, const void *params)
 static const struct api_example get_users_examples[] = {
     {"Who is in it?", CALL_HUB("{\"name\":\"org.getUsers\",\"args\":[{\"name\":\"physics\"}]}"),
      "[{\"first_name\":\"John\",\"last_name\":\"Doe\","
-     "\"account_id\":\"96c523b8-321e-41a3-9523-39fde95dc71d\","
+     "\"account_id\":\"" EXAMPLE_ACCOUNT "\","
      "\"email_address\":\"john00@example.com\",\"last_active\":\"2025-08-29T15:49:00.133Z\"}]"},
 };
 

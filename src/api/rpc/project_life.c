@@ -94,7 +94,7 @@ const struct api_endpoint hub_projects_start = {
     .run = API_ASYNC,
     .text = "Starts a project, and answers when it runs.",
     API_PARAMS(project_params, struct project_params),
-    .result = "{\"type\":\"null\"}",
+    .result = NULL_SCHEMA,
     API_EXAMPLES(start_examples),
     .notes = "Nothing happens if it runs, is being started or is being stopped: ask for its state "
              "then. A start is waited for 30 seconds at most.",
@@ -135,7 +135,7 @@ const struct api_endpoint hub_projects_stop = {
     .text = "Stops a project with all that runs in it, and answers when it has stopped. Programs "
             "are asked to end, and killed 5 seconds later.",
     API_PARAMS(project_params, struct project_params),
-    .result = "{\"type\":\"null\"}",
+    .result = NULL_SCHEMA,
     API_EXAMPLES(stop_examples),
     .notes = "Nothing happens if it does not run, is being started or is being stopped.",
     .handler = handle_stop,
@@ -162,7 +162,7 @@ const struct api_endpoint hub_projects_touch = {
     .text = "Notes that the caller uses a project, so that it is not stopped for being idle, and "
             "starts it if it does not run; answers when it does.",
     API_PARAMS(project_params, struct project_params),
-    .result = "{\"type\":\"null\"}",
+    .result = NULL_SCHEMA,
     API_EXAMPLES(touch_examples),
     .notes = "The times are written once a minute at most.",
     .handler = handle_touch,

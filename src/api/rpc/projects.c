@@ -321,7 +321,7 @@ const struct api_endpoint hub_projects_delete_project = {
     .text = "Stops a project, takes its licenses off and marks it as deleted. Any of its owners "
             "and collaborators may do that, and administrators.",
     API_PARAMS(delete_params, struct project_params),
-    .result = "{\"type\":\"null\"}",
+    .result = NULL_SCHEMA,
     API_EXAMPLES(delete_examples),
     .notes = "Its files and its people stay. `db.userQuery` with `deleted` set to false undoes it; "
              "until then it cannot be started.",
@@ -434,7 +434,7 @@ const struct api_endpoint hub_projects_set_quotas = {
             "administrators. Quotas that are left out stay as they are, and 0 is what the site "
             "gives every project.",
     API_PARAMS(quotas_params, struct quotas_params),
-    .result = "{\"type\":\"null\"}",
+    .result = NULL_SCHEMA,
     API_EXAMPLES(quotas_examples),
     .notes = "A running project is held to the new limits at once; if its network changes, it is "
              "restarted in the background.",

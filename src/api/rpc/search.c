@@ -43,12 +43,12 @@ static const struct api_param search_params[] = {
 static const struct api_example search_examples[] = {
     {"By address:",
      CALL_HUB("{\"name\":\"system.userSearch\",\"args\":[{\"query\":\"john00@example.com\"}]}"),
-     "[{\"account_id\":\"96c523b8-321e-41a3-9523-39fde95dc71d\",\"first_name\":\"John\","
+     "[{\"account_id\":\"" EXAMPLE_ACCOUNT "\",\"first_name\":\"John\","
      "\"last_name\":\"Doe\",\"name\":null,\"last_active\":null,\"created\":1590326951742,"
      "\"email_address_verified\":null,\"email_address\":\"john00@example.com\"}]"},
     {"Names with `oh` and `do` in them:",
      CALL_HUB("{\"name\":\"system.userSearch\",\"args\":[{\"query\":\"oh do\",\"limit\":1}]}"),
-     "[{\"account_id\":\"96c523b8-321e-41a3-9523-39fde95dc71d\",\"first_name\":\"John\","
+     "[{\"account_id\":\"" EXAMPLE_ACCOUNT "\",\"first_name\":\"John\","
      "\"last_name\":\"Doe\",\"name\":null,\"last_active\":null,\"created\":1590326951742,"
      "\"email_address_verified\":null}]"},
 };

@@ -86,7 +86,7 @@ static void handle_hub_test(struct api_call *call, const void *params UNUSED)
 
 static const struct api_example hub_test_examples[] = {
     {"Whose key is it?", CALL_HUB("{\"name\":\"system.test\",\"args\":[{}]}"),
-     "{\"account_id\":\"d0bdabfd-850e-4c8d-8510-f6f1ecb9a5eb\",\"server_time\":1756489740133}"},
+     "{\"account_id\":\"" EXAMPLE_CALLER "\",\"server_time\":1756489740133}"},
 };
 
 const struct api_endpoint hub_system_test = {

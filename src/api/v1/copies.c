@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "api/params.h"
 #include "api/v1/endpoints.h"
 #include "base/js_date.h"
 #include "base/limits.h"
@@ -17,10 +18,9 @@
 #define NOTED_EVENT "copy_path_between_projects_response"
 #define NOTE                                                                                       \
     "Query copy_path_status with the copy_path_id to learn if the copy operation was successful."
-#define LIST_MAX       1000 // this and the next: api-v1 5.5
-#define OFFSET_MAX     100000
-#define EXAMPLE_TARGET "2aae4347-214d-4fd1-809c-b327150442d8"
-#define EXAMPLE_COPY   "9b3b9f0c-5d3e-4a6a-8a3e-5a5f0e4b8c11"
+#define LIST_MAX     1000 // this and the next: api-v1 5.5
+#define OFFSET_MAX   100000
+#define EXAMPLE_COPY "9b3b9f0c-5d3e-4a6a-8a3e-5a5f0e4b8c11"
 
 // ---- What both kinds of copying have in common ----
 
@@ -452,12 +452,8 @@ static bool read_filter_id(struct api_call *call, const char *name, const char *
 static bool read_bounded(struct api_call *call, const char *name, const struct api_number *number,
                          int max, int64_t *ret_value)
 {
-    if (!number->given)
+    if (!number->given || params_whole(number, 0, max, ret_value))
         return true;
-    if (number->value >= 0 && number->value <= max && floor(number->value) == number->value) {
-        *ret_value = (int64_t)number->value;
-        return true;
-    }
     api_error(call, "ILLEGAL VALUE %s='%.15g' (must be in [0, %d])", name, number->value, max);
     return false;
 }

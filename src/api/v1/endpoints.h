@@ -4,6 +4,7 @@
 #define API_V1_ENDPOINTS_H
 
 #include "api/api.h"
+#include "api/examples.h"
 
 extern const struct api_endpoint v1_get_usernames, v1_create_account, v1_user_auth; // accounts.c
 extern const struct api_endpoint v1_delete_account, v1_change_email_address,
@@ -28,12 +29,10 @@ extern const struct api_endpoint v1_public_get_directory_listing,
     v1_public_get_text_file;               // public.c
 extern const struct api_endpoint v1_query; // query.c
 
-// In every example: what the tests and the reference page put the real values for.
-#define EXAMPLE_KEY     "sk_abcdefQWERTY090900000000"
-#define EXAMPLE_HOST    "https://cocalc.com"
-#define EXAMPLE_PROJECT "e49e86aa-192f-410b-8269-4b89fd934fba"
-#define CURL            " curl -u " EXAMPLE_KEY ": \\\n"
-#define CURL_JSON       CURL " -H 'Content-Type: application/json' \\\n"
-#define URL(event)      " " EXAMPLE_HOST "/api/v1/" event
+// In examples.
+#define EXAMPLE_KEY "sk_abcdefQWERTY090900000000"
+#define CURL        " curl -u " EXAMPLE_KEY ": \\\n"
+#define CURL_JSON   CURL " -H 'Content-Type: application/json' \\\n"
+#define URL(event)  " " EXAMPLE_HOST "/api/v1/" event
 
 #endif

@@ -76,7 +76,7 @@ static const struct api_example read_examples[] = {
 static void write_content(struct buf *out, const struct text_file *file)
 {
     json_key(out, "content");
-    json_strn(out, file->data.data ? file->data.data : "", file->data.size);
+    json_strn(out, file->data.data, file->data.size);
 }
 
 struct file_op {

@@ -337,10 +337,9 @@ static void write_result(struct buf *out, void *arg)
         return;
     }
     json_key(out, "stdout");
-    json_strn(out, result->output.data ? result->output.data : "", result->output.size);
+    json_strn(out, result->output.data, result->output.size);
     json_key(out, "stderr");
-    json_strn(out, result->error_output.data ? result->error_output.data : "",
-              result->error_output.size);
+    json_strn(out, result->error_output.data, result->error_output.size);
     json_member_int(out, "exit_code", result->exit_code);
 }
 

@@ -6,6 +6,7 @@
 // those rows.
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/js_date.h"
 #include "base/limits.h"
 #include "db/query.h"
@@ -17,10 +18,10 @@
 #include "svc/tables/tables.h"
 
 // How long ago a use counts as one now, and between two notes of the same (12.6).
-#define NOW_MS      (INT64_C(3) * 60 * 1000)
-#define INTERVAL_MS (INT64_C(60) * 1000)
+#define NOW_MS      (3 * CLOCK_MINUTE_MS)
+#define INTERVAL_MS CLOCK_MINUTE_MS
 // How long notes are kept.
-#define NOTE_LIFE_MS (INT64_C(365) * 24 * 3600 * 1000)
+#define NOTE_LIFE_MS (365 * CLOCK_DAY_MS)
 
 // ---- file_use ----
 

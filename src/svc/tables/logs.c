@@ -4,14 +4,14 @@
 // itself has noted, and stays as it is.
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/limits.h"
 #include "db/query.h"
 #include "query/value.h"
 #include "svc/tables/bounds.h"
 #include "svc/tables/tables.h"
 
-#define HOUR_MS (INT64_C(3600) * 1000)
-#define LIFE_MS (INT64_C(90) * 24 * HOUR_MS)
+#define LIFE_MS (90 * CLOCK_DAY_MS)
 #define PREFIX  "webapp-"
 
 // ---- central_log ----
@@ -67,10 +67,10 @@ static int check_rate(struct db_session *txn, const struct query_set *set, struc
     static const struct db_stmt count = {
         "SELECT count(*) FROM central_log WHERE account_id = $1 AND expire > $2"};
     int64_t written = 0;
-    int rc = db_query_int(
-        txn, &count,
-        DB_ARGS(DB_TEXT(set->caller.account_id.text), DB_INT(set->now_ms - HOUR_MS + LIFE_MS)),
-        &written, err);
+    int rc = db_query_int(txn, &count,
+                          DB_ARGS(DB_TEXT(set->caller.account_id.text),
+                                  DB_INT(set->now_ms - CLOCK_HOUR_MS + LIFE_MS)),
+                          &written, err);
     if (rc || written < LIMIT_CENTRAL_EVENTS_HOUR)
         return rc;
     return err_set(err, ERR_RATE_LIMITED,

@@ -6,6 +6,7 @@
 // everybody on the project may change is who has read it.
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/limits.h"
 #include "db/query.h"
 #include "query/value.h"
@@ -16,7 +17,7 @@
 #include "svc/tables/tables.h"
 
 // How long one is kept: twice as long as it is shown.
-#define LIFE_MS (INT64_C(90) * 24 * 3600 * 1000)
+#define LIFE_MS (90 * CLOCK_DAY_MS)
 
 enum { TIME, PROJECT_ID, PATH, SOURCE, TARGET, PRIORITY, DESCRIPTION, USERS, FRAGMENT_ID };
 

@@ -9,6 +9,7 @@
 #include "query/value.h"
 #include "svc/images.h"
 #include "svc/licenses.h"
+#include "svc/project.h"
 #include "svc/project_quota.h"
 #include "svc/tables/bounds.h"
 #include "svc/url_name.h"
@@ -250,16 +251,15 @@ void project_committed(const struct query_set *set)
 // write the own id.
 int project_own_request(struct db_session *txn, struct query_set *set, struct err *err)
 {
-    static const struct db_stmt find = {"SELECT 1 FROM projects WHERE project_id = $1"};
     const cJSON *request;
     struct uuid project_id;
-    int64_t exists = 0;
+    bool exists;
     const cJSON *value = json_get(set->pattern, "project_id");
     if (!query_uuid_read(value, &project_id))
         return err_set(err, ERR_INVALID,
                        "postgresql error: invalid input syntax for type uuid: \"%.100s\"",
                        query_value_text(value, set->arena));
-    int rc = db_query_int(txn, &find, DB_ARGS(DB_TEXT(project_id.text)), &exists, err);
+    int rc = project_exists(txn, &project_id, &exists, err);
     if (!rc && !exists)
         rc = err_set(err, ERR_NOT_FOUND, "FATAL: unknown project_id '%s'", project_id.text);
     cJSON_ArrayForEach(request, json_get(set->pattern, "invite_requests"))
