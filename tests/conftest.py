@@ -98,6 +98,24 @@ def project(hub, account):
 
 
 @pytest.fixture
+def home(hub, project):
+    """The home as the host sees it. What a test puts there belongs to the hub's user, as the project's files do."""
+    return hub.data / "projects" / project
+
+
+@pytest.fixture
+def own(home):
+    """own(path) hands a file over to the user of the home, and gives it back."""
+    owner = os.stat(home)
+
+    def hand_over(path):
+        os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
+        return path
+
+    return hand_over
+
+
+@pytest.fixture
 def for_everybody(tmp_path):
     """The program where every user can run it, also if the checkout is in a closed folder; tmp_path is open to all."""
     for folder in (tmp_path, *tmp_path.parents):

@@ -9,6 +9,7 @@
 #ifndef API_API_H
 #define API_API_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -112,6 +113,9 @@ struct api_endpoint {
     const struct api_example *examples;
     size_t examples_count;
     const char *notes; // behind the examples, NULL if none
+    // Of API v1: with what the call is refused before anybody asks whose key it has, NULL: with
+    // nothing. May be NULL.
+    const char *(*refusal)(const void *params);
     void (*handler)(struct api_call *call, const void *params);
 };
 
@@ -143,6 +147,7 @@ struct api_call {
     const char *id_json;    // the call's id, as JSON
     const void *params;
     struct buf reply;
+    atomic_size_t held; // by api_hold
 };
 
 // ---- Answering: exactly one of these, once a call ----
@@ -152,7 +157,8 @@ struct api_call {
 struct buf *api_reply(struct api_call *call);
 void api_send(struct api_call *call);
 // As api_send, or rpc_send of a method, after what `write` appends, about `size` bytes of text: a
-// long one is written by a worker. `dispose` gets `arg` afterwards.
+// long one is written by a worker, callers taking turns, and counts as held until it is written.
+// `dispose` gets `arg` afterwards.
 typedef void api_write_fn(struct buf *out, void *arg);
 void api_send_written(struct api_call *call, size_t size, api_write_fn *write,
                       void (*dispose)(void *arg), void *arg);
@@ -168,6 +174,17 @@ extern const struct api_member api_outcome_members[1];
 void api_refuse(struct api_call *call, const char *fmt, ...) PRINTF_LIKE(2, 3);
 // Begins a reply with an event of its own.
 struct buf *api_reply_event(struct api_call *call, const char *event);
+// Status 503 and {"error":text} with the public text of `err`; of methods too.
+void api_unavailable(struct api_call *call, const struct err *err);
+
+// ---- What a call costs others ----
+
+// Who takes turns with other callers, NULL if it is nobody in particular; lives as long as the
+// call.
+const char *api_owner(const struct api_call *call);
+// Counts bytes as held for the call until it is answered, beside its reply. ERR_UNAVAILABLE: there
+// is no memory for them, or the caller has too much. Any thread.
+int api_hold(struct api_call *call, size_t size, struct err *err) MUST_USE;
 
 // ---- For the HTTP server ----
 

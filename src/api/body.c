@@ -34,12 +34,13 @@ static void finish(struct body_read *read, struct err *err)
 {
     size_t size;
     http_request_body(read->request, &size);
+    http_request_body_done(read->request);
     if (read->parsed)
         http_request_keep(read->request, read->parsed, free_body);
     read->body = read->parsed;
     if (read->parsed && size > PARSED_SIZE_MIN &&
         !http_request_memory_take(read->request, json_size(read->parsed)))
-        read->rc = err_set(err, ERR_UNAVAILABLE, "the server is short of memory; try again later");
+        read->rc = err_set(err, ERR_UNAVAILABLE, ERR_MEMORY_TEXT);
     if (read->rc) {
         struct err *kept = arena_alloc(http_request_arena(read->request), sizeof *kept);
         *kept = *err;

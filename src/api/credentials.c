@@ -6,8 +6,27 @@
 
 #include "api/loop_state.h"
 
-// "Basic base64(KEY:ANYTHING)" or "Bearer KEY" into the key, which is "" when blank. False when the
-// scheme is another; then *ret_key is its name.
+// What cannot be read is not a blank key but one that nobody has.
+static const char nobodys_key[] = "?";
+
+// The key in base64(KEY:ANYTHING).
+static const char *read_basic(const char *word, size_t size, struct arena *arena)
+{
+    char *text = arena_alloc(arena, size + 1);
+    size_t text_size = 0;
+    if (sodium_base642bin((unsigned char *)text, size, word, size, NULL, &text_size, NULL,
+                          sodium_base64_VARIANT_ORIGINAL) &&
+        sodium_base642bin((unsigned char *)text, size, word, size, NULL, &text_size, NULL,
+                          sodium_base64_VARIANT_ORIGINAL_NO_PADDING))
+        return nobodys_key;
+    const char *colon = memchr(text, ':', text_size);
+    size_t key_size = colon ? (size_t)(colon - text) : text_size;
+    text[key_size] = '\0';
+    return strlen(text) == key_size ? text : nobodys_key;
+}
+
+// "Basic …" or "Bearer KEY" into the key, which is "" when blank. False when the scheme is another;
+// then *ret_key is its name.
 static bool read_authorization(const char *header, struct arena *arena, const char **ret_key)
 {
     header += strspn(header, " \t");
@@ -22,15 +41,7 @@ static bool read_authorization(const char *header, struct arena *arena, const ch
         *ret_key = arena_strndup(arena, header, scheme);
         return false;
     }
-    char *key = arena_alloc(arena, size + 1);
-    size_t key_size = 0;
-    if (sodium_base642bin((unsigned char *)key, size, word, size, NULL, &key_size, NULL,
-                          sodium_base64_VARIANT_ORIGINAL))
-        sodium_base642bin((unsigned char *)key, size, word, size, NULL, &key_size, NULL,
-                          sodium_base64_VARIANT_ORIGINAL_NO_PADDING);
-    key[key_size] = '\0';
-    key[strcspn(key, ":")] = '\0';
-    *ret_key = key;
+    *ret_key = read_basic(word, size, arena);
     return true;
 }
 

@@ -11,6 +11,7 @@
 #include "api/credentials.h"
 #include "api/loop_state.h"
 #include "api/params.h"
+#include "api/rpc.h"
 #include "http/http.h"
 
 // Names that exist in the protocol but not over HTTP, beside those of replies (api-v1 1.4, 3.32,
@@ -128,6 +129,16 @@ void api_refuse(struct api_call *call, const char *fmt, ...)
     refuse(call->request, 400, text);
 }
 
+void api_unavailable(struct api_call *call, const struct err *err)
+{
+    if (call->endpoint->family == API_V1) {
+        buf_dispose(&call->reply);
+        refuse(call->request, err_http_status(ERR_UNAVAILABLE), err->message);
+    } else {
+        rpc_unavailable(call, err);
+    }
+}
+
 // ---- Who calls ----
 
 // Whether the caller is nobody, which is enough for the endpoint.
@@ -163,7 +174,11 @@ static bool identify(struct api_call *call, struct api_loop *l,
     }
     call->caller = owner.caller;
     http_request_set_account(call->request, &call->caller.account_id);
-    return true;
+    if (http_request_set_owner(call->request, &call->caller.account_id))
+        return true;
+    err_set(&err, ERR_UNAVAILABLE, ERR_MEMORY_TEXT);
+    api_unavailable(call, &err);
+    return false;
 }
 
 // ---- Dispatch (api-v1 1.4) ----
@@ -245,6 +260,11 @@ static void dispatch(const struct v1_call *v1, struct db_session *session)
     void *params;
     if (params_fill(v1->endpoint, v1->body.body, http_request_arena(v1->request), &params, &err)) {
         refuse(v1->request, 400, err.message);
+        return;
+    }
+    const char *refusal = v1->endpoint->refusal ? v1->endpoint->refusal(params) : NULL;
+    if (refusal) {
+        refuse(v1->request, 400, refusal);
         return;
     }
     struct api_call *call = call_new(v1, l, session);

@@ -111,7 +111,11 @@ static void append_set(struct buf *out, const struct query_set_block *set)
         if (!rule && is_required(set, field->name))
             rule = "required";
         buf_printf(out, "%s`%s`", i ? ", " : "", field->name);
-        if (rule)
+        if (rule && field->max_bytes)
+            buf_printf(out, " (%s; at most %u bytes)", rule, field->max_bytes);
+        else if (field->max_bytes)
+            buf_printf(out, " (at most %u bytes)", field->max_bytes);
+        else if (rule)
             buf_printf(out, " (%s)", rule);
     }
     buf_append_str(out, ".\n");

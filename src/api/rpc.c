@@ -125,6 +125,12 @@ void rpc_fail_bare(struct api_call *call, const struct err *err)
     fail(call, "", err);
 }
 
+void rpc_unavailable(struct api_call *call, const struct err *err)
+{
+    http_request_set_error(call->request, err);
+    send_error(rpc_of(call), 503, err->message);
+}
+
 // What went wrong on the way to the method, in the words of hub-rpc 1.5.
 static const char *way_error(struct rpc_call *c, const char *message, const char *code)
 {
@@ -368,6 +374,12 @@ static bool identify(struct rpc_call *c)
     if (!is_project) {
         call->caller = owner.caller;
         http_request_set_account(call->request, &call->caller.account_id);
+    }
+    const struct uuid *holder = is_project ? &owner.project_id : &owner.caller.account_id;
+    if (!http_request_set_owner(call->request, holder)) {
+        err_set(&err, ERR_UNAVAILABLE, ERR_MEMORY_TEXT);
+        rpc_unavailable(call, &err);
+        return false;
     }
     return c->family == API_HUB || find_project(c, &owner);
 }

@@ -21,6 +21,8 @@ void rpc_refuse_bare(struct api_call *call, const char *fmt, ...) PRINTF_LIKE(2,
 // The same with the public text of `err`, which is noted for the log.
 void rpc_fail(struct api_call *call, const struct err *err);
 void rpc_fail_bare(struct api_call *call, const struct err *err);
+// The one answer with another status: 503 and {"error":TEXT}.
+void rpc_unavailable(struct api_call *call, const struct err *err);
 
 // How long the caller waits, from when the method began, in ms.
 double rpc_timeout_ms(const struct api_call *call);

@@ -45,5 +45,5 @@ void rpc_read(struct api_call *call, rpc_read_fn *fn, void *arg)
     op->arg = arg;
     if (!work_submit_gated(call->loop, &call->svc->querying, &op->work,
                            call->caller.account_id.text, read_now, on_read))
-        rpc_refuse(call, "too many of your queries are waiting; try again later");
+        rpc_refuse(call, SVC_QUERIES_WAIT_TEXT);
 }

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
+
 static const struct {
     const char *name;
     int http_status;
@@ -25,7 +27,9 @@ static void set_message(struct err *err, enum err_code code, int sys_errno, cons
 {
     err->code = code;
     err->sys_errno = sys_errno;
-    vsnprintf(err->message, sizeof err->message, fmt, args);
+    char text[sizeof err->message + 1]; // one more: the last character may have been cut
+    vsnprintf(text, sizeof text, fmt, args);
+    utf8_copy(err->message, sizeof err->message, text);
     err->detail[0] = '\0';
 }
 

@@ -34,6 +34,8 @@ struct err {
 
 // What ERR_UNAVAILABLE says of all that is not begun or not finished because the server ends.
 #define ERR_CLOSING_TEXT "the server is shutting down"
+// And of what there is no memory for, or no more of it for this caller.
+#define ERR_MEMORY_TEXT "the server has no memory left for this; try again later"
 
 // Fills `err` (which may be NULL) with a public text; returns -code.
 int err_set(struct err *err, enum err_code code, const char *fmt, ...) PRINTF_LIKE(3, 4);

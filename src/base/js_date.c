@@ -9,10 +9,9 @@
 #include "base/macros.h"
 #include "base/text.h"
 
-#define NUMBER_DIGITS_MAX 9
-#define TIME_MS_MAX       INT64_C(8640000000000000)
-#define WORD_MAX          12
-#define NONE              (-1)
+#define TIME_MS_MAX INT64_C(8640000000000000)
+#define WORD_MAX    12
+#define NONE        (-1)
 
 struct date {
     int year, month, day; // month from 1; NONE: not said

@@ -566,6 +566,41 @@ void json_value(struct buf *b, const cJSON *value)
     }
 }
 
+static int compare_names(const void *a, const void *b)
+{
+    const cJSON *const *x = a, *const *y = b;
+    return strcmp((*x)->string, (*y)->string);
+}
+
+static void write_sorted_object(struct buf *b, const cJSON *object)
+{
+    size_t count = (size_t)cJSON_GetArraySize(object), i = 0;
+    auto_free const cJSON **members = mem_alloc((count + 1) * sizeof *members);
+    for (const cJSON *item = object->child; item; item = item->next)
+        members[i++] = item;
+    qsort(members, count, sizeof *members, compare_names);
+    json_begin_object(b);
+    for (i = 0; i < count; i++) {
+        write_key_quoted(b, members[i]->string);
+        json_value_sorted(b, members[i]);
+    }
+    json_end_object(b);
+}
+
+void json_value_sorted(struct buf *b, const cJSON *value)
+{
+    if (cJSON_IsObject(value)) {
+        write_sorted_object(b, value);
+    } else if (cJSON_IsArray(value)) {
+        json_begin_array(b);
+        for (const cJSON *item = value->child; item; item = item->next)
+            json_value_sorted(b, item);
+        json_end_array(b);
+    } else {
+        json_value(b, value);
+    }
+}
+
 void json_member_str(struct buf *b, const char *key, const char *s)
 {
     json_key(b, key);

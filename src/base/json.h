@@ -50,6 +50,8 @@ void json_bool(struct buf *b, bool value);
 void json_null(struct buf *b);
 void json_raw(struct buf *b, const char *text, size_t size); // text that is JSON already
 void json_value(struct buf *b, const cJSON *value);
+// The same, with the members of objects in the order of their names: equal values have equal texts.
+void json_value_sorted(struct buf *b, const cJSON *value);
 
 void json_member_str(struct buf *b, const char *key, const char *s);
 void json_member_int(struct buf *b, const char *key, int64_t value);

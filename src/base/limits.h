@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-// Every limit that is not a setting, with its reason.
+// Limits that are not settings, with their reasons.
 #ifndef BASE_LIMITS_H
 #define BASE_LIMITS_H
 
@@ -26,8 +26,8 @@
 // What exec keeps of each stream when the caller sets no max_output, bytes: the hub's memory is
 // finite.
 #define LIMIT_EXEC_OUTPUT (16 * 1024 * 1024)
-// What it keeps of all commands under way together, beyond the first bytes of each stream, which it
-// always keeps.
+// What it keeps of all commands, kernels and files outside of homes under way together, a quarter
+// of it of one project; beyond the first bytes of each stream, which it always keeps.
 #define LIMIT_EXEC_OUTPUTS      (256 * 1024 * 1024)
 #define LIMIT_EXEC_OUTPUT_FIRST (16 * 1024)
 // Longest time limit a caller can ask for, seconds (a day), and the arguments of one command.
@@ -37,6 +37,8 @@
 // bound in the system.
 #define LIMIT_EXEC_ENV      1000
 #define LIMIT_EXEC_ENV_SIZE (128 * 1024)
+// The stamp of calls that are joined, bytes of JSON: it is compared with those of all that wait.
+#define LIMIT_AGGREGATE 1000
 // Asynchronous commands of a project: how many are kept (hub-rpc 6.3), in its own memory; what all
 // of them keep together, bytes, beyond the first bytes of each stream; the text of one, bytes; and
 // calls that wait for its end. How long the project's agent may take to answer, milliseconds: it
@@ -175,11 +177,12 @@
 #define LIMIT_TRACKED_HOUR  300
 
 // Of a search for accounts: names found by everybody (api-v1 7.2) and by administrators; items of
-// one call (a class's list of addresses); rows that a call looks at, some milliseconds' worth on a
-// loop, and for administrators seconds' worth on a worker.
+// one call (a class's list of addresses), and words in them; rows that a call looks at, some
+// milliseconds' worth on a loop, and for administrators seconds' worth on a worker.
 #define LIMIT_SEARCH_NAMES       50
 #define LIMIT_SEARCH_NAMES_ADMIN 1000
 #define LIMIT_SEARCH_ITEMS       1000
+#define LIMIT_SEARCH_WORDS       10000
 #define LIMIT_SEARCH_ROWS        20000
 #define LIMIT_SEARCH_ROWS_ADMIN  2000000
 // Accounts of one prefix in the search's index before longer prefixes get rows of their own, and
@@ -187,10 +190,12 @@
 #define LIMIT_SEARCH_BUCKET 32
 #define LIMIT_SEARCH_PREFIX 24
 
-// Support tickets: what one account may file, and one ticket's requester may answer, in an hour, as
-// each becomes mail to the people who help; and the sizes of what they say, bytes.
+// Support tickets: what one account may file, and what may be answered to all of its tickets, in an
+// hour, as each becomes mail to the people who help; the answers of one ticket, whose page has them
+// all; and the sizes of what they say, bytes.
 #define LIMIT_TICKETS_PER_HOUR        20
 #define LIMIT_TICKET_ANSWERS_PER_HOUR 20
+#define LIMIT_TICKET_ANSWERS          100
 #define LIMIT_TICKET_TEXT             (32 * 1024)
 #define LIMIT_TICKET_LINE             1000
 #define LIMIT_TICKET_INFO             (8 * 1024)
@@ -206,6 +211,8 @@
 // Copies that one account has asked for and that have not finished: a course's handout to a large
 // class, and rows that a start can count.
 #define LIMIT_COPIES_WAITING 1000
+// Finished copies of one account that are known, the newest ones: each has two paths and an error.
+#define LIMIT_COPIES_FINISHED 2000
 // How often a copy is started when its hub or its runner dies meanwhile: it may be what kills them.
 #define LIMIT_COPY_ATTEMPTS 3
 // Scheduled copies that become ready in one transaction.
@@ -332,6 +339,10 @@
 #define LIMIT_QUERY_ROWS_LOOKED_AT 200000
 #define LIMIT_QUERY_WORK           100000000
 
+// Texts of any length that are part of a key or an index, such as paths, bytes: with the ids and
+// times beside them they fit into a row of PostgreSQL's indexes, which has at most 2704.
+#define LIMIT_DB_KEY_TEXT 2500
+
 // PostgreSQL. Transactions at once of one process: the server's disk takes many together, and more
 // get into each other's way. Connections kept for the next reader. Statements that one of them
 // keeps prepared: all that are in frequent use.
@@ -352,8 +363,12 @@
 #define LIMIT_DB_CONNECT_MS        5000
 #define LIMIT_DB_CONNECT_PAUSE_MS  1000
 #define LIMIT_DB_LISTEN_PAUSE_MS   200
-// Seconds without a word before a silent server is asked whether it is there, three times.
-#define LIMIT_DB_KEEPALIVE_S_TEXT "10"
+// And how often a process that hears no notices takes it that anything has changed.
+#define LIMIT_DB_DEAF_MS 1000
+// Seconds without a word before a silent server is asked whether it is there, and between two such
+// questions; milliseconds without an answer until it is taken for lost.
+#define LIMIT_DB_KEEPALIVE_S_TEXT "3"
+#define LIMIT_DB_SILENT_MS_TEXT   "10000"
 
 // How long a token that signs a browser in may last, milliseconds: whoever finds it in a history is
 // that person until then.

@@ -87,6 +87,30 @@ void utf8_append_lossy(struct buf *out, const char *s, size_t size)
     buf_append(out, s + start, size - start);
 }
 
+// What is written for an invalid sequence: nothing for a character that has begun.
+static const char *stand_in(unsigned char first)
+{
+    return first >= 0xc2 && first <= 0xf4 ? "" : "\xef\xbf\xbd";
+}
+
+void utf8_copy(char *out, size_t out_size, const char *s)
+{
+    const unsigned char *p = (const unsigned char *)s;
+    size_t used = 0;
+    for (size_t i = 0, left = strlen(s), skip = 0; left;) {
+        const size_t len = utf8_char(p + i, left, &skip);
+        const char *piece = len ? s + i : stand_in(p[i]);
+        const size_t size = len ? len : strlen(piece), step = len ? len : skip;
+        if (used + size >= out_size)
+            break;
+        memcpy(out + used, piece, size);
+        used += size;
+        i += step;
+        left -= step;
+    }
+    out[used] = '\0';
+}
+
 size_t utf8_prefix_utf16(const char *s, size_t size, size_t units, size_t *ret_units)
 {
     size_t i = 0, used = 0;

@@ -15,6 +15,9 @@ bool utf8_valid(const char *s, size_t size);
 // Appends the bytes as UTF-8, each maximal invalid sequence replaced by U+FFFD (as the WHATWG
 // decoder does).
 void utf8_append_lossy(struct buf *out, const char *s, size_t size);
+// Copies text as UTF-8, as much as there is room for. A character that has been cut, here or
+// before, is left out; what else is invalid becomes U+FFFD.
+void utf8_copy(char *out, size_t out_size, const char *s);
 // The number of bytes of valid UTF-8 text that make its first `units` UTF-16 units (all of them if
 // there are fewer); a character of two units is never split. *ret_units (may be NULL) is how many
 // UTF-16 units those bytes are.

@@ -233,7 +233,7 @@ static PGconn *start(const char *url)
                                   LIMIT_DB_KEEPALIVE_S_TEXT,
                                   LIMIT_DB_KEEPALIVE_S_TEXT,
                                   "3",
-                                  LIMIT_DB_STATEMENT_MS_TEXT,
+                                  LIMIT_DB_SILENT_MS_TEXT,
                                   url,
                                   "UTF8",
                                   NULL};

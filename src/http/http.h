@@ -7,7 +7,8 @@
 // once, or later from the same thread; a request that waits holds no thread.
 //
 // What a stranger can cost is bounded: every phase of a connection has a deadline, bodies have a
-// size limit, and the bytes of all bodies and unsent replies together have a limit for the process.
+// size limit, and the bytes of all bodies, of what handlers hold to answer, and of unsent replies
+// together have a limit for the process, of which no caller gets more than a share.
 #ifndef HTTP_HTTP_H
 #define HTTP_HTTP_H
 
@@ -57,7 +58,7 @@ struct http_config {
     const char *tls_cert_pem, *tls_key_pem; // both or none: TLS on all TCP listeners
     const struct net_list *trusted_proxies;
     size_t body_size_max;     // after inflating too
-    size_t memory_max;        // bytes of all bodies and unsent replies
+    size_t memory_max;        // bytes of all bodies, what is held to answer, and unsent replies
     unsigned connections_max; // a loop's share is this divided by the loops
     unsigned header_timeout_s, body_timeout_s, reply_timeout_s, idle_timeout_s;
     // On each loop's thread, before its first request and after its last: the state that handlers
@@ -84,7 +85,7 @@ void http_server_stop(struct http_server *server);
 void http_server_stats(const struct http_server *server,
                        struct http_event_stats stats[HTTP_EVENTS_MAX]);
 size_t http_server_connections(const struct http_server *server);
-size_t http_server_memory(const struct http_server *server); // of bodies and unsent replies
+size_t http_server_memory(const struct http_server *server); // what memory_max bounds
 
 // ---- A request. What is returned is borrowed and lives as long as the request; a header until the
 // handler has returned. One that is answered in its handler's place has no method, path, headers
@@ -104,8 +105,13 @@ const char *http_request_client(struct http_request *request);
 const char *http_request_origin(struct http_request *request);
 const struct uuid *http_request_id(const struct http_request *request);
 struct arena *http_request_arena(struct http_request *request);
-// Counts what was made of the body as memory of the request's, until it ends. False: there is not
-// as much left.
+// The body has been read into something else: frees it, and what was counted for it.
+void http_request_body_done(struct http_request *request);
+// Whose the request's memory is from now on; what it has already counts as well. False: the owner
+// holds too much. Once, on the request's loop.
+bool http_request_set_owner(struct http_request *request, const struct uuid *owner) MUST_USE;
+// Counts what is held to answer as memory of the request's, until it is answered. False: there is
+// not as much left, or not for its owner. Any thread.
 bool http_request_memory_take(struct http_request *request, size_t size) MUST_USE;
 // Has `release(what)` called when the request ends.
 void http_request_keep(struct http_request *request, void *what, void (*release)(void *what));

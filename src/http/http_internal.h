@@ -6,6 +6,7 @@
 #include <microhttpd.h>
 #include <stdatomic.h>
 
+#include "base/budget.h"
 #include "http/http.h"
 
 #define HTTP_LISTENERS_MAX     16
@@ -16,14 +17,13 @@
 struct http_server {
     struct http_config config;
     struct http_loop *loops;
-    atomic_size_t memory;
+    struct budget memory; // of bodies, what was made of them, and unsent replies
 };
 
 struct http_daemon {
     struct http_loop *loop;
     struct MHD_Daemon *mhd;
     uv_poll_t poll;
-    const struct listener *listener;
 };
 
 struct http_loop {
@@ -75,7 +75,9 @@ struct http_request {
     const char *url;  // as it came, decoded, without what follows "?"
     const char *path; // without base path; "" if it is not below that
     struct buf body;
-    size_t memory; // of body and reply, counted in server->memory
+    struct uuid owner; // whose memory it is, "" if nobody's in particular
+    // Counted in server->memory: for nobody in particular, and for the owner.
+    atomic_size_t memory, memory_owned;
     const struct http_route *route;
     uint64_t started_us;
     struct uuid id;
@@ -88,7 +90,8 @@ struct http_request {
         const char *name, *value;
     } reply_headers[HTTP_REPLY_HEADERS_MAX];
     size_t reply_headers_count;
-    int early_status; // answer before the body is read, 0: none
+    int early_status;     // answer before the body is read, 0: none
+    bool short_of_memory; // is why
     // The answer, once there is one.
     struct MHD_Response *response;
     int status;

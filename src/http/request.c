@@ -23,23 +23,43 @@ const uint32_t http_bucket_us[HTTP_BUCKETS] = {100,   250,   500,    1000,    25
 
 // ---- Memory ----
 
+#define MEMORY_REPLY "{\"error\":\"" ERR_MEMORY_TEXT "\"}"
+
+// What is small does not count for the owner: it is most of what there is, and little together.
+static bool counts_for_owner(const struct http_request *r, size_t size)
+{
+    return r->owner.text[0] && size > SMALL_REPLY;
+}
+
 // False, and nothing is taken, when there is not as much left.
 static bool memory_take(struct http_request *r, size_t size)
 {
-    struct http_server *server = r->loop->server;
-    size_t before = atomic_fetch_add_explicit(&server->memory, size, memory_order_relaxed);
-    if (before + size > server->config.memory_max) {
-        atomic_fetch_sub_explicit(&server->memory, size, memory_order_relaxed);
+    const bool owned = counts_for_owner(r, size);
+    if (!budget_take(&r->loop->server->memory, owned ? r->owner.text : NULL, size))
         return false;
-    }
-    r->memory += size;
+    atomic_fetch_add(owned ? &r->memory_owned : &r->memory, size);
     return true;
 }
 
 static void memory_give_back(struct http_request *r)
 {
-    atomic_fetch_sub_explicit(&r->loop->server->memory, r->memory, memory_order_relaxed);
-    r->memory = 0;
+    struct budget *memory = &r->loop->server->memory;
+    budget_give_back(memory, NULL, atomic_exchange(&r->memory, 0));
+    budget_give_back(memory, r->owner.text, atomic_exchange(&r->memory_owned, 0));
+}
+
+bool http_request_set_owner(struct http_request *r, const struct uuid *owner)
+{
+    assert(!r->owner.text[0]);
+    r->owner = *owner;
+    const size_t held = r->memory;
+    if (held <= SMALL_BODY)
+        return true;
+    if (!budget_assign(&r->loop->server->memory, owner->text, held))
+        return false;
+    r->memory -= held;
+    r->memory_owned += held;
+    return true;
 }
 
 // ---- Beginning ----
@@ -292,7 +312,7 @@ static void set_response(struct http_request *r, int status, const char *content
         coding_accepts_gzip(http_request_header(r, "Accept-Encoding")) && coding_gzip(body);
     if (!memory_take(r, body->size) && body->size > SMALL_REPLY) {
         buf_dispose(body);
-        buf_append_str(body, "{\"error\":\"the server is short of memory; try again later\"}");
+        buf_append_str(body, MEMORY_REPLY);
         content_type = HTTP_JSON;
         status = 503;
         deflated = false;
@@ -405,8 +425,19 @@ void http_reply_redirect(struct http_request *r, const char *location)
 // ---- MHD's calls: first with the header, then for each piece of the body, last when it is whole;
 // again after a resume ----
 
+static void reply_short_of_memory(struct http_request *r)
+{
+    auto_buf struct buf body = {0};
+    buf_append_str(&body, MEMORY_REPLY);
+    http_reply(r, 503, HTTP_JSON, &body);
+}
+
 static void reply_early(struct http_request *r)
 {
+    if (r->short_of_memory) {
+        reply_short_of_memory(r);
+        return;
+    }
     switch (r->early_status) {
     case 400:
         http_reply_error(r, 400, "It is not clear where the body of the request ends.");
@@ -439,6 +470,7 @@ static enum MHD_Result take_upload(struct http_request *r, const char *upload, s
     }
     if (!memory_take(r, size) && r->body.size + size > SMALL_BODY) {
         r->early_status = 503;
+        r->short_of_memory = true;
         return MHD_YES;
     }
     buf_append(&r->body, upload, size);
@@ -454,7 +486,7 @@ static void inflate_body(struct http_request *r)
     if (coding_inflate(encoding, &r->body, r->loop->server->config.body_size_max, &err))
         http_reply_error(r, err_http_status(err.code), err.message);
     else if (!memory_take(r, r->body.size))
-        http_reply_error(r, 503, "The server is short of memory; try again later.");
+        reply_short_of_memory(r);
 }
 
 static enum MHD_Result hand_over(struct http_request *r)
@@ -519,6 +551,12 @@ const char *http_request_body(struct http_request *r, size_t *ret_size)
 {
     *ret_size = r->body.size;
     return r->body.size ? r->body.data : "";
+}
+
+void http_request_body_done(struct http_request *r)
+{
+    buf_dispose(&r->body);
+    memory_give_back(r);
 }
 
 static enum MHD_Result add_forwarded(void *cls, enum MHD_ValueKind kind UNUSED, const char *name,

@@ -214,6 +214,7 @@ int http_server_start(const struct http_config *config, struct http_server **ret
     assert(config->listeners_count <= HTTP_LISTENERS_MAX);
     struct http_server *server = mem_zalloc(sizeof *server);
     server->config = *config;
+    server->memory = (struct budget)BUDGET(config->memory_max);
     server->loops = mem_zalloc(config->loops * sizeof *server->loops);
     for (unsigned i = 0; i < config->loops; i++) {
         struct http_loop *loop = &server->loops[i];
@@ -354,6 +355,7 @@ void http_server_stop(struct http_server *server)
         pthread_join(server->loops[i].thread, NULL);
     for (unsigned i = 0; i < server->config.loops; i++)
         close_loop(&server->loops[i]);
+    budget_dispose(&server->memory);
     free(server->loops);
     free(server);
 }
@@ -386,5 +388,5 @@ size_t http_server_connections(const struct http_server *server)
 
 size_t http_server_memory(const struct http_server *server)
 {
-    return atomic_load_explicit(&server->memory, memory_order_relaxed);
+    return budget_used(&server->memory);
 }

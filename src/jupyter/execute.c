@@ -8,10 +8,6 @@
 #include "base/text.h"
 #include "jupyter/language.h"
 
-// What counts where a request does not say (hub-rpc 7.4).
-#define CELL_MS     60000
-#define CELL_OUTPUT 500000
-#define OUTPUT      4000000
 // More of anything than any request has.
 #define NUMBER_MAX INT64_C(1000000000000000)
 // A kernel's name that is repeated in a text.
@@ -34,7 +30,7 @@ struct execution {
 
 // ---- The request ----
 
-static uint64_t number_of(const cJSON *object, const char *key, uint64_t otherwise)
+static uint64_t number_or(const cJSON *object, const char *key, uint64_t otherwise)
 {
     const cJSON *value = json_get(object, key);
     if (!cJSON_IsNumber(value))
@@ -43,6 +39,17 @@ static uint64_t number_of(const cJSON *object, const char *key, uint64_t otherwi
         return 0;
     return value->valuedouble < (double)NUMBER_MAX ? (uint64_t)value->valuedouble
                                                    : (uint64_t)NUMBER_MAX;
+}
+
+// One of those without which a request is not sound.
+static uint64_t number_of(const cJSON *object, const char *key)
+{
+    return number_or(object, key, 0);
+}
+
+static bool has_number(const cJSON *object, const char *key)
+{
+    return cJSON_IsNumber(json_get(object, key));
 }
 
 static bool is_text_list(const cJSON *list)
@@ -55,9 +62,12 @@ static bool is_text_list(const cJSON *list)
 static bool is_sound(const cJSON *request)
 {
     const cJSON *path = json_get(request, "path");
+    const cJSON *limits = json_get(request, "limits"), *pool = json_get(request, "pool");
     return json_get_str(request, "kernel") && json_get_str(request, "input") &&
            is_text_list(json_get(request, "history")) &&
-           (!path || cJSON_IsNull(path) || cJSON_IsString(path));
+           (!path || cJSON_IsNull(path) || cJSON_IsString(path)) && has_number(pool, "size") &&
+           has_number(pool, "idle_ms") && has_number(limits, "cell_ms") &&
+           has_number(limits, "cell_output") && has_number(limits, "output");
 }
 
 struct execution *execution_new(cJSON **request, struct err *err)
@@ -72,11 +82,10 @@ struct execution *execution_new(cJSON **request, struct err *err)
     text_lower(e->name);
     e->arrived_us = clock_monotonic_us();
     const cJSON *limits = json_get(e->request, "limits");
-    e->cell_us = number_of(limits, "cell_ms", CELL_MS) * 1000;
-    const uint64_t total_ms = number_of(limits, "total_ms", WATCH_NEVER);
+    e->cell_us = number_of(limits, "cell_ms") * 1000;
+    const uint64_t total_ms = number_or(limits, "total_ms", WATCH_NEVER);
     e->total_us = total_ms == WATCH_NEVER ? WATCH_NEVER : total_ms * 1000;
-    items_init(&e->items, number_of(limits, "cell_output", CELL_OUTPUT),
-               number_of(limits, "output", OUTPUT));
+    items_init(&e->items, number_of(limits, "cell_output"), number_of(limits, "output"));
     return e;
 }
 
@@ -138,10 +147,10 @@ static struct kernel_limits limits_of(const cJSON *request)
 {
     const cJSON *ulimits = json_get(request, "ulimits");
     return (struct kernel_limits){
-        .files = number_of(ulimits, "files", KERNEL_NO_LIMIT),
-        .file_bytes = number_of(ulimits, "file_bytes", KERNEL_NO_LIMIT),
-        .cpu_s = number_of(ulimits, "cpu_s", KERNEL_NO_LIMIT),
-        .memory_bytes = number_of(ulimits, "memory_bytes", KERNEL_NO_LIMIT),
+        .files = number_or(ulimits, "files", KERNEL_NO_LIMIT),
+        .file_bytes = number_or(ulimits, "file_bytes", KERNEL_NO_LIMIT),
+        .cpu_s = number_or(ulimits, "cpu_s", KERNEL_NO_LIMIT),
+        .memory_bytes = number_or(ulimits, "memory_bytes", KERNEL_NO_LIMIT),
     };
 }
 
@@ -158,8 +167,8 @@ void execution_begin(struct execution *e, struct pools *pools)
     e->step = STEP_STARTS;
     e->kernel = pool_take(pools,
                           &(struct pool_order){.spec = &specs.list[0],
-                                               .size = (unsigned)number_of(pool, "size", 0),
-                                               .idle_us = number_of(pool, "idle_ms", 0) * 1000},
+                                               .size = (unsigned)number_of(pool, "size"),
+                                               .idle_us = number_of(pool, "idle_ms") * 1000},
                           &err);
     if (!e->kernel)
         fail(e, err.message);

@@ -52,12 +52,17 @@ static void on_turn(struct loop_message *message)
     start(CONTAINER(message, struct work, message));
 }
 
+static bool is_of(const struct work *work, const char *owner)
+{
+    return work->owner && owner && !strcmp(work->owner, owner);
+}
+
 // Takes out the work that waits longest, but another owner's before one of `owner`: owners take
 // turns. NULL: none waits.
 static struct work *take_next(struct work_gate *gate, const char *owner)
 {
     struct work **link = &gate->first;
-    while (owner && *link && (*link)->owner && !strcmp((*link)->owner, owner))
+    while (*link && is_of(*link, owner))
         link = &(*link)->next;
     if (!*link)
         link = &gate->first;
@@ -109,7 +114,7 @@ static bool owner_may_wait(const struct work_gate *gate, const char *owner)
     if (!owner || !gate->owner_max)
         return true;
     for (const struct work *w = gate->first; w; w = w->next)
-        count += w->owner && !strcmp(w->owner, owner);
+        count += is_of(w, owner);
     return count < gate->owner_max;
 }
 
@@ -118,14 +123,30 @@ static void wait_for_turn(struct work_gate *gate, struct work *work)
 {
     struct work **link = &gate->first;
     work->round = gate->round;
-    for (const struct work *w = gate->first; w && work->owner; w = w->next) {
-        if (w->owner && !strcmp(w->owner, work->owner) && w->round >= work->round)
+    for (const struct work *w = gate->first; w; w = w->next) {
+        if (is_of(w, work->owner) && w->round >= work->round)
             work->round = w->round + 1;
     }
     while (*link && (*link)->round <= work->round)
         link = &(*link)->next;
     work->next = *link;
     *link = work;
+}
+
+// In the place of the owner's first work of several turns, which takes that of the second, and so
+// on; the last one waits anew.
+static void wait_to_go_on(struct work_gate *gate, struct work *work)
+{
+    for (struct work **link = &gate->first; *link; link = &(*link)->next) {
+        struct work *other = *link;
+        if (!other->turns || !is_of(other, work->owner))
+            continue;
+        work->round = other->round;
+        work->next = other->next;
+        *link = work;
+        work = other;
+    }
+    wait_for_turn(gate, work);
 }
 
 bool work_submit_gated(struct loop *loop, struct work_gate *gate, struct work *work,
@@ -145,4 +166,19 @@ bool work_submit_gated(struct loop *loop, struct work_gate *gate, struct work *w
     if (may_run)
         start(work);
     return may_run || may_wait;
+}
+
+void work_go_on(struct work *work)
+{
+    struct work_gate *gate = work->gate;
+    assert(work->turns);
+    pthread_mutex_lock(&gate->lock);
+    const bool may_run = gate->running < gate->limit;
+    if (may_run)
+        gate->running++;
+    else
+        wait_to_go_on(gate, work);
+    pthread_mutex_unlock(&gate->lock);
+    if (may_run)
+        start(work);
 }

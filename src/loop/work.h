@@ -16,6 +16,7 @@ struct work {
     work_fn *done; // on the thread of `loop`
     struct work_gate *gate;
     const char *owner; // whom it is done for, NULL: nobody in particular
+    bool turns;        // it may take several (work_go_on)
     uint64_t round;    // how many turns of its owner come before it, counted with the gate's
     struct work *next;
     struct loop_message message;
@@ -42,5 +43,9 @@ void work_gate_init(struct work_gate *gate, unsigned limit);
 // waits for that owner already.
 bool work_submit_gated(struct loop *loop, struct work_gate *gate, struct work *work,
                        const char *owner, work_fn *run, work_fn *done) MUST_USE;
+// Another turn of a work with `turns` set, in its `done`. It is never refused, and waits for the
+// turns of other owners, but before those works of several turns that its owner has not begun: so
+// only few hold what they have made so far.
+void work_go_on(struct work *work);
 
 #endif

@@ -193,7 +193,8 @@ static int append_where(struct get_run *run, const struct query_filter *filter, 
             return rc;
     }
     append(run, "(");
-    const char *p = filter->sql;
+    const bool is_row = filter->row_sql && query_one_is_row(run->one, run->get.pattern);
+    const char *p = is_row ? filter->row_sql : filter->sql;
     for (const char *arg; (arg = strchr(p, '$')); p = arg + 2) {
         buf_append(&run->sql->text, p, (size_t)(arg - p));
         query_sql_arg(run->sql, args[arg[1] - '1']);
@@ -255,22 +256,15 @@ static void append_select(struct get_run *run)
 
 // The caller's projects come first in a join, which is theirs in this order: few of them, each
 // found by its key, beside tables of millions.
-// The remote procedures list a project to all its users, also to who is only invited (hub-rpc 4.4);
-// of what is in it, they too show others nothing.
-static bool lists_any_group(const struct get_run *run)
-{
-    return run->get.dialect == QUERY_CURRENT && !strcmp(run->get.table->base, "projects");
-}
-
 static void append_from(struct get_run *run)
 {
     append(run, " FROM ");
     if (run->membership == MEMBERSHIP_MINE) {
         append(run, "(SELECT project_id AS member_of FROM project_users WHERE account_id = ");
         query_sql_arg(run->sql, id_value(&run->get.caller.account_id));
-        append(run, lists_any_group(run) ? ") m CROSS JOIN "
-                                         : " AND \"group\" IN ('owner', 'collaborator')) m CROSS "
-                                           "JOIN ");
+        if (!run->member->any_group[run->get.dialect])
+            append(run, " AND \"group\" IN ('owner', 'collaborator')");
+        append(run, ") m CROSS JOIN ");
     }
     append(run, run->get.table->base);
     append(run, " t");
@@ -338,7 +332,7 @@ static int build(struct get_run *run, struct err *err)
     append_select(run);
     append_from(run);
     int rc = append_conditions(run, err);
-    if (rc || query_one_is_row(run->one))
+    if (rc || query_one_is_row(run->one, run->get.pattern))
         return rc;
     append_order(run);
     append(run, " LIMIT ");
@@ -456,6 +450,12 @@ static bool reads_nothing(const struct get_run *run)
     return run->options.only_changes || run->conditions.never || run->options.limit == 0;
 }
 
+// Whether each row is a project.
+static bool has_projects(const struct query_table *table)
+{
+    return table->key[0] && !strcmp(table->key[0], "project_id") && !table->key[1];
+}
+
 // Rows, after the rights; or both at once.
 static int select_rows(struct get_run *run, struct db_session *session, struct buf *out,
                        struct err *err)
@@ -464,7 +464,7 @@ static int select_rows(struct get_run *run, struct db_session *session, struct b
     bool seen = false;
     const bool named = run->membership == MEMBERSHIP_NAMED;
     run->with_group = named && !run->get.caller.admin && run->get.caller.account_id.text[0] &&
-                      !strcmp(run->get.table->base, "projects");
+                      has_projects(run->get.table);
     int wrong = read_request(run, &held);
     if (named && (wrong || reads_nothing(run) || !run->with_group)) {
         int rc = check_right(session, run, err);

@@ -43,7 +43,7 @@ struct query_options {
 // The options of a get, and those that the table has by itself (5).
 int query_options_read(const struct query_one *one, struct query_options *ret_options,
                        struct err *err) MUST_USE;
-// The limit alone, for tables that are computed.
+// The limit alone, for tables that are computed: of several the first (12.6).
 int query_limit_read(const struct query_one *one, int64_t *ret_limit, struct err *err) MUST_USE;
 
 // ---- condition.c: conditions of the pattern (7.3) ----

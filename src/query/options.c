@@ -30,15 +30,17 @@ static int64_t default_limit(const struct query_one *one)
 int query_limit_read(const struct query_one *one, int64_t *ret_limit, struct err *err)
 {
     const cJSON *option;
-    int64_t limit = default_limit(one);
+    int64_t first = -1;
     cJSON_ArrayForEach(option, one->request->options)
     {
         const cJSON *value = json_get(option, "limit");
+        int64_t limit = -1;
         int rc = value ? read_limit(value, one->request->arena, &limit, err) : 0;
         if (rc)
             return rc;
+        first = first < 0 ? limit : first;
     }
-    *ret_limit = limit;
+    *ret_limit = first < 0 ? default_limit(one) : first;
     return 0;
 }
 

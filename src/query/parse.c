@@ -228,11 +228,10 @@ int query_one_parse(const struct query_request *request, const cJSON *one,
 // ---- Cost ----
 
 // Whether the pattern gives the whole primary key.
-static bool names_row(const struct query_one *one)
+static bool names_row(const struct query_table *table, const cJSON *pattern)
 {
-    const struct query_table *table = one->entry->table;
     for (size_t i = 0; i < ARRAY_LEN(table->key) && table->key[i]; i++) {
-        const cJSON *value = json_get(one->pattern, table->key[i]);
+        const cJSON *value = json_get(pattern, table->key[i]);
         if (!cJSON_IsString(value) && !cJSON_IsNumber(value))
             return false;
     }
@@ -255,9 +254,9 @@ static bool is_own_row(const struct query_one *one)
     return false;
 }
 
-bool query_one_is_row(const struct query_one *one)
+bool query_one_is_row(const struct query_one *one, const cJSON *pattern)
 {
-    return !one->plan->block->compute && (names_row(one) || is_own_row(one));
+    return !one->plan->block->compute && (names_row(one->entry->table, pattern) || is_own_row(one));
 }
 
 // Whether more is asked of the row than to be there: a condition may be as much work as it likes.
@@ -274,9 +273,21 @@ static bool has_conditions(const struct query_one *one)
     return false;
 }
 
+// Whether it is known how long it takes to tell whose the row is; what a check makes of the pattern
+// is not.
+static bool is_quick(const struct query_get_block *block)
+{
+    bool quick = !block->check;
+    for (size_t i = 0; i < block->filters_count; i++)
+        quick &= block->filters[i].kind != QUERY_WHERE || block->filters[i].quick;
+    return quick;
+}
+
 enum query_cost query_one_cost(const struct query_one *one)
 {
     if (one->is_set)
         return one->idle ? QUERY_IDLE : QUERY_WRITE;
-    return query_one_is_row(one) && !has_conditions(one) ? QUERY_POINT : QUERY_SCAN;
+    return query_one_is_row(one, one->pattern) && !has_conditions(one) && is_quick(one->plan->block)
+               ? QUERY_POINT
+               : QUERY_SCAN;
 }

@@ -25,7 +25,7 @@ struct query_request {
     struct query_caller caller;
     int64_t now_ms;
     const cJSON *options; // as sent, NULL if not; outlives the members
-    void *ctx;            // for the routines of tables
+    void *ctx, *begun;    // for the routines of tables
     struct arena *arena;
 };
 

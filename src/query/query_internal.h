@@ -55,8 +55,8 @@ struct query_one {
     struct query_set set; // of the run under way, or the last one
 };
 
-// Whether a get can find but one row, by its primary key.
-bool query_one_is_row(const struct query_one *one);
+// Whether a get with this pattern can find but one row, by its primary key.
+bool query_one_is_row(const struct query_one *one, const cJSON *pattern);
 
 // What JavaScript takes for true.
 bool query_truth(const cJSON *value);

@@ -92,11 +92,26 @@ static int must_specify(const struct query_set *set, const char *field, struct e
     return err_set(err, ERR_INVALID, "FATAL: must specify %s.%s", set->table->name, field);
 }
 
+// As the text that it becomes.
+static int check_size(const struct query_set_field *field, const cJSON *value, struct err *err)
+{
+    auto_buf struct buf text = {0};
+    if (cJSON_IsString(value))
+        buf_append_str(&text, value->valuestring);
+    else
+        json_value(&text, value);
+    return text.size <= field->max_bytes
+               ? 0
+               : err_set(err, ERR_TOO_LARGE, "must have at most %u bytes", field->max_bytes);
+}
+
 static int check_value(const struct query_set *set, const struct query_set_field *field,
                        const cJSON *value, struct err *err)
 {
     struct err reason = {0};
-    int rc = field->check ? field->check(set, value, &reason) : 0;
+    int rc = field->max_bytes ? check_size(field, value, &reason) : 0;
+    if (!rc && field->check)
+        rc = field->check(set, value, &reason);
     if (!rc)
         return 0;
     if (reason.code == ERR_INTERNAL) {
@@ -189,6 +204,7 @@ static void set_begin(struct query_one *one, const struct query_caller *caller,
         .dialect = request->dialect,
         .now_ms = request->now_ms,
         .ctx = request->ctx,
+        .begun = request->begun,
         .arena = request->arena,
         .pattern = pattern,
         .deletes = one->deletes,
@@ -325,12 +341,6 @@ struct changes {
     struct db_value *values; // room for the key behind them
     size_t count;
 };
-
-// Projects and accounts come into being elsewhere.
-static bool never_inserted(const struct query_table *table)
-{
-    return !strcmp(table->base, "projects") || !strcmp(table->base, "accounts");
-}
 
 static int row_locate(struct row *row, struct err *err)
 {
@@ -604,7 +614,7 @@ static int write_row(const struct row *row, struct err *err)
         rc = merge_maps(row, &changes, err);
     if (!rc && row->set->exists)
         rc = update_row(row, &changes, err);
-    else if (!rc && !never_inserted(row->set->table))
+    else if (!rc && !row->set->table->made_elsewhere)
         rc = insert_row(row, &changes, err);
     return rc ? rc : write_fields(row, err);
 }

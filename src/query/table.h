@@ -95,8 +95,12 @@ struct query_filter {
     enum query_filter_kind kind;
     const char *column;
     int64_t seconds[QUERY_DIALECTS];
-    const char *sql; // over `t`; in it $1 is the caller's account, $2 the value of the field
-                     // `column` of the pattern
+    const char *sql;     // over `t`; in it $1 is the caller's account, $2 the value of the field
+                         // `column` of the pattern
+    const char *row_sql; // the same for one row that is found by its key; NULL: `sql`
+    bool quick;          // and whether that takes microseconds, as on an event loop
+    // Of QUERY_PROJECT_MEMBER: who is among a project's users finds it in lists, whatever the group
+    bool any_group[QUERY_DIALECTS];
 };
 
 struct query_get_field {
@@ -149,6 +153,7 @@ struct query_set_field {
     const char *name; // of a column, or of a parameter that a routine reads
     enum query_rule rule;
     query_check_value_fn *check;
+    unsigned max_bytes; // of the text: more is refused; 0: as much as `check` lets pass
 };
 
 // Runs in the transaction, maybe again from the start. Texts of ERR_INVALID, ERR_FORBIDDEN,
@@ -177,6 +182,7 @@ struct query_table {
     const char *text; // what it is, for the reference
     const char *base; // the database's table; NULL where all is computed
     const char *key[4];
+    bool made_elsewhere; // a set makes no row of it
     const struct query_column *columns;
     size_t columns_count;
     const struct query_get_block *get, *project_get; // of accounts and nobody; of projects
@@ -210,6 +216,7 @@ struct query_set {
     enum query_dialect dialect;
     int64_t now_ms;
     void *ctx;
+    void *begun; // the request's: where `committed` leaves what it would begin; NULL: it begins it
     struct arena *arena;
     // What is to be written, rules applied: routines may change it. New for every run.
     cJSON *pattern;

@@ -2,11 +2,11 @@
 #include "runner/job.h"
 
 #include <errno.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/budget.h"
 #include "base/fd.h"
 #include "base/limits.h"
 #include "base/mem.h"
@@ -280,38 +280,51 @@ bool job_send(struct job *job, struct agent_conn *conn)
 
 // ---- From the agent ----
 
-// Bytes that the calls of all projects keep, but for the first of each stream.
-static atomic_size_t outputs_size;
+// What the calls of all projects keep, but for the first bytes of each stream.
+static struct budget outputs = BUDGET(LIMIT_EXEC_OUTPUTS);
 
-// True if that much more may be kept; *taken is what this call has.
-static bool outputs_take(size_t *taken, size_t size)
+// Keeps more of a stream; *taken is what its call has. Of what there is no room for, that is what
+// would go beyond the first bytes, nothing is kept, and the result is false.
+static bool outputs_keep(const struct project_call *call, struct buf *kept, const char *bytes,
+                         size_t size, size_t *taken)
 {
-    if (atomic_fetch_add(&outputs_size, size) + size > LIMIT_EXEC_OUTPUTS) {
-        atomic_fetch_sub(&outputs_size, size);
+    const size_t left =
+        kept->size < LIMIT_EXEC_OUTPUT_FIRST ? LIMIT_EXEC_OUTPUT_FIRST - kept->size : 0;
+    const size_t first = size < left ? size : left, more = size - first;
+    buf_append(kept, bytes, first);
+    if (!more)
+        return true;
+    if (!budget_take(&outputs, call->project_id.text, more))
         return false;
-    }
-    *taken += size;
+    *taken += more;
+    buf_append(kept, bytes + first, more);
     return true;
 }
 
-static void outputs_give_back(size_t *taken)
+static void outputs_give_back(const struct project_call *call, size_t *taken)
 {
-    atomic_fetch_sub(&outputs_size, *taken);
+    budget_give_back(&outputs, call->project_id.text, *taken);
     *taken = 0;
 }
 
-void exec_call_dispose(struct exec_call *call)
+void exec_call_dispose(struct exec_call *exec)
 {
-    buf_dispose(&call->ran);
-    buf_dispose(&call->output);
-    buf_dispose(&call->error_output);
-    outputs_give_back(&call->output_taken);
+    buf_dispose(&exec->ran);
+    buf_dispose(&exec->output);
+    buf_dispose(&exec->error_output);
+    outputs_give_back(&exec->call, &exec->output_taken);
 }
 
 void ask_call_dispose(struct ask_call *ask)
 {
     buf_dispose(&ask->reply);
-    outputs_give_back(&ask->reply_taken);
+    outputs_give_back(&ask->call, &ask->reply_taken);
+}
+
+void file_call_dispose(struct file_call *file)
+{
+    buf_dispose(&file->data);
+    outputs_give_back(&file->call, &file->data_taken);
 }
 
 static void exec_output(struct exec_call *exec, bool is_error, const void *bytes, size_t size)
@@ -323,40 +336,48 @@ static void exec_output(struct exec_call *exec, bool is_error, const void *bytes
     size_t taken = size < room ? size : room;
     *total += size;
     // What follows a gap would not be what the command wrote.
-    if (kept->size + taken > LIMIT_EXEC_OUTPUT_FIRST && !*full)
-        *full = !outputs_take(&exec->output_taken, taken);
     if (!*full)
-        buf_append(kept, bytes, taken);
+        *full = !outputs_keep(&exec->call, kept, bytes, taken, &exec->output_taken);
 }
 
-static bool file_output(struct file_call *file, bool is_error, const void *bytes, size_t size)
+// Of what a part is missing is worth nothing: the stream is given up.
+static void give_up(struct job *job, const struct err *err)
 {
+    agent_conn_abandon(job->project->conn, &job->stream);
+    job_fail(job, err);
+}
+
+static int no_room(struct err *err)
+{
+    return err_set(err, ERR_UNAVAILABLE, "the server is busy with other results; try again");
+}
+
+static bool file_output(struct job *job, bool is_error, const void *bytes, size_t size)
+{
+    struct file_call *file = file_of(job);
+    struct err err;
     if (file->write || is_error || size > file->size_max - file->data.size)
         return false;
-    buf_append(&file->data, bytes, size);
+    if (!outputs_keep(&file->call, &file->data, bytes, size, &file->data_taken)) {
+        no_room(&err);
+        give_up(job, &err);
+    }
     return true;
 }
 
-// A reply of which a part is missing is worth nothing: the stream is given up.
 static bool ask_output(struct job *job, bool is_error, const void *bytes, size_t size)
 {
     struct ask_call *ask = ask_of(job);
     struct err err;
+    int rc = 0;
     if (is_error)
         return false;
     if (size > ask->reply_max - ask->reply.size)
-        err_set(&err, ERR_TOO_LARGE, "the result has more than %zu bytes", ask->reply_max);
-    else if (ask->reply.size + size > LIMIT_EXEC_OUTPUT_FIRST &&
-             !outputs_take(&ask->reply_taken, size))
-        err_set(&err, ERR_UNAVAILABLE, "the server is busy with other results; try again");
-    else
-        err.code = 0;
-    if (err.code) {
-        agent_conn_abandon(job->project->conn, &job->stream);
-        job_fail(job, &err);
-    } else {
-        buf_append(&ask->reply, bytes, size);
-    }
+        rc = err_set(&err, ERR_TOO_LARGE, "the result has more than %zu bytes", ask->reply_max);
+    else if (!outputs_keep(&ask->call, &ask->reply, bytes, size, &ask->reply_taken))
+        rc = no_room(&err);
+    if (rc)
+        give_up(job, &err);
     return true;
 }
 
@@ -364,7 +385,7 @@ bool job_output(struct agent_stream *stream, bool is_error, const void *bytes, s
 {
     struct job *job = job_of_stream(stream);
     if (job->kind == JOB_FILE)
-        return file_output(file_of(job), is_error, bytes, size);
+        return file_output(job, is_error, bytes, size);
     if (job->kind == JOB_ASK)
         return ask_output(job, is_error, bytes, size);
     exec_output(exec_of(job), is_error, bytes, size);

@@ -4,11 +4,9 @@
 #include "runner/projects.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -19,8 +17,6 @@
 // Probes of projects_adopt at once, and looked at in one turn of the loop.
 #define ADOPT_PROBES_MAX 64u
 #define ADOPT_TURN_MAX   64u
-// How long a command on the command line waits for an agent's hello.
-#define HELLO_WAIT_MS 2000
 
 const char *project_state_name(enum project_state state)
 {
@@ -39,11 +35,6 @@ void project_spec_dispose(struct project_spec *spec)
         free(*env);
     free(spec->env);
     *spec = (struct project_spec){0};
-}
-
-void file_call_dispose(struct file_call *call)
-{
-    buf_dispose(&call->data);
 }
 
 // ---- Calls ----
@@ -279,20 +270,6 @@ bool project_is_listening(const struct uuid *project_id)
     auto_fd int fd = -1;
     int rc = agent_socket_connect(project_id, &fd);
     return !rc || rc == -EAGAIN;
-}
-
-bool project_is_running(const struct uuid *project_id)
-{
-    auto_fd int fd = -1;
-    int rc = agent_socket_connect(project_id, &fd);
-    if (rc)
-        return rc == -EAGAIN; // somebody listens, who is busy
-    struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
-    uint8_t head[sizeof(struct frame_header)];
-    struct frame_header header;
-    return poll(&poll_fd, 1, HELLO_WAIT_MS) == 1 &&
-           recv(fd, head, sizeof head, MSG_DONTWAIT) == sizeof head &&
-           frame_read_header(head, &header) && header.type == FRAME_HELLO;
 }
 
 // ---- The runner's replacement ----

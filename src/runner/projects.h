@@ -185,6 +185,8 @@ struct file_call {
     char syscall[32];
     uint64_t size;   // read: the size of the file
     struct buf data; // read: the content
+    // projects'
+    size_t data_taken; // of what all calls together may keep
 };
 // For paths outside the home, which only the sandbox can see. Starts the project if it does not
 // run.
@@ -235,9 +237,7 @@ void projects_adopt(struct projects *projects, const struct uuid *project_ids, s
 // How many run now (any thread).
 size_t projects_running(const struct projects *projects);
 
-// The processes outside: whether one runs is asked of its socket. Blocking; for the command line.
-bool project_is_running(const struct uuid *project_id);
-// Whether its socket is there, without waiting for who listens.
+// Whether somebody listens on the project's socket: it runs, or ended a moment ago (any thread).
 bool project_is_listening(const struct uuid *project_id);
 
 #endif

@@ -51,9 +51,9 @@ static const struct key_description keys[CONFIG_KEYS] = {
     [CONFIG_HTTP_BODY_SIZE_MAX] = {"http", "body_size_max", VALUE_INT, 1024, 1 << 30,
                                    .fallback = BODY_SIZE_DEFAULT,
                                    .text = "bytes of a request's body"},
-    [CONFIG_HTTP_MEMORY_MAX] = {"http", "memory_max", VALUE_INT, 1 << 20, INT64_C(1) << 40,
-                                .fallback = "536870912",
-                                .text = "bytes of all bodies and unsent replies together"},
+    [CONFIG_HTTP_MEMORY_MAX] =
+        {"http", "memory_max", VALUE_INT, 1 << 20, INT64_C(1) << 40, .fallback = "536870912",
+         .text = "bytes of all bodies, of what is held to answer and of unsent replies together"},
     [CONFIG_HTTP_HEADER_TIMEOUT] = {"http", "header_timeout", VALUE_INT, 1, 3600, .fallback = "30",
                                     .text = "seconds for a request's header"},
     [CONFIG_HTTP_BODY_TIMEOUT] = {"http", "body_timeout", VALUE_INT, 1, 3600, .fallback = "60",
@@ -274,6 +274,23 @@ static char *read_line(char *line, int size, void *stream)
     return NULL;
 }
 
+// The keys of a section stand together in the table.
+static void list_sections(struct buf *out)
+{
+    for (size_t i = 0; i < CONFIG_KEYS; i++) {
+        if (!i || strcmp(keys[i].section, keys[i - 1].section) != 0)
+            buf_printf(out, "%s%s", i ? ", " : "", keys[i].section);
+    }
+}
+
+static void list_keys(const char *section, struct buf *out)
+{
+    for (size_t i = 0; i < CONFIG_KEYS; i++) {
+        if (!strcmp(keys[i].section, section))
+            buf_printf(out, "%s%s", out->size ? ", " : "", keys[i].name);
+    }
+}
+
 static int on_ini(void *user, const char *section, const char *name, const char *value)
 {
     struct file_reader *reader = user;
@@ -284,21 +301,17 @@ static int on_ini(void *user, const char *section, const char *name, const char 
         if (!strcmp(keys[i].section, section) && !strcmp(keys[i].name, name))
             return !set(reader->config, i, value, CONFIG_FILE, &reader->err);
     }
-    auto_buf struct buf known = {0};
-    for (size_t i = 0; i < CONFIG_KEYS; i++) {
-        if (!strcmp(keys[i].section, section))
-            buf_printf(&known, "%s%s", known.size ? ", " : "", keys[i].name);
-    }
+    auto_buf struct buf known = {0}, sections = {0};
+    list_keys(section, &known);
+    list_sections(&sections);
     if (!*section)
         err_set(&reader->err, ERR_INVALID, "\"%s\" stands before the first [section]", name);
     else if (known.size)
         err_set(&reader->err, ERR_INVALID, "unknown key \"%s\" in [%s]; allowed are: %s", name,
                 section, buf_cstr(&known));
     else
-        err_set(&reader->err, ERR_INVALID,
-                "unknown section [%s]; allowed are: http, database, log, mail, projects, server, "
-                "limits, site",
-                section);
+        err_set(&reader->err, ERR_INVALID, "unknown section [%s]; allowed are: %s", section,
+                buf_cstr(&sections));
     return 0;
 }
 

@@ -327,6 +327,7 @@ static void close_hub(struct hub *hub)
 {
     hub->svc.closing = true;
     http_server_drain(hub->metrics.http, STOP_GRACE_MS);
+    hub->svc.drained = true;
     copies_shut(&hub->svc);
     projects_shut(hub->svc.projects);
     http_server_stop(hub->metrics.http);

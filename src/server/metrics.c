@@ -80,8 +80,8 @@ void metrics_handle(struct http_request *request, void *ctx)
     put(&out, "cohub_database_queue", "gauge", "Transactions that wait.", db.queue);
     put(&out, "cohub_memory_resident_bytes", "gauge", "Resident memory of the hub.",
         resident_bytes());
-    put(&out, "cohub_memory_bodies_bytes", "gauge", "Bodies and unsent replies.",
-        http_server_memory(m->http));
+    put(&out, "cohub_memory_bodies_bytes", "gauge",
+        "Bodies, what is held to answer, and unsent replies.", http_server_memory(m->http));
     put(&out, "cohub_uptime_seconds", "gauge", "Time since the hub started.",
         (uint64_t)(clock_now_ms() - m->started_ms) / 1000);
     http_request_set_event(request, "metrics_page", 0);

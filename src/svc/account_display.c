@@ -137,8 +137,7 @@ void account_display(struct svc *svc, struct db_session *session, struct account
         finish(display);
     } else if (!work_submit_gated(display->loop, &svc->querying, &display->work, display->owner,
                                   run_on_worker, on_run)) {
-        display->rc = err_set(&display->err, ERR_RATE_LIMITED,
-                              "too many of your queries are waiting; try again later");
+        display->rc = err_set(&display->err, ERR_RATE_LIMITED, SVC_QUERIES_WAIT_TEXT);
         finish(display);
     }
 }

@@ -158,12 +158,8 @@ static int find_addresses(struct finder *finder, const struct search_item *item)
     static const struct db_stmt by_address = {COLUMNS "email_address = $1"};
     int rc = 0;
     for (size_t i = 0; i < item->count && !rc; i++) {
-        const char *word = item->terms[i];
-        size_t size = strlen(word);
-        bool wrapped = size > 2 && word[0] == '<' && word[size - 1] == '>';
-        char *email = wrapped ? arena_strndup(&finder->arena, word + 1, size - 2)
-                              : arena_strdup(&finder->arena, word);
-        if (email_address_valid(email))
+        const char *email = search_term_address(item->terms[i], &finder->arena);
+        if (email)
             rc = add_results(finder, &by_address, email, true);
     }
     return rc;
@@ -398,22 +394,12 @@ static int find_items(struct finder *finder, const struct search_item *items)
     return rc || find->only_address || !has_names(items) ? rc : find_names(finder, items);
 }
 
-static const char *trimmed(const char *query, struct arena *arena)
-{
-    while (text_is_space(*query))
-        query++;
-    size_t size = strlen(query);
-    while (size && text_is_space(query[size - 1]))
-        size--;
-    return arena_strndup(arena, query, size);
-}
-
 static void run(struct account_find *find, struct db_session *session)
 {
     struct finder CLEANUP(finder_dispose)
         finder = {.find = find, .session = session, .err = &find->err};
     struct search_item *items = NULL;
-    const char *query = trimmed(find->query, &finder.arena);
+    const char *query = search_query_trim(find->query, &finder.arena);
     struct uuid id;
     if (uuid_parse(query, strlen(query), &id)) {
         find->rc = find_by_uuid(&finder, id.text);
@@ -447,7 +433,7 @@ static void on_run(struct work *work)
 static bool is_look_up(const struct account_find *find)
 {
     struct arena CLEANUP(arena_dispose) arena = {0};
-    const char *query = trimmed(find->query, &arena);
+    const char *query = search_query_trim(find->query, &arena);
     return uuid_parse(query, strlen(query), NULL) || (!find->admin && email_address_valid(query));
 }
 

@@ -16,7 +16,6 @@
 #include "db/query.h"
 #include "svc/account_index.h"
 #include "svc/account_search_internal.h"
-#include "svc/accounts.h"
 
 // Few enough rows to look at all of them rather than to walk a longer list.
 #define RARE_ROWS 200
@@ -265,12 +264,8 @@ static int find_addresses(struct finder *finder, struct map *seen, const struct 
 {
     int rc = 0;
     for (size_t i = 0; i < item->count && !rc; i++) {
-        const char *piece = item->terms[i];
-        size_t size = strlen(piece);
-        bool wrapped = size > 2 && piece[0] == '<' && piece[size - 1] == '>';
-        char *email = wrapped ? arena_strndup(finder->arena, piece + 1, size - 2)
-                              : arena_strdup(finder->arena, piece);
-        if (email_address_valid(email) && !map_set(seen, email, strlen(email), email))
+        char *email = search_term_address(item->terms[i], finder->arena);
+        if (email && !map_set(seen, email, strlen(email), email))
             rc = find_address(finder, email, err);
     }
     return rc;

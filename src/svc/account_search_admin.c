@@ -26,19 +26,6 @@ static void add_result(struct search_results *results, struct db_rows *rows)
 
 // ---- One account ----
 
-// The query without the white space around it, lower-cased.
-static char *trimmed(const char *query, struct arena *arena)
-{
-    while (text_is_space(*query))
-        query++;
-    size_t size = strlen(query);
-    while (size && text_is_space(query[size - 1]))
-        size--;
-    char *text = arena_strndup(arena, query, size);
-    text_lower(text);
-    return text;
-}
-
 static int find_one(struct db_session *session, const struct db_stmt *stmt, const char *key,
                     struct search_results *results, struct err *err)
 {
@@ -130,7 +117,8 @@ static int find(struct db_session *session, const struct account_search *search,
 {
     static const struct db_stmt by_id = {COLUMNS " WHERE account_id = $1"};
     static const struct db_stmt by_address = {COLUMNS " WHERE email_address = $1"};
-    const char *key = trimmed(search->query, results->arena);
+    char *key = search_query_trim(search->query, results->arena);
+    text_lower(key);
     if (uuid_parse(key, strlen(key), NULL))
         return find_one(session, &by_id, key, results, err);
     if (email_address_valid(key))

@@ -14,9 +14,16 @@ struct search_item {
     size_t count;       // at least one
     struct search_item *next;
 };
-// *ret_items: NULL if there are none. ERR_TOO_LARGE for more than LIMIT_SEARCH_ITEMS.
+// *ret_items: NULL if there are none. Names with a word that is too long for any, and words that
+// are too long for any address, are left out. ERR_TOO_LARGE for more than LIMIT_SEARCH_ITEMS, or
+// LIMIT_SEARCH_WORDS in them.
 int search_items_parse(const char *query, bool addresses, struct arena *arena,
                        struct search_item **ret_items, struct err *err) MUST_USE;
+
+// The query without the white space around it.
+char *search_query_trim(const char *query, struct arena *arena);
+// The address that a term is, with or without <>. NULL if it is none.
+char *search_term_address(const char *term, struct arena *arena);
 
 struct search_result {
     struct uuid account_id;

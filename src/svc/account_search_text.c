@@ -7,6 +7,10 @@
 #include "base/json.h"
 #include "base/limits.h"
 #include "base/text.h"
+#include "svc/accounts.h"
+
+// Bytes of the longest name.
+#define WORD_SIZE_MAX ((size_t)4 * LIMIT_NAME)
 
 // ---- Queries (api-v1 7.1) ----
 
@@ -23,42 +27,59 @@ static size_t count_words(const char *text, size_t size)
     return count;
 }
 
-// NULL if it is empty.
-static struct search_item *parse_item(const char *text, size_t size, bool addresses,
+// Lower-cased; NULL if it is too long for any name and any address.
+static const char *parse_word(const char *text, size_t size, bool is_address, struct arena *arena)
+{
+    auto_buf struct buf lower = {0};
+    if (size > WORD_SIZE_MAX)
+        return NULL;
+    char *word = arena_strndup(arena, text, size);
+    if (is_address) {
+        text_lower(word); // they are stored with their ASCII letters lower-cased
+        return word;
+    }
+    text_append_lower(&lower, word);
+    return arena_strndup(arena, lower.data, lower.size);
+}
+
+// NULL if it says nothing, or nothing can be found by it.
+static struct search_item *parse_item(const char *text, size_t size, size_t words, bool addresses,
                                       struct arena *arena)
 {
-    size_t words = count_words(text, size);
     if (!words)
         return NULL;
     struct search_item *item = arena_zalloc(arena, sizeof *item);
     item->is_address = addresses && memchr(text, '@', size);
     item->terms = arena_alloc(arena, words * sizeof *item->terms);
-    for (const char *p = text, *end = text + size; item->count < words;) {
+    for (const char *p = text; words; words--) {
         while (text_is_space(*p))
             p++;
         const char *start = p;
-        while (p < end && !text_is_space(*p))
+        while (p < text + size && !text_is_space(*p))
             p++;
-        char *term = arena_strndup(arena, start, (size_t)(p - start));
-        auto_buf struct buf lower = {0};
-        text_append_lower(&lower, term);
-        text_lower(term); // addresses are stored with their ASCII letters lower-cased
-        item->terms[item->count++] =
-            item->is_address ? term : arena_strndup(arena, lower.data, lower.size);
+        const char *term = parse_word(start, (size_t)(p - start), item->is_address, arena);
+        if (term)
+            item->terms[item->count++] = term;
+        else if (!item->is_address) // each word of a name must match
+            return NULL;
     }
-    return item;
+    return item->count ? item : NULL;
 }
 
 int search_items_parse(const char *query, bool addresses, struct arena *arena,
                        struct search_item **ret_items, struct err *err)
 {
     struct search_item *first = NULL, **last = &first;
-    size_t count = 0;
+    size_t count = 0, words = 0;
     for (const char *p = query; *p;) {
         size_t size = 0;
         while (p[size] && !is_separator(p[size]))
             size++;
-        struct search_item *item = parse_item(p, size, addresses, arena);
+        size_t item_words = count_words(p, size);
+        words += item_words;
+        if (words > LIMIT_SEARCH_WORDS)
+            return err_set(err, ERR_TOO_LARGE, "search for at most %d words", LIMIT_SEARCH_WORDS);
+        struct search_item *item = parse_item(p, size, item_words, addresses, arena);
         if (item) {
             count += item->is_address ? item->count : 1;
             if (count > LIMIT_SEARCH_ITEMS)
@@ -71,6 +92,24 @@ int search_items_parse(const char *query, bool addresses, struct arena *arena,
     }
     *ret_items = first;
     return 0;
+}
+
+char *search_query_trim(const char *query, struct arena *arena)
+{
+    while (text_is_space(*query))
+        query++;
+    size_t size = strlen(query);
+    while (size && text_is_space(query[size - 1]))
+        size--;
+    return arena_strndup(arena, query, size);
+}
+
+char *search_term_address(const char *term, struct arena *arena)
+{
+    size_t size = strlen(term);
+    bool wrapped = size > 2 && term[0] == '<' && term[size - 1] == '>';
+    char *address = arena_strndup(arena, term + wrapped, size - (wrapped ? 2 : 0));
+    return email_address_valid(address) ? address : NULL;
 }
 
 // ---- Results ----

@@ -2,11 +2,13 @@
 // Joining equal requests (api-v1 4.7). Requests that differ in nothing but their stamp form a
 // group: one leads and runs, those with a stamp that is not greater share its result, the others
 // wait for the next run. A result is kept for a minute.
+#include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/limits.h"
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/text.h"
@@ -18,7 +20,8 @@
 
 struct aggregate {
     struct buf key;
-    cJSON *stamp;                 // of the run under way or the last one
+    struct exec_stamp stamp; // of the run under way or the last one
+    bool has_run;
     struct exec_request *leader;  // NULL when none runs
     struct exec_request *sharing; // with the run under way
     struct exec_request *waiting; // for the next
@@ -47,7 +50,7 @@ struct aggregator *aggregator_new(void)
 static size_t group_size(const struct aggregate *group)
 {
     const struct exec_result *result = group->result;
-    size_t size = sizeof *group + group->key.capacity + json_size(group->stamp);
+    size_t size = sizeof *group + group->key.capacity;
     return result ? size + result->error.size + result->output.size + result->error_output.size
                   : size;
 }
@@ -69,7 +72,6 @@ static void forget_result(struct aggregator *a, struct aggregate *group)
 static void group_free(struct aggregator *a, struct aggregate *group)
 {
     forget_result(a, group);
-    cJSON_Delete(group->stamp);
     buf_dispose(&group->key);
     free(group);
 }
@@ -86,24 +88,50 @@ void aggregator_free(struct aggregator *a)
 
 // ---- Stamps ----
 
-static bool as_number(const cJSON *stamp, double *ret_value)
+static void take_text(const char *text, struct exec_stamp *stamp)
 {
-    if (cJSON_IsNumber(stamp))
-        *ret_value = stamp->valuedouble;
-    return cJSON_IsNumber(stamp) ||
-           (cJSON_IsString(stamp) && text_parse_double(stamp->valuestring, ret_value));
+    stamp->kind = EXEC_STAMP_TEXT;
+    memcpy(stamp->text, text, strlen(text) + 1);
+    if (!text_parse_double(text, &stamp->number))
+        stamp->number = NAN;
+}
+
+static void take_value(const cJSON *value, struct exec_stamp *stamp)
+{
+    auto_buf struct buf text = {0};
+    stamp->kind = EXEC_STAMP_VALUE;
+    if (value)
+        json_value_sorted(&text, value);
+    memcpy(stamp->text, buf_cstr(&text), text.size + 1);
+}
+
+// What is compared is made once: many may wait, and all loops for whoever compares.
+static int stamp_read(const cJSON *value, struct exec_stamp *ret_stamp, struct err *err)
+{
+    auto_buf struct buf json = {0};
+    json_value(&json, value);
+    if (json.size > LIMIT_AGGREGATE)
+        return err_set(err, ERR_INVALID, "aggregate must have at most %d bytes of JSON",
+                       LIMIT_AGGREGATE);
+    *ret_stamp = (struct exec_stamp){.number = NAN};
+    if (cJSON_IsNumber(value))
+        ret_stamp->number = value->valuedouble;
+    else if (cJSON_IsString(value))
+        take_text(value->valuestring, ret_stamp);
+    else if (cJSON_IsObject(value))
+        take_value(json_get(value, "value"), ret_stamp);
+    return 0;
 }
 
 // Numbers by size, texts by their characters; objects are not greater only when their `value` is
 // equal.
-static bool stamp_at_most(const cJSON *a, const cJSON *b)
+static bool stamp_at_most(const struct exec_stamp *a, const struct exec_stamp *b)
 {
-    double x, y;
-    if (cJSON_IsObject(a) || cJSON_IsObject(b))
-        return cJSON_Compare(json_get(a, "value"), json_get(b, "value"), true);
-    if (cJSON_IsString(a) && cJSON_IsString(b))
-        return strcmp(a->valuestring, b->valuestring) <= 0;
-    return as_number(a, &x) && as_number(b, &y) && x <= y;
+    if (a->kind == EXEC_STAMP_VALUE || b->kind == EXEC_STAMP_VALUE)
+        return a->kind == b->kind && a->text[0] && !strcmp(a->text, b->text);
+    if (a->kind == EXEC_STAMP_TEXT && b->kind == EXEC_STAMP_TEXT)
+        return strcmp(a->text, b->text) <= 0;
+    return a->number <= b->number;
 }
 
 // ---- Groups ----
@@ -128,17 +156,15 @@ static void write_key(const struct exec_request *r, struct buf *key)
     json_end_array(key);
 }
 
-static struct aggregate *group_get(struct aggregator *a, const struct exec_request *r)
+// Takes the key of a new group.
+static struct aggregate *group_get(struct aggregator *a, struct buf *key)
 {
-    struct buf key = {0};
-    write_key(r, &key);
-    struct aggregate *group = map_get(&a->groups, key.data, key.size);
-    if (group) {
-        buf_dispose(&key);
+    struct aggregate *group = map_get(&a->groups, key->data, key->size);
+    if (group)
         return group;
-    }
     group = mem_zalloc(sizeof *group);
-    group->key = key;
+    group->key = *key;
+    *key = (struct buf){0};
     map_set(&a->groups, group->key.data, group->key.size, group);
     return group;
 }
@@ -164,8 +190,8 @@ static void lead(struct aggregate *group, struct exec_request *r)
 {
     group->leader = r;
     r->group = group;
-    cJSON_Delete(group->stamp);
-    group->stamp = cJSON_Duplicate(r->aggregate, true);
+    group->stamp = r->stamp;
+    group->has_run = true;
 }
 
 static void push(struct exec_request **list, struct exec_request *r)
@@ -201,15 +227,15 @@ static void hand_out(struct exec_request *list)
 
 enum decision { RUN, SHARE_DONE, LATER };
 
-static enum decision decide(struct aggregator *a, struct exec_request *r)
+static enum decision decide(struct aggregator *a, struct exec_request *r, struct buf *key)
 {
-    struct aggregate *group = group_get(a, r);
+    struct aggregate *group = group_get(a, key);
     if (group->leader) {
-        push(stamp_at_most(r->aggregate, group->stamp) ? &group->sharing : &group->waiting, r);
+        push(stamp_at_most(&r->stamp, &group->stamp) ? &group->sharing : &group->waiting, r);
         return LATER;
     }
-    bool fresh = group->stamp && clock_monotonic_us() - group->finished_us < KEEP_US;
-    if (fresh && stamp_at_most(r->aggregate, group->stamp)) {
+    bool fresh = group->has_run && clock_monotonic_us() - group->finished_us < KEEP_US;
+    if (fresh && stamp_at_most(&r->stamp, &group->stamp)) {
         take_outcome(group, r);
         return SHARE_DONE;
     }
@@ -219,8 +245,15 @@ static enum decision decide(struct aggregator *a, struct exec_request *r)
 
 void aggregator_submit(struct aggregator *a, struct exec_request *r)
 {
+    auto_buf struct buf key = {0};
+    r->rc = stamp_read(r->aggregate, &r->stamp, &r->err);
+    if (r->rc) {
+        r->done(r);
+        return;
+    }
+    write_key(r, &key);
     pthread_mutex_lock(&a->lock);
-    enum decision decision = decide(a, r);
+    enum decision decision = decide(a, r, &key);
     pthread_mutex_unlock(&a->lock);
     if (decision == RUN)
         exec_run_alone(r->svc, r);
@@ -234,7 +267,7 @@ static struct exec_request *next_leader(struct aggregate *group)
 {
     struct exec_request *best = group->waiting, *rest = group->waiting;
     for (struct exec_request *r = group->waiting; r; r = r->next) {
-        if (!stamp_at_most(r->aggregate, best->aggregate))
+        if (!stamp_at_most(&r->stamp, &best->stamp))
             best = r;
     }
     group->waiting = NULL;
@@ -243,7 +276,7 @@ static struct exec_request *next_leader(struct aggregate *group)
     for (struct exec_request *r = rest, *next; r; r = next) {
         next = r->next;
         if (r != best)
-            push(stamp_at_most(r->aggregate, group->stamp) ? &group->sharing : &group->waiting, r);
+            push(stamp_at_most(&r->stamp, &group->stamp) ? &group->sharing : &group->waiting, r);
     }
     return best;
 }

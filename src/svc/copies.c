@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/js_date.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "svc/copies_internal.h"
@@ -16,6 +17,7 @@
 // How often is looked for what other hubs have left and for what is old, and the leases renewed.
 #define TEND_MS        20000
 #define CLAIM_AGAIN_MS 1000
+#define DATE_MS_MAX    8640000000000000 // the last time of JavaScript's dates
 
 static void pump(struct copies *copies);
 
@@ -342,6 +344,30 @@ static int check_paths(const struct copy_request *r, struct err *err)
     return rc ? rc
               : copy_path_resolve(COPY_TARGET, &r->target_project_id,
                                   own ? r->target_path : r->source_path, &target, err);
+}
+
+static bool read_time(const cJSON *when, int64_t *ret_time_ms)
+{
+    if (cJSON_IsString(when))
+        return js_date_parse(when->valuestring, ret_time_ms);
+    if (!cJSON_IsNumber(when) || !(when->valuedouble >= 0 && when->valuedouble <= DATE_MS_MAX))
+        return false;
+    *ret_time_ms = (int64_t)when->valuedouble;
+    return true;
+}
+
+int copy_schedule(struct copy_request *request, const cJSON *when, struct err *err)
+{
+    auto_buf struct buf text = {0};
+    request->scheduled = true;
+    request->wait = false;
+    if (read_time(when, &request->scheduled_ms))
+        return 0;
+    if (cJSON_IsString(when))
+        buf_append_str(&text, when->valuestring);
+    else
+        json_value(&text, when);
+    return err_set(err, ERR_INVALID, "scheduled='%.200s' is not a date", buf_cstr(&text));
 }
 
 void copy_submit(struct svc *svc, struct copy_request *request)

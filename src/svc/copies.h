@@ -8,6 +8,7 @@
 #ifndef SVC_COPIES_H
 #define SVC_COPIES_H
 
+#include "base/json.h"
 #include "runner/projects.h"
 #include "svc/svc.h"
 
@@ -48,6 +49,9 @@ struct copy_request {
     struct db_write write;
     struct loop_message message;
 };
+// Has it begin at a time, and not be waited for: a date as text, or milliseconds since 1970.
+// ERR_INVALID for anything else.
+int copy_schedule(struct copy_request *request, const cJSON *when, struct err *err) MUST_USE;
 // Once `done` is called, the copy is noted durably or refused. Any thread.
 void copy_submit(struct svc *svc, struct copy_request *request);
 

@@ -44,6 +44,35 @@ static int check_waiting(struct db_session *txn, const struct uuid *account_id, 
     return 0;
 }
 
+// Runs a statement that ends in RETURNING id.
+static int change_each(struct db_session *txn, const struct db_stmt *stmt,
+                       const struct db_value *args, size_t args_count, int64_t *ret_count,
+                       struct err *err)
+{
+    auto_rows struct db_rows *rows = NULL;
+    int64_t count = 0;
+    int rc = db_query(txn, stmt, args, args_count, &rows, err);
+    while (!rc && (rc = db_rows_next(rows, err)) > 0) {
+        db_notify_row(txn, DB_TOPIC_COPIES, db_rows_text(rows, 0));
+        count++;
+        rc = 0;
+    }
+    if (!rc && ret_count)
+        *ret_count = count;
+    return rc;
+}
+
+static int remove_surplus(struct db_session *txn, const struct uuid *account_id, struct err *err)
+{
+    static const struct db_stmt remove = {
+        "DELETE FROM copy_paths WHERE id IN (SELECT id FROM copy_paths WHERE account_id = $1 AND "
+        "finished IS NOT NULL ORDER BY finished DESC LIMIT $2 OFFSET $3) RETURNING id"};
+    return change_each(txn, &remove,
+                       DB_ARGS(DB_TEXT(account_id->text), DB_INT(LIMIT_CLEANED_AT_ONCE),
+                               DB_INT(LIMIT_COPIES_FINISHED)),
+                       NULL, err);
+}
+
 int copy_row_insert(struct db_session *txn, const struct copy_request *r, const char *hub,
                     struct err *err)
 {
@@ -54,6 +83,8 @@ int copy_row_insert(struct db_session *txn, const struct copy_request *r, const 
         "started, bandwidth, exclude_patterns) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, "
         "$11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)"};
     int rc = check_waiting(txn, &r->account_id, err);
+    if (!rc)
+        rc = remove_surplus(txn, &r->account_id, err);
     if (rc)
         return rc;
     const bool direct = r->direct;
@@ -240,24 +271,6 @@ static int promote(struct db_session *txn, int64_t now, int64_t *ret_count, stru
         "AND started IS NULL AND finished IS NULL AND scheduled <= $1 ORDER BY scheduled LIMIT "
         "$2)"};
     return db_exec(txn, &update, DB_ARGS(DB_INT(now), DB_INT(LIMIT_COPIES_TENDED)), ret_count, err);
-}
-
-// Runs a statement that ends in RETURNING id.
-static int change_each(struct db_session *txn, const struct db_stmt *stmt,
-                       const struct db_value *args, size_t args_count, int64_t *ret_count,
-                       struct err *err)
-{
-    auto_rows struct db_rows *rows = NULL;
-    int64_t count = 0;
-    int rc = db_query(txn, stmt, args, args_count, &rows, err);
-    while (!rc && (rc = db_rows_next(rows, err)) > 0) {
-        db_notify_row(txn, DB_TOPIC_COPIES, db_rows_text(rows, 0));
-        count++;
-        rc = 0;
-    }
-    if (!rc && ret_count)
-        *ret_count = count;
-    return rc;
 }
 
 // $1: of this hub, or of those whose lease has ended by $2.

@@ -93,17 +93,6 @@ static void end(struct copy_run *run, enum run_end how)
 
 // ---- rsync ----
 
-// rsync's words may hold names that are no text.
-static void set_text(struct copy_run *run, const char *text)
-{
-    auto_buf struct buf valid = {0};
-    utf8_append_lossy(&valid, text, strlen(text));
-    size_t size = valid.size;
-    while (size >= sizeof run->err.message || (size && !utf8_valid(valid.data, size)))
-        size--;
-    run->rc = err_set(&run->err, ERR_INVALID, "%.*s", (int)size, valid.data ? valid.data : "");
-}
-
 static void judge(struct copy_run *run)
 {
     const int status = run->call.status;
@@ -114,7 +103,7 @@ static void judge(struct copy_run *run)
     else if (text_has_prefix(run->call.text, "bwrap:"))
         run->rc = err_internal(&run->err, "%s", run->call.text);
     else if (run->call.text[0])
-        set_text(run, run->call.text);
+        run->rc = err_set(&run->err, ERR_INVALID, "%s", run->call.text);
     else
         run->rc = err_set(&run->err, ERR_INTERNAL, "the copy ended with wait status %d", status);
 }

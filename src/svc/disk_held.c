@@ -9,15 +9,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/fd.h"
 #include "base/json.h"
 #include "base/limits.h"
 #include "svc/disk_inodes.h"
 
-#define INFO_MAX    4096
-#define CLOCK_LOOKS 128 // the clock is looked at after this many
-#define BLOCK       512 // of st_blocks
+#define INFO_MAX 4096
 
 struct search {
     const struct disk_walk *walk;
@@ -67,19 +64,6 @@ static int open_proc(const struct uuid *project_id)
 
 // ---- Its descriptors ----
 
-static bool may_go_on(struct search *s)
-{
-    const struct disk_walk *walk = s->walk;
-    if (++s->looks > walk->names_max)
-        s->end = DISK_WALK_TOO_MANY;
-    else if (s->looks % CLOCK_LOOKS)
-        return true;
-    else if ((walk->stop && atomic_load(walk->stop)) ||
-             (walk->deadline_us && clock_monotonic_us() > walk->deadline_us))
-        s->end = DISK_WALK_STOPPED;
-    return s->end == DISK_WALK_WHOLE;
-}
-
 typedef void entry_fn(struct search *s, int folder, const char *name);
 
 // Calls `fn` for all entries that are numbers, until the search ends. What has gone, or may not be
@@ -93,7 +77,8 @@ static void for_numbers(struct search *s, int parent, const char *path, entry_fn
         return;
     }
     for (const struct dirent *entry; s->end == DISK_WALK_WHOLE && (entry = readdir(stream));) {
-        if (entry->d_name[0] >= '0' && entry->d_name[0] <= '9' && may_go_on(s))
+        if (entry->d_name[0] >= '0' && entry->d_name[0] <= '9' &&
+            disk_walk_goes_on(s->walk, &s->looks, &s->end))
             fn(s, fd, entry->d_name);
     }
     closedir(stream);
@@ -104,7 +89,7 @@ static void count_descriptor(struct search *s, int folder, const char *name)
     struct stat st;
     if (fstatat(folder, name, &st, 0) == 0 && st.st_dev == s->device && st.st_nlink == 0 &&
         disk_inodes_add(&s->inodes, st.st_ino))
-        s->bytes += (int64_t)st.st_blocks * BLOCK;
+        s->bytes += (int64_t)st.st_blocks * S_BLKSIZE;
 }
 
 static void search_thread(struct search *s, int folder, const char *name)

@@ -15,7 +15,6 @@
 
 #define DEPTH_MAX   128 // folders in folders: each holds a descriptor open meanwhile
 #define CLOCK_NAMES 128 // the clock is looked at after this many names
-#define BLOCK       512 // of st_blocks
 
 struct walker {
     const struct disk_walk *walk;
@@ -34,22 +33,21 @@ static void count(struct walker *w, const struct stat *st)
     if (!S_ISDIR(st->st_mode) && st->st_nlink > 1 && !disk_inodes_add(&w->inodes, st->st_ino))
         return;
     w->usage.files++;
-    w->usage.bytes += (int64_t)st->st_blocks * BLOCK;
+    w->usage.bytes += (int64_t)st->st_blocks * S_BLKSIZE;
     if (S_ISREG(st->st_mode) && st->st_size > w->usage.largest)
         w->usage.largest = st->st_size;
 }
 
-static bool may_go_on(struct walker *w)
+bool disk_walk_goes_on(const struct disk_walk *walk, int64_t *names, enum disk_walk_end *end)
 {
-    const struct disk_walk *walk = w->walk;
-    if (++w->names > walk->names_max)
-        w->end = DISK_WALK_TOO_MANY;
-    else if (w->names % CLOCK_NAMES)
+    if (++*names > walk->names_max)
+        *end = DISK_WALK_TOO_MANY;
+    else if (*names % CLOCK_NAMES)
         return true;
     else if ((walk->stop && atomic_load(walk->stop)) ||
              (walk->deadline_us && clock_monotonic_us() > walk->deadline_us))
-        w->end = DISK_WALK_STOPPED;
-    return w->end == DISK_WALK_WHOLE;
+        *end = DISK_WALK_STOPPED;
+    return *end == DISK_WALK_WHOLE;
 }
 
 #define IS_SHUT(mode) (((mode)&0500) != 0500)
@@ -110,7 +108,7 @@ static int walk_stream(struct walker *w, DIR *stream, int depth)
     while ((errno = 0, entry = readdir(stream))) {
         if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
             continue;
-        if (!may_go_on(w))
+        if (!disk_walk_goes_on(w->walk, &w->names, &w->end))
             return 0;
         int rc = walk_entry(w, dirfd(stream), entry->d_name, depth);
         if (rc || w->end != DISK_WALK_WHOLE)

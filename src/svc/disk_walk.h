@@ -29,6 +29,8 @@ struct disk_walk {
     atomic_bool *stop;    // or NULL
     int64_t names_max;
 };
+// Whether one more name may be looked at, after *names; else *end tells why not.
+bool disk_walk_goes_on(const struct disk_walk *walk, int64_t *names, enum disk_walk_end *end);
 // A negative errno if the folder cannot be looked into. Blocking.
 int disk_walk(const struct disk_walk *walk, struct disk_usage *ret_usage,
               enum disk_walk_end *ret_end) MUST_USE;

@@ -96,7 +96,10 @@ static void finish(struct exec_request *r)
 static void make_now(struct work *work)
 {
     struct exec_request *r = CONTAINER(work, struct exec_request, work);
-    r->result = exec_result_make(r);
+    if (r->svc->drained)
+        r->rc = err_set(&r->err, ERR_UNAVAILABLE, ERR_CLOSING_TEXT);
+    else
+        r->result = exec_result_make(r);
 }
 
 static void on_made(struct work *work)
@@ -113,8 +116,8 @@ static void on_executed(struct project_call *call)
     disk_changed(r->svc, &r->project_id);
     project_mark_edited(r->svc, &r->project_id); // it was in use until now
     if (!r->rc && x->output.size + x->error_output.size > LIMIT_OUTPUT_INLINE) {
-        bool submitted =
-            work_submit_gated(r->loop, &r->svc->rendering, &r->work, NULL, make_now, on_made);
+        bool submitted = work_submit_gated(r->loop, &r->svc->rendering, &r->work,
+                                           r->project_id.text, make_now, on_made);
         assert(submitted);
         return;
     }

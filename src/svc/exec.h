@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 
 #include "base/json.h"
+#include "base/limits.h"
 #include "runner/projects.h"
 #include "svc/svc.h"
 
@@ -22,6 +23,13 @@ struct exec_result {
 void exec_result_unref(struct exec_result *result);
 
 enum exec_words { EXEC_WORDS_V1, EXEC_WORDS_RPC };
+
+// What is compared of the stamps of equal requests.
+struct exec_stamp {
+    enum exec_stamp_kind { EXEC_STAMP_OTHER, EXEC_STAMP_TEXT, EXEC_STAMP_VALUE } kind;
+    double number;                  // that it is or that its text says, else NAN
+    char text[LIMIT_AGGREGATE + 1]; // or the JSON of an object's `value`, "": it has none
+};
 
 struct exec_request {
     // in; strings are the caller's until `done`
@@ -50,6 +58,7 @@ struct exec_request {
     struct svc *svc;
     struct exec_call exec;
     struct buf script, directory;
+    struct exec_stamp stamp;
     struct aggregate *group;
     struct exec_job_call *job; // that it is prepared for (svc/exec_jobs.h)
     struct exec_request *next;
@@ -77,7 +86,8 @@ void exec_stream_text(double max_output, const struct buf *raw, uint64_t total, 
 
 struct aggregator *aggregator_new(void);
 void aggregator_free(struct aggregator *aggregator);
-// Runs the request, or has it share the run or the recent result of an equal one.
+// Runs the request, or has it share the run or the recent result of an equal one. ERR_INVALID for a
+// stamp that is too long.
 void aggregator_submit(struct aggregator *aggregator, struct exec_request *request);
 // After the run of a request that leads a group: hands its outcome to the group.
 void aggregator_finished(struct aggregator *aggregator, struct exec_request *leader);

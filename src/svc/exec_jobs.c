@@ -80,6 +80,10 @@ static void read_reply(struct work *work)
 {
     struct exec_job_call *call = CONTAINER(work, struct exec_job_call, work);
     struct exec_job_reply reply;
+    if (call->svc->drained) {
+        call->rc = err_set(&call->err, ERR_UNAVAILABLE, ERR_CLOSING_TEXT);
+        return;
+    }
     call->rc = exec_job_reply_read(&call->ask.reply, &reply, &call->err);
     if (call->rc)
         return;
@@ -102,7 +106,7 @@ static void on_asked(struct project_call *project_call)
         fail_asked(call);
     } else if (ask->reply.size > LIMIT_OUTPUT_INLINE) {
         const bool submitted = work_submit_gated(call->loop, &call->svc->rendering, &call->work,
-                                                 NULL, read_reply, on_read);
+                                                 call->project_id.text, read_reply, on_read);
         assert(submitted);
     } else {
         read_reply(&call->work);

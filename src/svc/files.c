@@ -36,6 +36,13 @@ static int too_large(struct text_file *f, uint64_t size)
                    (double)size / 1e6);
 }
 
+static int hold(struct text_file *f, size_t size)
+{
+    if (f->svc->drained)
+        return err_set(&f->err, ERR_UNAVAILABLE, ERR_CLOSING_TEXT);
+    return f->hold && size ? f->hold(f, size, &f->err) : 0;
+}
+
 // ---- In the home ----
 
 static int open_home(struct text_file *f)
@@ -43,6 +50,16 @@ static int open_home(struct text_file *f)
     int rc = project_home_ensure(&f->project_id);
     int fd = rc ? rc : home_open(&f->project_id);
     return fd >= 0 ? fd : fail(f, "open", -fd);
+}
+
+// Makes text of what was read; `held` bytes have been allowed for.
+static int take_text(struct text_file *f, const struct buf *raw, size_t held)
+{
+    utf8_append_lossy(&f->data, raw->data ? raw->data : "", raw->size);
+    const int rc = f->data.size > held ? hold(f, f->data.size - held) : 0;
+    if (rc)
+        buf_dispose(&f->data);
+    return rc;
 }
 
 static int read_open_file(struct text_file *f, int fd)
@@ -57,13 +74,15 @@ static int read_open_file(struct text_file *f, int fd)
     if (st.st_size > LIMIT_TEXT_FILE_SIZE)
         return too_large(f, (uint64_t)st.st_size);
     auto_buf struct buf raw = {0};
-    int rc = fd_read_all(fd, LIMIT_TEXT_FILE_SIZE, &raw);
+    int rc = hold(f, (size_t)st.st_size);
+    if (rc)
+        return rc;
+    rc = fd_read_all(fd, LIMIT_TEXT_FILE_SIZE, &raw);
     if (rc)
         return fail(f, "read", -rc);
     if (raw.size > LIMIT_TEXT_FILE_SIZE) // it grew meanwhile
         return too_large(f, raw.size);
-    utf8_append_lossy(&f->data, raw.data ? raw.data : "", raw.size);
-    return 0;
+    return take_text(f, &raw, (size_t)st.st_size);
 }
 
 static int read_in_home(struct text_file *f, const char *path)
@@ -240,7 +259,8 @@ static void on_agent_done(struct project_call *call)
         f->rc = err_set(&f->err, ERR_TIMEOUT, "Timed out after %d seconds.",
                         (int)f->call.timeout_ms / 1000);
     else if (!f->rc && !f->write)
-        utf8_append_lossy(&f->data, f->call.data.data ? f->call.data.data : "", f->call.data.size);
+        f->rc = take_text(f, &f->call.data, 0);
+    file_call_dispose(&f->call);
     settle(f);
     f->done(f);
 }
@@ -282,7 +302,7 @@ static void on_run(struct work *work)
     f->done(f);
 }
 
-static void submit(struct svc *svc, struct text_file *f, bool write)
+static void prepare(struct svc *svc, struct text_file *f, bool write)
 {
     f->svc = svc;
     f->write = write;
@@ -295,17 +315,20 @@ static void submit(struct svc *svc, struct text_file *f, bool write)
         buf_printf(&f->full_path, "/projects/%s/", f->project_id.text);
     buf_append_str(&f->full_path, f->path);
     buf_cstr(&f->full_path);
-    work_submit(f->loop, &f->work, run, on_run);
 }
 
 void text_file_read(struct svc *svc, struct text_file *file)
 {
-    submit(svc, file, false);
+    prepare(svc, file, false);
+    const bool submitted =
+        work_submit_gated(file->loop, &svc->reading, &file->work, file->owner, run, on_run);
+    assert(submitted);
 }
 
 void text_file_write(struct svc *svc, struct text_file *file)
 {
-    submit(svc, file, true);
+    prepare(svc, file, true);
+    work_submit(file->loop, &file->work, run, on_run);
 }
 
 void text_file_dispose(struct text_file *file)

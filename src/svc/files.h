@@ -18,6 +18,10 @@ struct text_file {
     bool keep; // write: leaves a file alone that is there, and what is outside the home
     const char *content;
     size_t content_size;
+    const char *owner; // read: who takes turns with others, or NULL
+    // Read: before so many bytes are kept, perhaps more than once; an error is the file's. On a
+    // worker or on the thread of `loop`. NULL: any number may be.
+    int (*hold)(struct text_file *file, size_t size, struct err *err);
     struct loop *loop;
     void (*done)(struct text_file *file);
     // out. A system call that failed gives rc < 0 with err.sys_errno set, its name and the whole

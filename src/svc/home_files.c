@@ -334,7 +334,8 @@ void home_op_run(struct svc *svc, struct home_op *op)
     op->rc = 0;
     op->err = (struct err){0};
     op->result = (struct buf){0};
-    if (work_submit_gated(op->loop, &svc->homes, &op->work, op->project_id.text, run, on_run))
+    struct work_gate *gate = op->action == HOME_REMOVE ? &svc->removing : &svc->homes;
+    if (work_submit_gated(op->loop, gate, &op->work, op->project_id.text, run, on_run))
         return;
     op->rc =
         err_set(&op->err, ERR_RATE_LIMITED, "too many calls wait for the files of this project");

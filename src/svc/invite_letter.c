@@ -7,20 +7,15 @@
 #include "base/json.h"
 #include "base/limits.h"
 #include "base/text.h"
+#include "db/query.h"
 #include "svc/mail.h"
 #include "svc/mail_html.h"
 #include "svc/project.h"
+#include "svc/project_quota.h"
 
 #define LINKS_REFUSED "Error: Sorry, links to specific websites are not allowed!"
 
 // ---- Whether the text may hold links (9.3) ----
-
-static bool grants_network(const char *json)
-{
-    auto_json cJSON *map = json ? cJSON_Parse(json) : NULL;
-    const cJSON *network = json_get(map, "network");
-    return cJSON_IsTrue(network) || (cJSON_IsNumber(network) && network->valuedouble > 0);
-}
 
 static bool is_some(const char *json)
 {
@@ -28,33 +23,21 @@ static bool is_some(const char *json)
     return map && map->child;
 }
 
-// Whether `good` likes the first column of any row.
-static int any_row(struct db_session *session, const struct db_stmt *stmt, const struct uuid *id,
-                   bool (*good)(const char *json), bool *found, struct err *err)
+int invite_links_allowed(struct db_session *session, const struct svc *svc,
+                         const struct uuid *project_id, const struct uuid *account_id,
+                         bool *ret_allowed, struct err *err)
 {
-    auto_rows struct db_rows *rows = NULL;
-    int rc = *found ? 0 : db_query(session, stmt, DB_ARGS(DB_TEXT(id->text)), &rows, err);
-    if (rc || *found)
-        return rc;
-    while (!*found && (rc = db_rows_next(rows, err)) == 1)
-        *found = good(db_rows_text(rows, 0));
-    return rc < 0 ? rc : 0;
-}
-
-int invite_links_allowed(struct db_session *session, const struct uuid *project_id,
-                         const struct uuid *account_id, bool *ret_allowed, struct err *err)
-{
-    static const struct db_stmt settings = {"SELECT settings FROM projects WHERE project_id = $1"};
-    static const struct db_stmt upgrades = {
-        "SELECT upgrades FROM project_users WHERE project_id = $1 AND upgrades IS NOT NULL"};
     static const struct db_stmt bought = {"SELECT upgrades FROM accounts WHERE account_id = $1"};
-    *ret_allowed = false;
-    int rc = any_row(session, &settings, project_id, grants_network, ret_allowed, err);
+    auto_rows struct db_rows *rows = NULL;
+    struct quota quota;
+    int rc = project_quota_get(session, &svc->site.quotas, project_id, &quota, err);
     if (!rc)
-        rc = any_row(session, &upgrades, project_id, grants_network, ret_allowed, err);
-    if (!rc)
-        rc = any_row(session, &bought, account_id, is_some, ret_allowed, err);
-    return rc;
+        *ret_allowed = quota.network;
+    if (rc || quota.network)
+        return rc;
+    rc = db_query_row(session, &bought, DB_ARGS(DB_TEXT(account_id->text)), &rows, err);
+    *ret_allowed = rc == 1 && is_some(db_rows_text(rows, 0));
+    return rc < 0 ? rc : 0;
 }
 
 // ---- The letter ----
@@ -106,7 +89,7 @@ static char *project_html(const struct invite *invite, const char *title, bool l
 // in a project that is called so.
 static const char *harmless(const char *text, bool links)
 {
-    return !text || !*text || (!links && mail_html_has_link(text)) ? "" : text;
+    return !text || !*text || (!links && mail_text_has_link(text)) ? "" : text;
 }
 
 static const char *default_subject(const struct invite *invite, const char *title, const char *name)
@@ -133,6 +116,8 @@ static int write_body(struct invite *invite, const char *subject, bool links)
     auto_buf struct buf body = {0};
     struct err err;
     int rc = *text ? mail_html_clean(text, links, &body, &err) : 0;
+    if (rc == -ERR_FORBIDDEN)
+        return err_set(&letter->err, ERR_INVALID, LINKS_REFUSED);
     if (rc)
         return err_set(&letter->err, ERR_INVALID, "error sending email -- %s", err.message);
     if (!*text)
@@ -152,8 +137,7 @@ static void write_letter(struct invite *invite, const char *stored_title, bool l
     letter->project = project_html(invite, title, links);
     letter->reply_to = text->replyto && *text->replyto ? text->replyto : NULL;
     letter->reply_to_name = letter->reply_to ? name : NULL;
-    if (!links &&
-        (mail_html_has_link(text->email) || (own_subject && mail_html_has_link(text->subject))))
+    if (!links && own_subject && mail_text_has_link(text->subject))
         letter->rc = err_set(&letter->err, ERR_INVALID, LINKS_REFUSED);
     else
         letter->rc = write_body(invite, letter->subject, links);
@@ -189,7 +173,8 @@ int invite_letter_prepare(struct db_session *session, struct invite *invite, str
         return rc;
     rc = project_title_get(session, &invite->project_id, invite->arena, &title, err);
     if (!rc)
-        rc = invite_links_allowed(session, &invite->project_id, &invite->inviter, &links, err);
+        rc = invite_links_allowed(session, invite->svc, &invite->project_id, &invite->inviter,
+                                  &links, err);
     if (!rc)
         write_letter(invite, title, links);
     return rc;

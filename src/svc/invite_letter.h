@@ -17,8 +17,8 @@ int invite_letter_send(struct db_session *txn, const struct invite *invite, cons
 
 // Whether what the account writes may be sent with links: the project has network access, or the
 // account has what one pays for (api-v1 9.3).
-int invite_links_allowed(struct db_session *session, const struct uuid *project_id,
-                         const struct uuid *account_id, bool *ret_allowed,
-                         struct err *err) MUST_USE;
+int invite_links_allowed(struct db_session *session, const struct svc *svc,
+                         const struct uuid *project_id, const struct uuid *account_id,
+                         bool *ret_allowed, struct err *err) MUST_USE;
 
 #endif

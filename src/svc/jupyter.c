@@ -304,6 +304,10 @@ static void read_reply(struct work *work)
 {
     struct jupyter_request *r = CONTAINER(work, struct jupyter_request, work);
     struct jupyter_reply reply;
+    if (r->svc->drained) {
+        r->rc = err_set(&r->err, ERR_UNAVAILABLE, ERR_CLOSING_TEXT);
+        return;
+    }
     r->rc = jupyter_reply_read(r->op, &r->ask.reply, &reply, &r->err);
     if (r->rc)
         return;
@@ -332,8 +336,8 @@ static void on_answered(struct project_call *call)
     if (call->rc) {
         fail(r, &call->err);
     } else if (ask->reply.size > LIMIT_OUTPUT_INLINE) {
-        const bool submitted =
-            work_submit_gated(r->loop, &r->svc->rendering, &r->work, NULL, read_reply, on_read);
+        const bool submitted = work_submit_gated(r->loop, &r->svc->rendering, &r->work,
+                                                 r->project_id.text, read_reply, on_read);
         assert(submitted);
     } else {
         read_reply(&r->work);

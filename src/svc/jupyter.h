@@ -50,7 +50,7 @@ struct jupyter_request {
     struct ask_call ask;
     struct jupyter_memory *memory;
     struct buf request;
-    int64_t cell_ms, cpu_s;
+    int64_t cell_ms;
     bool died;
     struct work work;
 };

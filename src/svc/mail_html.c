@@ -2,6 +2,7 @@
 #include "svc/mail_html.h"
 
 #include <ctype.h>
+#include <glib.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -13,6 +14,74 @@
 
 #define HREF_MAX 2000
 
+// ---- Links in plain text ----
+
+static bool is_unseen(gunichar c)
+{
+    switch (g_unichar_type(c)) {
+    case G_UNICODE_FORMAT:
+    case G_UNICODE_UNASSIGNED:
+        return true;
+    case G_UNICODE_CONTROL:
+        return !g_unichar_isspace(c);
+    default:
+        return g_unichar_iszerowidth(c) || c == 0x115f; // which fills
+    }
+}
+
+// ASCII as it is; of others only what they are to a domain counts. Pictures can begin one, but they
+// are not what it ends in.
+static char kind_of(gunichar c)
+{
+    if (c < 0x80)
+        return (char)c;
+    if (g_unichar_isalpha(c))
+        return 'x';
+    return g_unichar_isdigit(c) || g_unichar_type(c) == G_UNICODE_OTHER_SYMBOL ? '0' : ' ';
+}
+
+// What a reader sees, and a program that looks for addresses: without what is not seen, wide and
+// narrow forms alike. Browsers take an ideographic full stop for a dot; a sentence in Chinese ends
+// in one too, but the next hardly begins in Latin without a space. False: it is no UTF-8.
+static bool as_seen(const char *text, struct buf *out)
+{
+    char *alike = g_utf8_normalize(text, -1, G_NORMALIZE_ALL_COMPOSE);
+    bool full_stop = false;
+    for (char *p = alike; p && *p; p = g_utf8_next_char(p)) {
+        const gunichar c = g_utf8_get_char(p);
+        if (is_unseen(c))
+            continue;
+        if (full_stop)
+            buf_append_char(out, c < 0x80 && isalpha((int)c) ? '.' : ' ');
+        full_stop = c == 0x3002;
+        if (!full_stop)
+            buf_append_char(out, kind_of(c));
+    }
+    g_free(alike);
+    return alike != NULL;
+}
+
+// A letter or digit, a dot, and two letters or more: what a domain looks like.
+static bool has_domain(const char *text)
+{
+    const char *dot = text;
+    while ((dot = strchr(dot, '.'))) {
+        const bool behind_word = dot > text && isalnum((unsigned char)dot[-1]);
+        dot++;
+        if (behind_word && isalpha((unsigned char)dot[0]) && isalpha((unsigned char)dot[1]))
+            return true;
+    }
+    return false;
+}
+
+bool mail_text_has_link(const char *text)
+{
+    auto_buf struct buf seen = {0};
+    const bool valid = as_seen(text, &seen);
+    const char *words = buf_cstr(&seen);
+    return !valid || strstr(words, "://") || strcasestr(words, "mailto:") || has_domain(words);
+}
+
 // ---- Cleaning ----
 
 struct cleaner {
@@ -20,6 +89,11 @@ struct cleaner {
     bool links_allowed;
     bool links[LIMIT_HTML_DEPTH + 1]; // which of the open <a> were written
     int links_open;
+    bool href;                                // a link was there, written or not
+    struct buf seen;                          // the text of what is written, as HTML shows it
+    const char *inside[LIMIT_HTML_DEPTH + 1]; // the tags that are open in what is written
+    int depth;
+    bool astray; // a table that browsers take apart
 };
 
 static bool may_stay(const char *name)
@@ -60,28 +134,80 @@ static bool clean_link(struct cleaner *cleaner, const char *href)
     return true;
 }
 
+static bool is_within_words(const char *name)
+{
+    static const char *const names[] = {"b", "i", "em", "strong", "strike", "code", "nl", NULL};
+    return text_is_one_of(name, names);
+}
+
+// Tables hold nothing but their parts. Browsers leave out a part that stands elsewhere, and show
+// what stands between parts before the table.
+static bool may_stand_in(const char *name, const char *parent)
+{
+    static const char *const sections[] = {"thead", "tbody", "caption", NULL};
+    static const char *const row_parents[] = {"table", "thead", "tbody", NULL};
+    if (!strcmp(name, "td") || !strcmp(name, "th"))
+        return !strcmp(parent, "tr");
+    if (!strcmp(name, "tr"))
+        return text_is_one_of(parent, row_parents);
+    if (text_is_one_of(name, sections))
+        return !strcmp(parent, "table");
+    return strcmp(parent, "tr") && !text_is_one_of(parent, row_parents);
+}
+
+static const char *parent_of(const struct cleaner *cleaner)
+{
+    return cleaner->depth ? cleaner->inside[cleaner->depth - 1] : "";
+}
+
+static void write_start(struct cleaner *cleaner, const char *name)
+{
+    buf_printf(cleaner->out, "<%s>", name);
+    cleaner->astray |= !may_stand_in(name, parent_of(cleaner));
+    if (!is_within_words(name))
+        buf_append_char(&cleaner->seen, ' ');
+    if (!is_void(name))
+        cleaner->inside[cleaner->depth++] = name;
+}
+
 static void clean_start(void *ctx, const char *name, const char *href)
 {
     struct cleaner *cleaner = ctx;
+    cleaner->href |= href && *href;
     if (!strcmp(name, "a"))
         cleaner->links[cleaner->links_open++] = clean_link(cleaner, href);
     else if (may_stay(name))
-        buf_printf(cleaner->out, "<%s>", name);
+        write_start(cleaner, name);
 }
 
 static void clean_end(void *ctx, const char *name)
 {
     struct cleaner *cleaner = ctx;
-    bool written = strcmp(name, "a") ? may_stay(name) && !is_void(name)
-                                     : cleaner->links[--cleaner->links_open];
-    if (written)
-        buf_printf(cleaner->out, "</%s>", name);
+    const bool link = !strcmp(name, "a");
+    if (link ? !cleaner->links[--cleaner->links_open] : !may_stay(name) || is_void(name))
+        return;
+    buf_printf(cleaner->out, "</%s>", name);
+    if (!link)
+        cleaner->depth--;
+    if (!link && !is_within_words(name))
+        buf_append_char(&cleaner->seen, ' ');
+}
+
+static bool is_blank(const char *text, size_t size)
+{
+    while (size && text_is_space(*text)) {
+        text++;
+        size--;
+    }
+    return !size;
 }
 
 static void clean_text(void *ctx, const char *text, size_t size)
 {
-    const struct cleaner *cleaner = ctx;
+    struct cleaner *cleaner = ctx;
     text_append_htmln(cleaner->out, text, size);
+    buf_append(&cleaner->seen, text, size);
+    cleaner->astray |= !is_blank(text, size) && !may_stand_in("", parent_of(cleaner));
 }
 
 void mail_html_link(struct buf *out, const char *url, const char *text)
@@ -106,109 +232,39 @@ void mail_html_from_plain(const char *text, struct buf *out)
     }
 }
 
-int mail_html_clean(const char *text, bool links_allowed, struct buf *out, struct err *err)
+static int clean(const char *text, struct cleaner *cleaner, struct err *err)
 {
     static const struct html_events events = {clean_start, clean_end, clean_text};
-    struct cleaner cleaner = {.out = out, .links_allowed = links_allowed};
     if (html_is(text))
-        return html_walk(text, &events, &cleaner, err);
+        return html_walk(text, &events, cleaner, err);
     if (strlen(text) > LIMIT_HTML_SIZE)
         return err_set(err, ERR_TOO_LARGE, "the text must have at most %d bytes", LIMIT_HTML_SIZE);
-    mail_html_from_plain(text, out);
+    mail_html_from_plain(text, cleaner->out);
+    buf_append_str(&cleaner->seen, text);
     return 0;
 }
 
-// ---- Links ----
-
-struct finder {
-    struct buf text; // all of it, tags taken away
-    bool href;
-};
-
-static void find_start(void *ctx, const char *name, const char *href)
+// Of what is written, not of what was given: there is no second reading that could differ. Both
+// parts of the message are looked at.
+static int check_links(struct cleaner *cleaner, size_t begin, struct err *err)
 {
-    static const char *const within_words[] = {"b",    "i",     "em",  "strong", "strike",
-                                               "code", "a",     "u",   "s",      "span",
-                                               "font", "small", "big", "tt",     NULL};
-    struct finder *finder = ctx;
-    finder->href |= href && *href;
-    if (!text_is_one_of(name, within_words))
-        buf_append_char(&finder->text, ' ');
+    auto_buf struct buf plain = {0};
+    int rc = mail_html_to_text(buf_cstr(cleaner->out) + begin, &plain, err);
+    if (!rc && (cleaner->href || cleaner->astray || mail_text_has_link(buf_cstr(&cleaner->seen)) ||
+                mail_text_has_link(buf_cstr(&plain))))
+        rc = err_set(err, ERR_FORBIDDEN, "the text has a link");
+    return rc;
 }
 
-static void find_end(void *ctx, const char *name)
+int mail_html_clean(const char *text, bool links_allowed, struct buf *out, struct err *err)
 {
-    find_start(ctx, name, NULL);
-}
-
-static void find_text(void *ctx, const char *text, size_t size)
-{
-    struct finder *finder = ctx;
-    buf_append(&finder->text, text, size);
-}
-
-// Characters that are seen as a dot, or not at all.
-static const char *const dots[] = {"\u3002", "\uff0e", "\uff61", "\u2024"};
-static const char *const unseen[] = {"\u200b", "\u200c", "\u200d", "\u2060", "\ufeff", "\u00ad"};
-
-static size_t prefix_size(const char *text, const char *const *prefixes, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (text_has_prefix(text, prefixes[i]))
-            return strlen(prefixes[i]);
-    }
-    return 0;
-}
-
-static void as_seen(const char *text, struct buf *out)
-{
-    while (*text) {
-        size_t size = prefix_size(text, dots, ARRAY_LEN(dots));
-        if (size)
-            buf_append_char(out, '.');
-        else if (!(size = prefix_size(text, unseen, ARRAY_LEN(unseen))))
-            buf_append_char(out, text[size++]);
-        text += size;
-    }
-}
-
-static bool is_word_char(char c)
-{
-    return isalnum((unsigned char)c) || (unsigned char)c >= 0x80;
-}
-
-// A letter or digit, a dot, and two letters or more: what a domain looks like.
-static bool has_domain(const char *text)
-{
-    const char *dot = text;
-    while ((dot = strchr(dot, '.'))) {
-        size_t letters = 0;
-        bool behind_word = dot > text && is_word_char(dot[-1]);
-        dot++;
-        while (is_word_char(dot[letters]) && !isdigit((unsigned char)dot[letters]))
-            letters++;
-        if (behind_word && letters >= 2)
-            return true;
-    }
-    return false;
-}
-
-bool mail_html_has_link(const char *text)
-{
-    static const struct html_events events = {find_start, find_end, find_text};
-    struct finder finder = {0};
-    auto_buf struct buf seen = {0};
-    struct err err;
-    bool unread = false;
-    if (html_is(text))
-        unread = html_walk(text, &events, &finder, &err);
-    else
-        buf_append_str(&finder.text, text);
-    as_seen(buf_cstr(&finder.text), &seen);
-    buf_dispose(&finder.text);
-    const char *words = buf_cstr(&seen);
-    return unread || finder.href || strstr(words, "://") || strcasestr(words, "mailto:") ||
-           has_domain(words);
+    struct cleaner cleaner = {.out = out, .links_allowed = links_allowed};
+    const size_t begin = out->size;
+    int rc = clean(text, &cleaner, err);
+    if (!rc && !links_allowed)
+        rc = check_links(&cleaner, begin, err);
+    buf_dispose(&cleaner.seen);
+    return rc;
 }
 
 // ---- Plain text ----

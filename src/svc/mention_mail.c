@@ -13,7 +13,6 @@
 #include "svc/mail.h"
 #include "svc/mail_html.h"
 #include "svc/project.h"
-#include "svc/project_quota.h"
 
 #define AGAIN_MS   (8 * CLOCK_HOUR_MS) // until the same file's mentions are mailed again
 #define TITLE_SIZE 40                  // characters of the project's title in the subject
@@ -41,20 +40,6 @@ static int read_reader(struct db_session *txn, const struct uuid *account_id, st
     ret_reader->email_address = address ? arena_strdup(arena, address) : NULL;
     ret_reader->allows = !cJSON_IsFalse(json_get(map, "allow_mentions"));
     return 0;
-}
-
-// The project has network access, or the author has what one pays for.
-static int may_send(struct db_session *txn, const struct svc *svc, const struct mention *mention,
-                    bool *ret_may, struct err *err)
-{
-    struct quota quota = {0};
-    int rc = invite_links_allowed(txn, &mention->project_id, &mention->source, ret_may, err);
-    if (rc || *ret_may)
-        return rc;
-    rc = project_quota_get(txn, &svc->site.quotas, &mention->project_id, &quota, err);
-    if (!rc)
-        *ret_may = quota.network;
-    return rc;
 }
 
 // Mails to the account of the last day, and whether this file's are among those of 8 hours.
@@ -96,7 +81,7 @@ static int decide(struct db_session *txn, const struct svc *svc, const struct me
         *ret_why = "the account does not want mail of mentions";
     if (*ret_why)
         return 0;
-    rc = may_send(txn, svc, mention, &may, err);
+    rc = invite_links_allowed(txn, svc, &mention->project_id, &mention->source, &may, err);
     if (!rc && !may)
         *ret_why = "the project has no network access";
     return rc || *ret_why ? rc : was_mailed(txn, mention, now_ms, ret_why, err);

@@ -18,23 +18,33 @@
 
 // ---- The limits (api-v1 3.5) ----
 
+// Refused ones count too. Only, as many in the last minute as refuse the next for an hour are
+// enough to remember.
 static int note_attempt(struct db_session *txn, const struct password_forgot *forgot, int64_t now,
                         struct err *err)
 {
-    static const struct db_stmt insert = {"INSERT INTO password_reset_attempts (email_address, "
-                                          "ip_address, time) VALUES ($1, $2, $3)"};
+    static const struct db_stmt insert = {
+        "INSERT INTO password_reset_attempts (email_address, ip_address, time) SELECT $1, $2, $3"
+        " WHERE (SELECT count(*) FROM (SELECT 1 FROM password_reset_attempts"
+        " WHERE email_address = $1 AND time > $4 LIMIT $5) AS of_address) < $5"
+        " AND (SELECT count(*) FROM (SELECT 1 FROM password_reset_attempts"
+        " WHERE ip_address = $2 AND time > $4 LIMIT $6) AS of_client) < $6"};
     return db_exec(txn, &insert,
-                   DB_ARGS(DB_TEXT(forgot->email), DB_TEXT(forgot->network), DB_INT(now)), NULL,
-                   err);
+                   DB_ARGS(DB_TEXT(forgot->email), DB_TEXT(forgot->network), DB_INT(now),
+                           DB_INT(now - CLOCK_MINUTE_MS), DB_INT(LIMIT_RESETS_ADDRESS_HOUR + 1),
+                           DB_INT(LIMIT_RESETS_CLIENT_HOUR + 1)),
+                   NULL, err);
 }
 
 static int check_attempts(struct db_session *txn, struct password_forgot *forgot, int64_t now,
                           struct err *err)
 {
     static const struct db_stmt by_address = {
-        "SELECT count(*) FROM password_reset_attempts WHERE email_address = $1 AND time > $2"};
+        "SELECT count(*) FROM (SELECT 1 FROM password_reset_attempts"
+        " WHERE email_address = $1 AND time > $2 LIMIT $3) AS made"};
     static const struct db_stmt by_client = {
-        "SELECT count(*) FROM password_reset_attempts WHERE ip_address = $1 AND time > $2"};
+        "SELECT count(*) FROM (SELECT 1 FROM password_reset_attempts"
+        " WHERE ip_address = $1 AND time > $2 LIMIT $3) AS made"};
     const struct {
         const struct db_stmt *count;
         const char *of;
@@ -51,8 +61,10 @@ static int check_attempts(struct db_session *txn, struct password_forgot *forgot
     };
     for (size_t i = 0; i < ARRAY_LEN(rules) && !forgot->refused; i++) {
         int64_t made = 0;
-        int rc = db_query_int(txn, rules[i].count,
-                              DB_ARGS(DB_TEXT(rules[i].of), DB_INT(rules[i].since)), &made, err);
+        int rc = db_query_int(
+            txn, rules[i].count,
+            DB_ARGS(DB_TEXT(rules[i].of), DB_INT(rules[i].since), DB_INT(rules[i].limit + 1)),
+            &made, err);
         if (rc)
             return rc;
         if (made > rules[i].limit)

@@ -64,9 +64,17 @@ static int write_confirmation(struct db_session *txn, void *arg, struct err *err
     return rc;
 }
 
-void project_state_confirm(struct svc *svc, const struct uuid *project_id)
+// It is asked for again and again, and has to be written once.
+int project_state_confirm(struct svc *svc, struct db_session *session,
+                          const struct uuid *project_id, struct err *err)
 {
-    svc_write_later(svc, write_confirmation, project_id, sizeof *project_id);
+    static const struct db_stmt find = {"SELECT 1 FROM projects WHERE project_id = $1"
+                                        " AND state = 'opened' AND state_time <= created"};
+    int64_t unconfirmed = 0;
+    int rc = db_query_int(session, &find, DB_ARGS(DB_TEXT(project_id->text)), &unconfirmed, err);
+    if (!rc && unconfirmed)
+        svc_write_later(svc, write_confirmation, project_id, sizeof *project_id);
+    return rc;
 }
 
 // ---- What ended hubs left ----

@@ -16,7 +16,8 @@ int project_state_find(struct svc *svc, struct db_session *session, const struct
 // it does is no news to them, and a record that says otherwise would stay. Any thread.
 void project_transitions_end(struct svc *svc, int64_t before_ms);
 // That it is opened was found out now: for a record that never had anything found out.
-void project_state_confirm(struct svc *svc, const struct uuid *project_id);
+int project_state_confirm(struct svc *svc, struct db_session *session,
+                          const struct uuid *project_id, struct err *err) MUST_USE;
 
 // Fill, and keep alive until `done`, which runs on `loop`.
 struct project_steering {

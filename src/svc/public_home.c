@@ -6,7 +6,6 @@
 
 #include "base/fd.h"
 #include "base/limits.h"
-#include "base/mem.h"
 #include "svc/home.h"
 #include "svc/public_files_internal.h"
 
@@ -34,12 +33,11 @@ static void find_places(struct public_home *home)
     const struct public_list *list = &home->request->list;
     char name[LIMIT_PATH];
     home->places_known = true;
-    home->places.paths = mem_alloc(list->count * sizeof *home->places.paths);
     for (size_t i = 0; i < list->count; i++) {
-        auto_fd int fd = home_open_beneath(home->fd, list->paths[i], O_PATH);
+        auto_fd int fd = home_open_beneath(home->fd, list->items[i].path, O_PATH);
         const char *place = fd >= 0 ? home_place(home->fd, fd, name) : NULL;
         if (place)
-            home->places.paths[home->places.count++] = mem_strdup(place);
+            public_list_add(&home->places, place);
     }
 }
 

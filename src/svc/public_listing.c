@@ -28,6 +28,7 @@ struct listing {
     struct listed *entries; // those that are left
     size_t count;
     bool more;
+    bool all_public;   // as the folder is; else only what is public itself
     uint64_t links_us; // that following links has taken
 };
 
@@ -118,6 +119,12 @@ static void write_entry(struct listing *l, const char *name, const char *path)
     json_end_object(out);
 }
 
+// The list of public paths is sorted.
+static bool is_entry_public(const struct listing *l, const char *path)
+{
+    return l->all_public || public_list_finds(&l->request->list, path);
+}
+
 static void write_entries(struct listing *l, size_t start)
 {
     struct buf *out = l->request->out;
@@ -127,7 +134,7 @@ static void write_entries(struct listing *l, size_t start)
     for (size_t i = start; i < l->count; i++) {
         auto_buf struct buf path = {0};
         set_path(l, l->entries[i].name, &path);
-        if (public_list_has_below(&l->request->list, path.data))
+        if (is_entry_public(l, path.data))
             write_entry(l, l->entries[i].name, path.data);
     }
     json_end_array(out);
@@ -150,7 +157,7 @@ static int open_folder(struct listing *l)
     if (fd == -EACCES)
         return err_set(&r->err, ERR_FORBIDDEN, "path (=%.300s) cannot be read", r->path);
     l->folder = fd;
-    if (fd >= 0 && public_list_has_below(&r->list, r->path) && !public_home_is_public(&l->home, fd))
+    if (fd >= 0 && l->all_public && !public_home_is_public(&l->home, fd))
         fd_close(&l->folder);
     return 0;
 }
@@ -170,6 +177,8 @@ static int read_folder(struct listing *l)
 int public_listing_make(struct public_request *request)
 {
     struct listing l = {.request = request, .folder = -1};
+    l.all_public = public_list_has_below(&request->list, request->path);
+    public_list_sort(&request->list);
     public_home_enter(request, &l.home);
     int rc = read_folder(&l);
     if (!rc) {

@@ -35,39 +35,78 @@ static bool leads_up(const char *path, size_t size)
            (size > 2 && !memcmp(path + size - 3, "/..", 3));
 }
 
-static bool is_below(const char *path, size_t size, const char *public_path)
+static bool may_be_public(const char *path)
 {
-    size_t len = strlen(public_path);
-    return !len ||
-           (size >= len && !memcmp(path, public_path, len) && (size == len || path[len] == '/'));
+    size_t size = strlen(path);
+    return size <= LIMIT_PATH && !leads_up(path, size);
 }
 
-static bool list_has(const struct public_list *list, const char *path, size_t size)
+static bool begins_with(const char *path, size_t size, const struct public_list_item *item)
 {
+    return size >= item->size && !memcmp(path, item->path, item->size);
+}
+
+static bool is_below(const char *path, size_t size, const struct public_list_item *item)
+{
+    return !item->size ||
+           (begins_with(path, size, item) && (size == item->size || path[item->size] == '/'));
+}
+
+bool public_list_has_below(const struct public_list *list, const char *path)
+{
+    if (!may_be_public(path))
+        return false;
+    size_t size = public_path_size(path);
     for (size_t i = 0; i < list->count; i++) {
-        if (is_below(path, size, list->paths[i]))
+        if (is_below(path, size, &list->items[i]))
             return true;
     }
     return false;
 }
 
-bool public_list_has_below(const struct public_list *list, const char *path)
+// Where the ".zip"s begin that a path ends in.
+static size_t zips_begin(const char *path, size_t size)
 {
-    size_t size = public_path_size(path);
-    return !leads_up(path, strlen(path)) && list_has(list, path, size);
+    while (size >= 4 && !memcmp(path + size - 4, ".zip", 4))
+        size -= 4;
+    return size;
 }
 
 bool public_list_has(const struct public_list *list, const char *path)
 {
-    size_t size = public_path_size(path);
-    if (leads_up(path, strlen(path)))
+    if (!may_be_public(path))
         return false;
-    while (!list_has(list, path, size)) {
-        if (size < 4 || memcmp(path + size - 4, ".zip", 4))
-            return false;
-        size -= 4;
+    size_t size = public_path_size(path), zips = zips_begin(path, size);
+    for (size_t i = 0; i < list->count; i++) {
+        const struct public_list_item *item = &list->items[i];
+        bool is_archive = item->size >= zips && (size - item->size) % 4 == 0;
+        if (is_below(path, size, item) || (is_archive && begins_with(path, size, item)))
+            return true;
     }
-    return true;
+    return false;
+}
+
+static int compare_items(const void *a, const void *b)
+{
+    const struct public_list_item *x = a, *y = b;
+    return strcmp(x->path, y->path);
+}
+
+void public_list_sort(struct public_list *list)
+{
+    if (list->count)
+        qsort(list->items, list->count, sizeof *list->items, compare_items);
+}
+
+static int compare_path(const void *path, const void *item)
+{
+    return strcmp(path, ((const struct public_list_item *)item)->path);
+}
+
+bool public_list_finds(const struct public_list *list, const char *path)
+{
+    return may_be_public(path) && list->count &&
+           bsearch(path, list->items, list->count, sizeof *list->items, compare_path);
 }
 
 // ---- Asking ----
@@ -75,9 +114,20 @@ bool public_list_has(const struct public_list *list, const char *path)
 void public_list_dispose(struct public_list *list)
 {
     for (size_t i = 0; i < list->count; i++)
-        free(list->paths[i]);
-    free(list->paths);
+        free(list->items[i].path);
+    free(list->items);
     *list = (struct public_list){0};
+}
+
+void public_list_add(struct public_list *list, const char *path)
+{
+    size_t size = public_path_size(path);
+    if (list->count == list->room) {
+        list->room = list->room ? 2 * list->room : 8;
+        list->items = mem_realloc(list->items, list->room * sizeof *list->items);
+    }
+    list->items[list->count++] =
+        (struct public_list_item){.path = mem_strndup(path, size), .size = size};
 }
 
 int public_list_load(struct db_session *session, const struct uuid *project_id,
@@ -87,15 +137,9 @@ int public_list_load(struct db_session *session, const struct uuid *project_id,
         "SELECT path FROM public_paths WHERE project_id = $1 AND coalesce(disabled, 0) = 0"};
     auto_rows struct db_rows *rows = NULL;
     struct public_list list = {0};
-    size_t room = 0;
     int rc = db_query(session, &find, DB_ARGS(DB_TEXT(project_id->text)), &rows, err);
     while (!rc && (rc = db_rows_next(rows, err)) == 1) {
-        if (list.count == room) {
-            room = room ? 2 * room : 8;
-            list.paths = mem_realloc(list.paths, room * sizeof *list.paths);
-        }
-        const char *path = db_rows_text(rows, 0);
-        list.paths[list.count++] = mem_strndup(path, public_path_size(path));
+        public_list_add(&list, db_rows_text(rows, 0));
         rc = 0;
     }
     if (rc)

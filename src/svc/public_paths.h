@@ -17,18 +17,28 @@ int public_path_find(struct db_session *session, const char *id, struct arena *a
 int public_path_check(struct db_session *session, const struct uuid *project_id, const char *path,
                       bool *ret_public, struct err *err) MUST_USE;
 
-// The paths of a project that are public, for several questions.
+// The paths of a project that are public, for several questions, each of which goes through them.
+struct public_list_item {
+    char *path; // without slashes at its end
+    size_t size;
+};
 struct public_list {
-    char **paths;
-    size_t count;
+    struct public_list_item *items;
+    size_t count, room;
 };
 int public_list_load(struct db_session *session, const struct uuid *project_id,
                      struct public_list *ret_list, struct err *err) MUST_USE;
 void public_list_dispose(struct public_list *list);
-// Public by the rules of 6.1.
+// Takes a path into the list: its bytes are copied.
+void public_list_add(struct public_list *list, const char *path);
+// Public by the rules of 6.1. What is longer than any path is not.
 bool public_list_has(const struct public_list *list, const char *path);
 // Public without the rule for archives: what a file must be for itself.
 bool public_list_has_below(const struct public_list *list, const char *path);
+// Whether the very path is in the list, which public_list_sort must have seen: for the many in a
+// folder that is not public itself.
+void public_list_sort(struct public_list *list);
+bool public_list_finds(const struct public_list *list, const char *path);
 
 // ---- Publishing (6.2) ----
 

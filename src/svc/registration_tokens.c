@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 #include "svc/registration_tokens.h"
 
+#include <string.h>
+
 #include "base/json.h"
+#include "base/limits.h"
 #include "db/query.h"
 #include "svc/row_json.h"
 
@@ -18,6 +21,9 @@ int registration_token_set(struct db_session *txn, const struct registration_tok
         " customize = excluded.customize"};
     if (!token->token[0])
         return err_set(err, ERR_INVALID, "a registration token must not be empty");
+    if (strlen(token->token) > LIMIT_DB_KEY_TEXT)
+        return err_set(err, ERR_TOO_LARGE, "a registration token must have at most %d bytes",
+                       LIMIT_DB_KEY_TEXT);
     return db_exec(txn, &set,
                    DB_ARGS(DB_TEXT(token->token), DB_TEXT(token->descr),
                            token->limit < 0 ? DB_NULL : DB_INT(token->limit),

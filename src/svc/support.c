@@ -317,7 +317,7 @@ int ticket_create(struct db_session *txn, void *arg, struct err *err)
 
 #define COLUMNS                                                                                    \
     "id, secret, account_id, username, email_address, subject, description, tags, location, info," \
-    " status, created, updated"
+    " status, created, updated, created_by"
 enum {
     ID,
     SECRET,
@@ -332,6 +332,7 @@ enum {
     STATUS,
     CREATED,
     UPDATED,
+    CREATED_BY,
 };
 
 // The contract's times of tickets have no fractions.
@@ -490,14 +491,45 @@ int ticket_replies(struct db_session *session, int64_t id, ticket_reply_fn *fn, 
 
 // ---- Answers ----
 
-static int check_answers(struct db_session *txn, int64_t id, struct err *err)
+// Administrators file for others, of whom each has answers of his own.
+static int count_recent_answers(struct db_session *txn, struct db_rows *ticket, int64_t *ret_count,
+                                struct err *err)
 {
-    static const struct db_stmt count = {"SELECT count(*) FROM support_ticket_replies"
-                                         " WHERE ticket_id = $1 AND staff = 0 AND time > $2"};
-    int64_t made = 0;
-    int rc = db_query_int(txn, &count, DB_ARGS(DB_INT(id), DB_INT(clock_now_ms() - CLOCK_HOUR_MS)),
-                          &made, err);
-    return rc || made < LIMIT_TICKET_ANSWERS_PER_HOUR
+    static const struct db_stmt creator = {"SELECT \"groups\" FROM accounts WHERE account_id = $1"};
+    static const struct db_stmt count = {
+        "SELECT count(*) FROM support_tickets t JOIN support_ticket_replies r ON r.ticket_id = t.id"
+        " WHERE t.created_by = $1 AND t.updated > $4 AND (t.id = $2 OR $3 = 0) AND r.staff = 0"
+        " AND r.time > $4"};
+    auto_rows struct db_rows *rows = NULL;
+    const char *created_by = db_rows_text(ticket, CREATED_BY);
+    int rc = db_query_row(txn, &creator, DB_ARGS(DB_TEXT(created_by)), &rows, err);
+    if (rc < 0)
+        return rc;
+    bool by_admin = rc && json_list_has(db_rows_text(rows, 0), "admin");
+    return db_query_int(txn, &count,
+                        DB_ARGS(DB_TEXT(created_by), DB_INT(db_rows_int(ticket, ID)),
+                                DB_INT(by_admin), DB_INT(clock_now_ms() - CLOCK_HOUR_MS)),
+                        ret_count, err);
+}
+
+static int count_answers(struct db_session *txn, int64_t id, int64_t *ret_count, struct err *err)
+{
+    static const struct db_stmt count = {
+        "SELECT count(*) FROM support_ticket_replies WHERE ticket_id = $1 AND staff = 0"};
+    return db_query_int(txn, &count, DB_ARGS(DB_INT(id)), ret_count, err);
+}
+
+static int check_answers(struct db_session *txn, struct db_rows *ticket, struct err *err)
+{
+    int64_t of_ticket = 0, recent = 0;
+    int rc = count_answers(txn, db_rows_int(ticket, ID), &of_ticket, err);
+    if (!rc)
+        rc = count_recent_answers(txn, ticket, &recent, err);
+    if (!rc && of_ticket >= LIMIT_TICKET_ANSWERS)
+        return err_set(err, ERR_TOO_LARGE,
+                       "a request takes at most %d answers; please make a new one",
+                       LIMIT_TICKET_ANSWERS);
+    return rc || recent < LIMIT_TICKET_ANSWERS_PER_HOUR
                ? rc
                : err_set(err, ERR_RATE_LIMITED,
                          "at most %d answers can be added in an hour; try again later",
@@ -514,7 +546,7 @@ static int check_answer(struct db_session *txn, const struct ticket_answer *answ
         return rc;
     if (!strcmp(db_rows_text(ticket, STATUS), "closed"))
         return err_set(err, ERR_CONFLICT, "this request is closed");
-    return check_answers(txn, answer->id, err);
+    return check_answers(txn, ticket, err);
 }
 
 static int insert_answer(struct db_session *txn, const struct ticket_answer *answer,

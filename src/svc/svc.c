@@ -50,8 +50,11 @@ int svc_init(struct svc *svc, struct db *db, const struct site *site, struct err
     work_gate_init(&svc->rendering, cores);
     work_gate_init(&svc->publishing, cores);
     svc->publishing.owner_max = LIMIT_PUBLIC_WAITING;
+    work_gate_init(&svc->reading, 2 * cores); // the disk takes some of the time
     work_gate_init(&svc->homes, cores);
     svc->homes.owner_max = LIMIT_HOME_WAITING;
+    work_gate_init(&svc->removing, cores);
+    svc->removing.owner_max = LIMIT_HOME_WAITING;
     work_gate_init(&svc->saving, 1);
     svc->saving.owner_max = LIMIT_SAVES_WAITING;
     work_gate_init(&svc->querying, cores);

@@ -76,7 +76,9 @@ struct svc {
     struct work_gate parsing;    // of large bodies, for clients who may be many
     struct work_gate hashing;    // a password hash takes 64 MB
     struct work_gate rendering;  // of large results, which take three times their size meanwhile
+    struct work_gate reading;    // text files, which stay in memory until they are sent
     struct work_gate homes;      // what calls do to the files of homes
+    struct work_gate removing;   // of whole folders in them, which takes long
     struct work_gate publishing; // what strangers ask for, who may be many
     struct work_gate saving;     // of projects to the disk, which is one
     struct work_gate querying;   // queries that may read much, and batches
@@ -96,7 +98,12 @@ struct svc {
                    // seat to another. 0 where there is none (commands)
     // Set on the thread of `loop`: nothing that goes on by itself begins anew.
     _Atomic bool closing;
+    // Later: everybody has been answered, and what is made for them is for nobody.
+    _Atomic bool drained;
 };
+
+// What is said to who lets too much wait at svc.querying.
+#define SVC_QUERIES_WAIT_TEXT "too many of your queries are waiting; try again later"
 
 // Who calls. An anonymous caller has no account.
 struct caller {

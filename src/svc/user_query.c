@@ -7,13 +7,31 @@
 
 // ---- One member ----
 
+static void answer(struct user_query *query)
+{
+    if (query->rc)
+        buf_dispose(&query->result);
+    query->done(query);
+}
+
+static void on_acted(struct project_action_wait *acting)
+{
+    struct user_query *query = CONTAINER(acting, struct user_query, acting);
+    query->rc = acting->rc;
+    query->err = acting->err;
+    answer(query);
+}
+
 static void finish(struct user_query *query)
 {
     if (query->one)
         query_one_dispose(query->one);
-    if (query->rc)
-        buf_dispose(&query->result);
-    query->done(query);
+    if (query->action) {
+        query->acting = (struct project_action_wait){.loop = query->loop, .done = on_acted};
+        project_action_run(query->svc, query->action, &query->acting);
+    } else {
+        answer(query);
+    }
 }
 
 static void on_written(struct db_write *write)
@@ -127,14 +145,24 @@ static void on_run(struct work *work)
     sessions_give(&query->svc->sessions, session);
 }
 
-static void submit(struct user_query *query);
+static void take_memory(struct user_query *query)
+{
+    const size_t grown = query->result.size - query->taken;
+    if (query->take(query, grown))
+        query->taken += grown;
+    else
+        query->rc =
+            err_set(&query->err, ERR_UNAVAILABLE, "the server is short of memory; try again later");
+}
 
 // What is left of a batch waits behind the queries of others.
 static void on_ran(struct work *work)
 {
     struct user_query *query = CONTAINER(work, struct user_query, work);
     if (!query->rc && query->depth)
-        submit(query);
+        take_memory(query);
+    if (!query->rc && query->depth)
+        work_go_on(work);
     else
         finish(query);
 }
@@ -146,8 +174,7 @@ static void submit(struct user_query *query)
         caller->project_id.text[0] ? caller->project_id.text : caller->account_id.text;
     if (work_submit_gated(query->loop, &query->svc->querying, &query->work, owner, on_run, on_ran))
         return;
-    query->rc = err_set(&query->err, ERR_RATE_LIMITED,
-                        "too many of your queries are waiting; try again later");
+    query->rc = err_set(&query->err, ERR_RATE_LIMITED, SVC_QUERIES_WAIT_TEXT);
     finish(query);
 }
 
@@ -190,8 +217,9 @@ void user_query(struct svc *svc, struct db_session *session, struct user_query *
     query->svc = svc;
     query->rc = 0;
     query->one = NULL;
-    query->members = 0;
-    query->depth = 0;
+    query->members = query->depth = query->taken = 0;
+    query->action = NULL;
+    query->work = (struct work){.turns = cJSON_IsArray(query->query)};
     query->request = (struct query_request){
         .schema = svc->schema,
         .dialect = query->dialect,
@@ -199,9 +227,10 @@ void user_query(struct svc *svc, struct db_session *session, struct user_query *
         .now_ms = clock_now_ms(),
         .options = query->options,
         .ctx = svc,
+        .begun = query->waits && !query->work.turns ? &query->action : NULL,
         .arena = query->arena,
     };
-    if (cJSON_IsArray(query->query)) {
+    if (query->work.turns) {
         query->rc = begin_batch(query, query->query);
         submit(query);
         return;

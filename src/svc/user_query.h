@@ -8,6 +8,7 @@
 #include "base/limits.h"
 #include "query/query.h"
 #include "svc/svc.h"
+#include "svc/tables/projects.h"
 
 struct user_query {
     // in; what it points to is the caller's until `done`
@@ -17,6 +18,9 @@ struct user_query {
     const cJSON *options; // as sent, NULL if not
     struct arena *arena;  // the request's
     struct loop *loop;
+    bool waits; // for the end of the action that a set asks a project for, whose failure is its own
+    // Counts what the result of a batch has grown by, on `loop`. False: there is not as much left.
+    bool (*take)(struct user_query *query, size_t size);
     void (*done)(struct user_query *query);
     // out
     int rc;
@@ -28,7 +32,10 @@ struct user_query {
     struct svc *svc;
     struct query_request request;
     struct query_one *one;
-    size_t members; // of a batch, run so far
+    size_t members;                      // of a batch, run so far
+    size_t taken;                        // of its result, counted
+    const struct project_action *action; // that the set has stored; NULL: none
+    struct project_action_wait acting;
     // Where a batch and those in it go on, the innermost last.
     const cJSON *next[LIMIT_JSON_DEPTH];
     size_t depth;

@@ -116,7 +116,8 @@ static int add_file(struct writer *w, int fd, const struct stat *st)
 
 static int add_folder(struct writer *w, int fd, const struct stat *st, size_t depth);
 
-// What is neither a file nor a folder is left out, and so is what has gone meanwhile.
+// What is neither a file nor a folder is left out, and so is what has gone meanwhile or may not be
+// read.
 static int add_member(struct writer *w, int folder, const char *name, size_t depth)
 {
     struct stat st;
@@ -127,7 +128,7 @@ static int add_member(struct writer *w, int folder, const char *name, size_t dep
     auto_fd int fd =
         openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     if (fd < 0)
-        return errno == ENOENT || errno == ELOOP ? 0 : fail_read(w, errno);
+        return errno == ENOENT || errno == ELOOP || errno == EACCES ? 0 : fail_read(w, errno);
     if (fstat(fd, &st))
         return fail_read(w, errno);
     if (S_ISREG(st.st_mode))

@@ -479,7 +479,7 @@ def test_each_value_comes_from_somewhere(cohub, data):
     ("[http]\nbody_size_max = 99999999999999999999\n", 2, "allowed are whole numbers"),
     ("[http]\nbody_size_max =\n", 2, "allowed are whole numbers"),
     ("[http]\nnothing = 1\n", 2, r'unknown key "nothing" in \[http\]; allowed are: listen, base_path'),
-    ("[nothing]\nx = 1\n", 2, r"unknown section \[nothing\]; allowed are: http"),
+    ("[nothing]\nx = 1\n", 2, r"unknown section \[nothing\]; allowed are: http, database, log, mail, projects, jupyter, server, limits, site$"),
     ("listen = 127.0.0.1:0\n", 1, "before the first"),
     ("[site]\nname = x\nsign_up = perhaps\n", 3, r'site\.sign_up is "perhaps"; allowed are: open token closed'),
     ("[log]\nlevel = loud\n", 2, "allowed are: debug info warning error"),

@@ -2,6 +2,7 @@
 """Copies between projects: what is copied where, who may, when, in which order, and what became of it."""
 import contextlib
 import datetime
+import json
 import os
 import pathlib
 import signal
@@ -726,7 +727,7 @@ def test_scheduled(hub, account, pair):
 
 
 @pytest.mark.parametrize("when", ["2019-08-29 22:00", "2019-08-29T22:00:00.000+02:00", "Thu, 29 Aug 2019 22:00:00 GMT",
-                                  "2019-08-29", 1567116000000, "1567116000000"])
+                                  "2019-08-29", 1567116000000, "1567116000000", 0, 2030, "2019"])
 def test_scheduled_in_the_past(hub, account, pair, when):
     pair.source.put("x", "x")
     assert "error" not in ended(hub, account, pair.noted("x", scheduled=when))
@@ -742,9 +743,9 @@ def test_scheduled_times_are_read(hub, account, pair, when, shown):
     hub.call("copy_path_delete", key=account, copy_path_id=copy_id)
 
 
-@pytest.mark.parametrize("when", ["soon", "", "2999-13-01", "99999999999999999", True, {}, -1])
+@pytest.mark.parametrize("when", ["soon", "", "2999-13-01", "99999999999999999", True, {}, -1, 9e15])
 def test_scheduled_is_no_date(pair, when):
-    shown = {True: "true"}.get(when, when) if not isinstance(when, dict) else "{}"
+    shown = when if isinstance(when, str) else json.dumps(int(when) if isinstance(when, float) else when)
     assert pair.refused("x", scheduled=when) == f"scheduled='{shown}' is not a date"
 
 
@@ -987,6 +988,19 @@ def test_a_copy_has_a_control_group(hub_factory):
     holder.let_go()
     assert "error" not in ended(hub, pair.account, copy_id)
     wait_until(lambda: not folder.exists(), 30, "the group is gone")
+
+
+def test_the_newest_that_have_finished_are_known(hub, account, pair):
+    other = hub.account()
+    rows = [(str(uuid.uuid4()), owner.id, pair.source_id, pair.target_id, finished)
+            for owner in (account, other) for finished in range(1, 2003)]
+    execute_many(hub, "INSERT INTO copy_paths (id, time, account_id, source_project_id, source_path, target_project_id,"
+                 " target_path, finished) VALUES (?, 0, ?, ?, 'x', ?, 'x', ? + 4102444800000)", rows)
+    pair.noted("x", scheduled=FAR)
+    left = execute(hub, "SELECT account_id, count(*), min(finished) - 4102444800000 FROM copy_paths WHERE finished IS NOT NULL"
+                   " GROUP BY account_id")
+    assert {(account.id, 2000, 3), (other.id, 2002, 1)} <= {tuple(row) for row in left}
+    execute(hub, "DELETE FROM copy_paths WHERE source_project_id = ?", pair.source_id)
 
 
 def test_too_many_waiting(hub, account, pair):

@@ -20,11 +20,6 @@ def hub(hub_factory):
 
 
 @pytest.fixture
-def home(hub, project):
-    return hub.data / "projects" / project
-
-
-@pytest.fixture
 def put(home):
     """put(name, size): a file that the hub has not seen being written."""
     def write(name, size):

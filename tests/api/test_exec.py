@@ -22,11 +22,6 @@ def run(hub, account, project):
     return lambda command, **parameters: hub.exec(account, project, command, **parameters)
 
 
-@pytest.fixture
-def home(hub, project):
-    return hub.data / "projects" / project
-
-
 def marker():
     """A number of seconds that no other process of this machine sleeps for."""
     return str(random.randrange(10**8, 10**9))
@@ -512,13 +507,27 @@ def test_a_result_is_kept_for_stamps_that_are_not_greater(run):
     assert [counted(run, aggregate=stamp) for stamp in (10, 9, -5, 10.0, 11, 10, 11)] == ["1", "1", "1", "1", "2", "2", "2"]
 
 
+def nested(levels):
+    """An object in whose comparison each level costs twice as much as the one below, unless care is taken."""
+    return {"a": nested(levels - 1)} if levels else 1
+
+
 @pytest.mark.parametrize("first, second, runs", [
     ("b", "a", "1"), ("b", "b", "1"), ("b", "c", "2"), ("9", "10", "1"),
     ({"value": 3}, {"value": 3, "other": 1}, "1"), ({"value": 3}, {"value": 2}, "2"), ({"value": 3}, {"value": 4}, "2"),
+    ({"value": {"a": 1, "b": [{"x": 2, "y": None}]}}, {"value": {"b": [{"y": None, "x": 2.0}], "a": 1}}, "1"),
+    ({"value": [1, 2]}, {"value": [2, 1]}, "2"), ({"other": 3}, {"other": 3}, "2"), ({"value": "3"}, "3", "2"), ("9", 9, "1"),
+    ({"value": nested(60)}, {"value": nested(60)}, "1"),
 ])
 def test_stamps_that_are_texts_or_objects(run, first, second, runs):
     assert counted(run, aggregate=first) == "1"
     assert counted(run, aggregate=second) == runs
+
+
+@pytest.mark.parametrize("stamp", ["x" * 999, {"value": {f"{i}": i for i in range(1000)}}, {"other": ["x" * 1000]}])
+def test_stamps_that_are_too_long(run, stamp):
+    assert run("true", aggregate=stamp)["error"].endswith("aggregate must have at most 1000 bytes of JSON")
+    assert counted(run, aggregate="x" * 998) == "1"
 
 
 @pytest.mark.parametrize("other", [

@@ -13,24 +13,6 @@ TOO_LARGE = ("Attempt to open large file of size {}MB; the maximum allowed size 
 
 
 @pytest.fixture
-def home(hub, project):
-    """The home as the host sees it. What a test puts there belongs to the hub's user, as the project's files do."""
-    return hub.data / "projects" / project
-
-
-@pytest.fixture
-def own(home):
-    """own(path) hands a file over to the user of the home, and gives it back."""
-    owner = os.stat(home)
-
-    def hand_over(path):
-        os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
-        return path
-
-    return hand_over
-
-
-@pytest.fixture
 def put(home, own):
     def write(name, content, mode=None):
         path = home / name

@@ -109,6 +109,17 @@ def test_too_many_words(hub, account):
     assert find(hub, account, ", ".join([*(word() for _ in range(8)), "no@body.example"])) == []
 
 
+def test_words_that_are_longer_than_any_name(hub, account):
+    """Neither is compared with anything, nor does it stop the search for others."""
+    made = person(hub)
+    name = hub.method(made, "system.getNames", [made.id])[made.id]["first_name"]
+    for caller, admin in ((account, False), (hub.account(admin=True), True)):
+        for long in ("x" * 60_000, "%" * 60_000, "x" * 60_000 + " " + name, "é" * 10_000 + "@example.org"):
+            assert find(hub, caller, long, admin=admin) == []
+            assert ids(find(hub, caller, f"{long},{name}", admin=admin)) == [made.id]
+    assert hub.refusal(account, "system.userSearch", {"query": "a@b.c " * 10_001}) == "Error: search for at most 10000 words"
+
+
 # ---- By address and id ----
 
 def test_addresses(hub, account):

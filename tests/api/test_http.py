@@ -18,7 +18,6 @@ import pytest
 
 from harness.process import parents, wait_until
 from harness.raw import Raw, request
-from harness.server import COHUB
 
 UUID = "[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}"
 
@@ -367,7 +366,9 @@ def test_the_memory_of_bodies_has_a_limit(hub_factory):
             raw.send(head + b"x" * (size - 1))
         wait_until(lambda: metric(hub, "cohub_memory_bodies_bytes") >= 2 * (size - 1), 20, "two bodies are held")
         third.send(head + b"x" * size)
-        assert third.reply().status == 503
+        refused = third.reply()
+        assert (refused.status, json.loads(refused.body)) == \
+            (503, {"error": "the server has no memory left for this; try again later"})
         for raw in (first, second):
             raw.send(b"x")
             assert raw.reply().status == 200

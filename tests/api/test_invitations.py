@@ -181,7 +181,7 @@ def test_html_is_cleaned(hub, account, project):
 # ---- Links in the text ----
 
 @pytest.mark.parametrize("text", ["see https://evil.example/x", "see evil.example now",
-                                  "<a href='http://10.1.2.3/'>here</a>"])
+                                  "<a href='http://10.1.2.3/'>here</a>", "https:<sub></sub>//evil<q></q>.example/x"])
 def test_links_are_refused(hub, account, project, text):
     other = hub.account()
     assert error(invite(hub, account, project, other, email=text)) == LINKS_REFUSED
@@ -189,8 +189,9 @@ def test_links_are_refused(hub, account, project, text):
     assert mails(hub, other.email) == [] and noted(hub, project) == {}
 
 
-def test_link_in_the_subject_is_refused(hub, account, project):
-    reply = invite(hub, account, project, hub.account(), email="Hello", subject="buy.example now")
+@pytest.mark.parametrize("subject", ["buy.example now", "buy\uff0eexample now", "<style>buy.example</style>"])
+def test_link_in_the_subject_is_refused(hub, account, project, subject):
+    reply = invite(hub, account, project, hub.account(), email="Hello", subject=subject)
     assert error(reply) == LINKS_REFUSED
 
 
@@ -213,6 +214,15 @@ def test_links_are_allowed(hub, account, project, how):
     sent = mail(hub, other.email)
     assert '<a href="https://good.example/x">this</a>' in sent["html"]
     assert '<a href="https://portal.example/p">' in sent["html"] and "node.js" in sent["subject"]
+
+
+def test_links_are_allowed_by_the_sites_network_but_not_against_a_projects_own(hub_factory):
+    hub = hub_factory(env={"COHUB_PROJECTS_NETWORK": "1"})
+    account = hub.account()
+    project = hub.project(account)
+    assert invite(hub, account, project, hub.account(), email="see good.example")["event"] == "success"
+    execute(hub, "UPDATE projects SET disable_internet = 1 WHERE project_id = ?", project)
+    assert error(invite(hub, account, project, hub.account(), email="see good.example")) == LINKS_REFUSED
 
 
 @pytest.mark.parametrize("link", ["https://portal.example/p?a=1&b=2", "javascript:alert(1)", "{url}@evil.example/",

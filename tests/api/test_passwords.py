@@ -239,6 +239,19 @@ def test_thirty_an_hour_for_an_address(hub, person, from_anywhere):
         assert forgot(hub, address, headers=from_anywhere()) is False
 
 
+def test_what_refuses_for_an_hour_is_enough_to_keep(hub, from_anywhere):
+    """However often somebody asks within a minute."""
+    address = stranger()
+    for _ in range(40):
+        forgot(hub, address, headers=from_anywhere())
+    count = "SELECT count(*) FROM password_reset_attempts WHERE email_address = ?"
+    assert execute(hub, count, address) == [(31,)]
+    execute(hub, "UPDATE password_reset_attempts SET time = time - 60001 WHERE email_address = ?", address)
+    assert forgot(hub, address, headers=from_anywhere()) == \
+        "Too many password resets for this email per hour; try again later."
+    assert execute(hub, count, address) == [(32,)]  # what is refused counts an hour too
+
+
 def test_the_limits_of_one_client(hub, from_anywhere):
     client = from_anywhere()
     ip = client["X-Forwarded-For"].replace("::1", "::/64")

@@ -9,25 +9,9 @@ import pytest
 
 from harness.pending import Pending
 from harness.server import CommandFailed
-from harness.store import execute, execute_many
+from harness.store import execute_many
 
 BLANK = ""
-
-
-@pytest.fixture
-def home(hub, project):
-    return hub.data / "projects" / project
-
-
-@pytest.fixture
-def own(home):
-    owner = os.stat(home)
-
-    def hand_over(path):
-        os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
-        return path
-
-    return hand_over
 
 
 @pytest.fixture
@@ -537,10 +521,22 @@ def test_the_largest_archive(put, publish, read):
                                        "but it is at least 20000001 bytes")
 
 
-def test_an_archive_of_what_cannot_be_read(put, publish, read):
+def test_an_archive_leaves_out_what_cannot_be_read(put, publish, read):
+    put("A/plain")
     put("A/secret").chmod(0)
+    put("A/B/x").parent.chmod(0)
     publish("A")
-    assert read("A")["error"] == "path (=A): 'A/secret' cannot be read: EACCES"
+    assert members(read("A")["data"]) == ["A/plain"]
+
+
+def test_what_is_longer_than_any_path_is_not_public(hub, project, put, publish, read):
+    put("a/x")
+    publish("a")
+    for path in ("a" + ".zip" * 100_000, "a/" + "x" * 5000, "a/" * 3000):
+        assert read(path)["error"].endswith("is not public")
+    target = hub.project(hub.account())
+    assert "is not public" in hub.call("copy_public_path_between_projects", key=hub.account(admin=True), src_project_id=project,
+                                       src_path="a/" + "x" * 5000, target_project_id=target)["error"]
 
 
 # ---- Many at once ----

@@ -483,6 +483,21 @@ def test_one_account_s_batches_wait_so_many_and_no_more(hub, me):
     assert sorted(outcomes) == ["query"] * waiting + ["too many of your queries are waiting; try again later"] * 2
 
 
+def test_what_a_batch_has_made_so_far_counts_as_memory(hub_factory):
+    """It ends with the turn in which there is no more: its last members take many turns."""
+    hub = hub_factory(env={"COHUB_HTTP_MEMORY_MAX": str(16 << 20)})
+    me = hub.account(first_name="Ada")
+    blob = str(uuid.uuid4())
+    execute(hub, "INSERT INTO blobs (id, size, project_id, account_id, created, blob) VALUES (?, ?, ?, ?, 1, ?)", blob,
+            500_000, hub.project(me), me.id, b"x" * 500_000)
+    assert result(hub, me, {"accounts": {"profile": settings(200_000)}}) == {}
+    batch = [{"blobs": {"id": blob, "blob": None}}] * 10 + [{"accounts": {"profile": {"z": 1}}}] * 100 + [
+        {"accounts": {"first_name": "Eve"}}]
+    response = hub.api("query", key=me, json={"query": batch})
+    assert "memory" in response.json()["error"]
+    assert read(hub, me, "accounts", first_name=None) == {"first_name": "Ada"}
+
+
 def settings(size):
     """Text that makes a row large, and each change of it some milliseconds of work."""
     return {f"k{i}": i for i in range(size // 12)}

@@ -294,6 +294,8 @@ def test_everybody_who_shares_a_project(hub, me):
     assert people(hub, me) == {account.id: {"account_id": account.id, "first_name": name}
                                for account, name in ((me, "Ada"), (bob, "Bob"), (eve, "Eve"))}
     assert set(people(hub, bob)) == {me.id, bob.id}
+    assert set(people(hub, me, account_id=bob.id)) == {bob.id} and people(hub, me, account_id=stranger.id) == {}
+    assert people(hub, bob, account_id=eve.id) == {}
 
 
 @pytest.mark.parametrize("group", ["viewer", "invited_collaborator", "invited_viewer"])
@@ -302,6 +304,7 @@ def test_who_does_not_work_on_it_is_no_collaborator(hub, me, group):
     project = hub.project(me)
     add_user(hub, project, guest, group)
     assert set(people(hub, me)) == {me.id} and people(hub, guest) == {}
+    assert people(hub, me, account_id=guest.id) == people(hub, guest, account_id=me.id) == {}
     assert set(people(hub, me, "collaborators_one_project", project_id=project)) == {me.id}
 
 

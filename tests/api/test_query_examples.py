@@ -7,7 +7,6 @@ arrow RESULT or the text of the refusal. Lines with the same number are steps of
     A, B, R    an owner, a stranger, an administrator       "…"    a time
     P, P2      projects of A: "T1" with "D1", "T2"           N      the id of nothing
 """
-import functools
 import json
 import re
 import uuid
@@ -15,7 +14,7 @@ import uuid
 import pytest
 
 from harness.process import wait_until
-from harness.queries import result, send
+from harness.queries import send
 from harness.store import add_user, execute
 from test_query_accounts import EDITOR_SETTINGS
 

@@ -4,6 +4,8 @@
 import datetime
 import hashlib
 import json
+import random
+import string
 import time
 import uuid
 
@@ -224,11 +226,16 @@ def test_what_has_a_path_must_say_which(hub, account, project, table, fields):
     assert refusal(hub, account, {table: {"project_id": project, **fields}}) == f"FATAL: must specify {table}.path"
 
 
-@pytest.mark.parametrize("table", ["file_use", "public_paths", "mentions"])
-def test_a_path_is_as_long_as_the_system_takes_it(hub, account, project, table):
-    people = {"source": account.id, "target": account.id} if table == "mentions" else {}
-    assert refusal(hub, account, {table: {"project_id": project, "path": "x" * 4097, **people}}) == \
-        "FATAL: error setting 'path' -- Error: must have at most 4096 bytes"
+@pytest.mark.parametrize("table, most", [("file_use", 2500), ("public_paths", 4096), ("mentions", 2500)])
+def test_paths_are_as_long_as_an_index_or_the_system_takes_them(hub, account, project, table, most):
+    """Of random text: nothing that is stored of it becomes shorter."""
+    fields = {"file_use": {"users": {account.id: {"edit": ago(1)}}}, "public_paths": {},
+              "mentions": {"source": account.id, "target": account.id}}[table]
+    path = "".join(random.choices(string.ascii_letters + string.digits, k=most - 3)) + "日"
+    set_(hub, account, table, project_id=project, path=path, **fields)
+    assert refusal(hub, account, {table: {"project_id": project, "path": path + "x", **fields}}) == \
+        f"FATAL: error setting 'path' -- Error: must have at most {most} bytes"
+    assert table != "file_use" or [noted for _, noted, *_ in notes(hub, project)] == [path]
 
 
 def test_the_users_of_a_file_are_bounded(hub, account, project):
@@ -341,7 +348,8 @@ def test_asking_for_no_times_gives_the_pattern(hub, account, project):
         "project_id": project, "account_id": account.id, "path": "a.txt"}
 
 
-@pytest.mark.parametrize("options, count", [(..., 1000), ([{"limit": 2}], 2), ([{"limit": 1001}], 1001)])
+@pytest.mark.parametrize("options, count", [
+    (..., 1000), ([{"limit": 2}], 2), ([{"limit": 1001}], 1001), ([{"set": False}, {"limit": 1}, {"limit": 2}], 1)])
 def test_times_are_cut_at_a_limit(hub, account, project, options, count):
     fill(hub, "file_access_log", project, 1001, lambda n: {"id": numbered(project, n), "account_id": account.id,
                                                            "filename": "a.txt", "time": n})
@@ -537,6 +545,12 @@ def test_images_in_an_order_and_up_to_a_limit(images):
     assert rows(images, images.key, "compute_images", [{"order_by": "-id"}, {"limit": 2}], id=None) == [
         {"id": "sage"}, {"id": "default"}]
     assert result(images, images.key, {"compute_images": {"id": "none such", "src": None}}) == {}
+
+
+@pytest.mark.parametrize("order", ["nonsense", "-nonsense", "", "-", "--id", 7])
+def test_images_in_an_order_that_is_none(hub, account, order):
+    assert refusal(hub, account, {"compute_images": [{"id": None}]}, [{"order_by": order}, {"order_by": "id"}]) == (
+        f'postgresql error: column "{str(order).removeprefix("-")}" does not exist')
 
 
 def test_a_project_runs_in_an_image_that_is_listed(images):

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """User queries on licenses (user-query 12.13)."""
-import json
 import uuid
 
 import pytest
@@ -131,6 +130,16 @@ def test_managers_get_whole_rows(hub, admin, account):
     assert list(row) == MANAGER_FIELDS
     assert row["id"] == license_id and row["quota"] == {"cpu": 1} and row["expires"] is None
     assert refusal(hub, account, {"manager_site_licenses": {"id": None}}) == LIST_ONLY
+
+
+def test_managers_get_what_the_pattern_names(hub, admin, account):
+    first, second, foreign = (make(hub, admin, title=title, managers=[who.id])
+                              for title, who in (("A", account), ("B", account), ("A", admin)))
+    for condition, wanted in (({"id": first, "title": None}, [first]), ({"id": second.upper(), "title": None}, [second]),
+                              ({"id": foreign, "title": None}, []), ({"id": None, "title": "A"}, [first]),
+                              ({"id": first, "title": "B", "info": None}, [])):
+        rows = result(hub, account, {"manager_site_licenses": [condition]})["manager_site_licenses"]
+        assert [row["id"] for row in rows] == wanted and all(list(row) == MANAGER_FIELDS for row in rows)
 
 
 def test_managers_change_titles_and_managers(hub, admin, account):

@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """User queries on messages (user-query 12.14)."""
-import json
-
 import pytest
 
 from harness.queries import refusal, result
@@ -11,7 +9,6 @@ NEVER = "00000000-0000-4000-8000-000000000000"
 MARKS = ["read", "saved", "starred", "liked", "deleted", "expire"]
 TOO_MANY = ("Error: too many messages: at most 3 in a second, 15 in a minute and 200 in an hour; try again later")
 NO_RIGHT = "Error: you do not have permission to edit this message"
-FORCED_GET = [{"set": False}]
 
 
 def create(hub, sender, to, **fields):

@@ -2,6 +2,7 @@
 """User queries on settings, notices, registration tokens and logs (user-query 12.8, 12.9, 12.11, 12.12), and
 `cohub setting`."""
 import json
+import random
 import uuid
 
 import pytest
@@ -247,7 +248,6 @@ def test_what_a_token_cannot_have(hub, admin):
     assert text(token="x", counter=1) == "FATAL: changing registration_tokens.counter not allowed"
     assert text(token="x", customize="y") == "FATAL: error setting 'customize' -- Error: must be an object"
     assert text(token="x", limit="y") == 'postgresql error: invalid input syntax for type double precision: "y"'
-    assert text(token="x" * 1001) == "FATAL: error setting 'token' -- Error: must have at most 1000 characters"
     assert text([{"delete": True}], descr="x") == "FATAL: query must specify (primary) key 'token'"
 
 
@@ -280,8 +280,25 @@ def test_bounds_of_events(hub, account):
     assert text(id=one, event="webapp-x", value=7) == "FATAL: error setting 'value' -- Error: must be an object"
     assert text(id=one, event="webapp-x", value={"a": "x" * 4096}) == \
         "FATAL: error setting 'value' -- Error: must have at most 4096 characters"
-    assert text(id=one, event="webapp-" + "x" * 1000) == \
-        "FATAL: error setting 'event' -- Error: must have at most 1000 characters"
+
+
+@pytest.mark.parametrize("table, field, fields", [
+    ("central_log", "event", {"id": str(uuid.uuid4())}),
+    ("server_settings", "name", {"value": "x"}),
+    ("registration_tokens", "token", {})])
+def test_names_are_as_long_as_an_index_takes_them(own, table, field, fields):
+    """Of random text: nothing that is stored of it becomes shorter."""
+    admin = own.account(admin=True)
+    name = "webapp-" + "".join(chr(random.randrange(0x4e00, 0x9fff)) for _ in range(831))
+    assert result(own, admin, {table: {field: name, **fields}}) == {}
+    assert execute(own, f"SELECT {field} FROM {table} WHERE {field} = ?", name) == [(name,)]
+    assert refusal(own, admin, {table: {field: name + "x", **fields}}) == \
+        f"FATAL: error setting '{field}' -- Error: must have at most 2500 bytes"
+
+
+def test_a_token_made_by_command_is_as_long(hub):
+    with pytest.raises(CommandFailed, match="a registration token must have at most 2500 bytes"):
+        hub.cli("registration-token", "create", "--token", "x" * 2501)
 
 
 def test_too_many_events_of_one_account(hub, account):

@@ -139,6 +139,7 @@ def test_a_bandwidth_is_kept(pair):
     ({"bwlimit": -1}, "Error: bwlimit must be from 0 to 1000000000 KB a second"),
     ({"timeout": -1}, "Error: timeout must be from 0 to 86400 seconds"),
     ({"scheduled": "never"}, "Error: scheduled='never' is not a date"),
+    ({"scheduled": -1}, "Error: scheduled='-1' is not a date"),
 ])
 def test_options_that_are_refused(pair, option, text):
     pair.source.put("a", "text")

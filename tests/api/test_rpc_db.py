@@ -303,11 +303,36 @@ def test_users_of_a_project(hub, account, project):
         "FATAL: changing projects.state not allowed")
 
 
+def act(hub, account, project, options=None, **request):
+    return query(hub, account, {"projects": {"project_id": project, "action_request": request}}, options)
+
+
 def test_an_action_has_been_done_when_the_answer_comes(hub, account, project):
-    for action, state in (("start", "running"), ("restart", "running"), ("stop", "opened")):
-        query(hub, account, {"projects": {"project_id": project, "action_request": {"action": action}}})
-        row = query(hub, account, {"projects": {"project_id": project, "state": None}})["projects"]
+    for action, state in (("start", "running"), ("save", "running"), ("restart", "running"), ("stop", "opened")):
+        assert act(hub, account, project, action=action) == {}
+        row = query(hub, account, {"projects": {"project_id": project, "state": None, "action_request": None}})["projects"]
         assert row["state"]["state"] == state
+        assert row["action_request"]["action"] == action and "finished" in row["action_request"]
+
+
+def test_only_an_action_that_was_stored_is_done(hub, account, project):
+    act(hub, account, project, action="stop", time="T1")
+    act(hub, account, project, action="start", time="T2")
+    act(hub, account, project, action="stop", time="T2")  # the same request once more
+    for options in ([{"set": False}], [{"set": True}, {"set": False}]):
+        assert act(hub, account, project, options, action="stop", time="T3") == {}  # a get, which finds nothing
+    assert hub.sandbox(project)
+
+
+def test_an_action_that_fails_is_a_refusal(hub, account, project):
+    query(hub, account, {"projects": {"project_id": project, "deleted": True}})
+    assert refusal(hub, account, {"projects": {"project_id": project, "action_request": {"action": "start"}}}) == (
+        f"project {project} does not exist")
+
+
+def test_actions_in_a_list_of_queries_go_on_behind_the_answer(hub, account, project):
+    assert query(hub, account, [{"projects": {"project_id": project, "action_request": {"action": "start"}}}]) == [{}]
+    wait_until(lambda: hub.sandbox(project), 30, "it is started")
 
 
 # ---- touch, fileUseTimes ----

@@ -40,11 +40,6 @@ def refusal(hub, account, project):
     return refusal
 
 
-@pytest.fixture
-def home(hub, project):
-    return hub.data / "projects" / project
-
-
 def blocking(stdout="", stderr="", exit_code=0):
     return {"type": "blocking", "stdout": stdout, "stderr": stderr, "exit_code": exit_code}
 

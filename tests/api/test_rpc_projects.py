@@ -232,6 +232,22 @@ def test_many_starts_and_stops_at_once(hub, account, project):
     assert hub.exec(account, project, "echo well")["stdout"] == "well\n"
 
 
+def writes(hub):
+    [line] = [line for line in hub.client.get(f"{hub.url}/metrics").text.splitlines()
+              if line.startswith("cohub_database_writes_total ")]
+    return int(line.split()[-1])
+
+
+def test_asking_for_the_state_again_and_again_writes_nothing(hub, account, project):
+    with Rpc(hub.url, account) as client:
+        client.call("projects.state", [{"project_id": project}])
+        wait_until(lambda: stored(hub, project, "state_time") > stored(hub, project, "created"), 10, "the state is confirmed")
+        before = writes(hub)
+        for _ in range(40):
+            client.call("projects.state", [{"project_id": project}])
+        assert writes(hub) - before < 20  # what the hub writes of its own accord
+
+
 @pytest.mark.parametrize("transition", ["starting", "stopping"])
 def test_during_a_transition_nothing_happens(hub, account, project, transition):
     execute(hub, "UPDATE projects SET state = ?, state_time = ? WHERE project_id = ?", transition, int(time.time() * 1000), project)

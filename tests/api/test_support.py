@@ -2,13 +2,14 @@
 """Support tickets: filed and listed by the API, followed and answered on their pages and from the command line."""
 import html
 import re
+import time
 
 import httpx
 import pytest
 
 from harness.process import wait_until
 from harness.server import CommandFailed
-from harness.store import execute
+from harness.store import execute, execute_many
 
 COURSE = "cc8f1243-d573-4562-9aab-c15a3872d683"
 HELP = "help@localhost"
@@ -312,13 +313,47 @@ def test_a_closed_request_takes_no_answer(hub, account):
     assert response.status_code == 409 and "this request is closed" in response.text
 
 
-@pytest.mark.long
-def test_answers_in_an_hour(hub, account):
-    url = create(hub, account)
-    for _ in range(20):
-        assert httpx.post(url, data={"answer": "x"}, trust_env=False).status_code == 302
+TOO_MANY_IN_AN_HOUR = (429, "at most 20 answers can be added in an hour; try again later")
+
+
+def refusal(url):
+    """Of an answer: status and text, or None if it is taken."""
     response = httpx.post(url, data={"answer": "x"}, trust_env=False)
-    assert response.status_code == 429 and "at most 20 answers can be added in an hour; try again later" in response.text
+    return None if response.status_code == 302 else (response.status_code, re.search('<p class="problem">(.*)</p>', response.text)[1])
+
+
+def answered(hub, url, count, ago_ms=0, staff=False):
+    """As if it had been answered so often."""
+    now = int(time.time() * 1000) - ago_ms
+    execute_many(hub, "INSERT INTO support_ticket_replies (ticket_id, staff, body, time) VALUES (?, ?, 'x', ?)",
+                 [(number(url), int(staff), now)] * count)
+    execute(hub, "UPDATE support_tickets SET updated = ? WHERE id = ?", now, number(url))
+
+
+def test_answers_in_an_hour(hub, account):
+    """All tickets of an account count together."""
+    first, second = create(hub, account), create(hub, account)
+    answered(hub, first, 30, ago_ms=3600001)
+    answered(hub, first, 19)
+    answered(hub, first, 30, staff=True)
+    assert refusal(second) is None
+    assert refusal(first) == refusal(second) == TOO_MANY_IN_AN_HOUR
+    assert refusal(create(hub, hub.account())) is None
+
+
+def test_answers_to_tickets_that_administrators_file(hub, account):
+    admin = hub.account(admin=True)
+    first, second = create(hub, admin, account_id=account.id), create(hub, admin)
+    answered(hub, first, 20)
+    assert (refusal(first), refusal(second)) == (TOO_MANY_IN_AN_HOUR, None)
+
+
+def test_answers_of_one_ticket(hub, account):
+    url = create(hub, account)
+    answered(hub, url, 99, ago_ms=3600001)
+    assert refusal(url) is None
+    assert refusal(url) == (413, "a request takes at most 100 answers; please make a new one")
+    assert refusal(create(hub, account)) is None
 
 
 def test_below_a_base_path(hub_factory):

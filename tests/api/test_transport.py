@@ -77,6 +77,11 @@ def test_an_unknown_key_is_refused_everywhere(hub, key):
         refused(hub.api(event, json=parameters, key=None, headers=headers), NO_ACCOUNT)
 
 
+@pytest.mark.parametrize("word", ["!!!notbase64", "=", "Og=", b64("\0"), b64("\0:x"), b64("é")[:-3]])
+def test_what_cannot_be_read_is_an_unknown_key_and_no_blank_one(hub, word):
+    refused(hub.api("ping", key=None, headers={"Authorization": f"Basic {word}"}), NO_ACCOUNT)
+
+
 def test_the_first_character_behind_a_key_matters(hub):
     for wrong in (hub.key + "x", hub.key[:-1], hub.key.upper(), hub.key.replace("sk_", "sk-")):
         refused(hub.api("ping", key=wrong), NO_ACCOUNT)
@@ -119,6 +124,7 @@ def test_the_endpoint_comes_before_parameters_and_key(hub, event, text, key):
     ("ping", {"Id": 1}, unexpected("Id")),
     ("get_usernames", {"account_ids": None}, missing("account_ids")),
     ("log_client_error", {}, missing("error")),
+    ("query", {"query": {}, "multi_response": True}, "multi_response queries aren't supported"),
 ])
 @pytest.mark.parametrize("key", [..., "sk_wrong", ""])
 def test_parameters_come_before_the_key(hub, event, body, text, key):

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """Many calls of API v1 at once from one thread: each has a connection, on which nothing but it is sent."""
-import base64
 import json
 import selectors
 import socket
 import time
 from urllib.parse import urlsplit
+
+from harness import raw
 
 REPLY_S = 60
 
@@ -15,18 +16,16 @@ class Pending:
 
     def __init__(self, hub, account):
         self.address = urlsplit(hub.url)
-        self.authorization = base64.b64encode(f"{account.key}:".encode()).decode()
+        self.key = account.key
         self.calls = {}  # by socket, what came so far
         self.selector = selectors.DefaultSelector()
 
     def send(self, event, **parameters):
         """Sends one call, and gives the socket that stands for it."""
-        body = json.dumps(parameters).encode()
-        head = (f"POST /api/v1/{event} HTTP/1.1\r\nHost: {self.address.netloc}\r\nConnection: close\r\n"
-                f"Authorization: Basic {self.authorization}\r\nContent-Type: application/json\r\n"
-                f"Content-Length: {len(body)}\r\n\r\n")
+        request = raw.request(f"/api/v1/{event}", self.key, json.dumps(parameters).encode(), Connection="close",
+                              Content_Type="application/json")
         call = socket.create_connection((self.address.hostname, self.address.port))
-        call.sendall(head.encode() + body)
+        call.sendall(request)
         self.calls[call] = b""
         self.selector.register(call, selectors.EVENT_READ)
         return call

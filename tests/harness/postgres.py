@@ -118,6 +118,3 @@ class Cluster:
         """A new database; with a template as a copy of that, to which nobody is connected."""
         self.psql("postgres", f"CREATE DATABASE {database}" + (f" TEMPLATE {template}" if template else ""))
         return self.url(database)
-
-    def drop(self, database):
-        self.psql("postgres", f"DROP DATABASE IF EXISTS {database} WITH (FORCE)")

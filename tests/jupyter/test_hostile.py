@@ -6,6 +6,7 @@ import socket
 
 import pytest
 
+from harness.kernel_bridge import LIMITS
 from harness.process import memory_peak_kb
 
 FINE = [{"name": "stdout", "text": "fine"}]
@@ -187,15 +188,26 @@ def test_request_is_none(bridge, request_text):
 @pytest.mark.parametrize("members", [
     {}, {"kernel": "python3"}, {"input": "1"}, {"kernel": 1, "input": "1"}, {"kernel": "python3", "input": None},
     {"kernel": "python3", "input": "1", "history": "x"}, {"kernel": "python3", "input": "1", "history": [1]},
-    {"kernel": "python3", "input": "1", "path": 1},
+    {"kernel": "python3", "input": "1", "path": 1}, {"kernel": "python3", "input": "1", "limits": []},
+    {"kernel": "python3", "input": "1", "pool": None},
 ])
 def test_execution_is_none(bridge, members):
-    assert bridge.call("execute", **members) == {"error": "malformed request for an execution"}
+    answer = bridge.call("execute", **{"limits": LIMITS, "pool": bridge.pool, **members})
+    assert answer == {"error": "malformed request for an execution"}
+
+
+@pytest.mark.parametrize("group, member", [*(("limits", name) for name in LIMITS), ("pool", "size"), ("pool", "idle_ms")])
+@pytest.mark.parametrize("value", [None, "1"])
+def test_an_execution_without_a_number_that_it_needs_is_none(bridge, group, member, value):
+    needed = {"limits": {**LIMITS}, "pool": {**bridge.pool}}
+    needed[group][member] = value
+    answer = bridge.call("execute", kernel="python3", input="1", **needed)
+    assert answer == {"error": "malformed request for an execution"}
 
 
 def test_null_is_as_left_out(bridge):
-    answer = bridge.call("execute", kernel=" python3 ".strip().upper(), input="1", history=None, path=None, limits=None, pool=None,
-                         ulimits=None)
+    answer = bridge.call("execute", kernel=" python3 ".strip().upper(), input="1", history=None, path=None,
+                         limits={**LIMITS, "total_ms": None}, pool=bridge.pool, ulimits=None)
     assert answer == {"result": [{"data": {"text/plain": "1"}}]}
 
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/budget.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/err.h"
@@ -250,6 +251,27 @@ static void test_buf(void **state UNUSED)
     assert_int_equal(strlen(buf_cstr(&b)), 501);
 }
 
+// A text that was cut ends in a whole character, wherever that was; what else is broken is shown.
+static void test_err_is_utf8(void **state UNUSED)
+{
+    struct err err;
+    char text[2 * sizeof err.message];
+    (void)err_set(&err, ERR_INVALID, "'%.4s' and '%.2s', %s", "abc\xc3\xa9", "\xe2\x82\xac",
+                  "\xff.");
+    assert_string_equal(err.message, "'abc' and '', \xef\xbf\xbd.");
+    for (size_t before = 0; before < 4; before++) {
+        memset(text, 'x', before);
+        text[before] = '\0';
+        while (strlen(text) < sizeof err.message)
+            strcat(text, "\xf0\x9f\x98\x80");
+        (void)err_set(&err, ERR_INVALID, "%s", text);
+        assert_true(utf8_valid(err.message, strlen(err.message)));
+        assert_int_equal(strlen(err.message), before + (sizeof err.message - 1 - before) / 4 * 4);
+    }
+    (void)err_set(&err, ERR_INVALID, "again: %s", err.message);
+    assert_true(text_has_prefix(err.message, "again: xxx\xf0"));
+}
+
 static void test_err(void **state UNUSED)
 {
     struct err err;
@@ -263,6 +285,27 @@ static void test_err(void **state UNUSED)
         assert_non_null(err_code_name(code));
         assert_in_range(err_http_status(code), 400, 599);
     }
+}
+
+static void test_a_budget_has_shares(void **state UNUSED)
+{
+    struct budget budget = BUDGET(100);
+    assert_true(budget_take(&budget, "a", 20));
+    assert_false(budget_take(&budget, "a", 6));
+    assert_true(budget_take(&budget, "a", 5));
+    assert_true(budget_take(&budget, "b", 25));
+    assert_false(budget_take(&budget, "c", 26));
+    assert_true(budget_take(&budget, NULL, 45));
+    assert_false(budget_take(&budget, "c", 6)); // of the whole
+    assert_true(budget_assign(&budget, "c", 25));
+    assert_false(budget_assign(&budget, "c", 1));
+    assert_int_equal(budget_used(&budget), 95);
+    budget_give_back(&budget, "a", 25);
+    budget_give_back(&budget, "b", 25);
+    budget_give_back(&budget, "c", 25);
+    budget_give_back(&budget, NULL, 20);
+    assert_int_equal(budget_used(&budget), 0);
+    budget_dispose(&budget); // no owner is left
 }
 
 int main(void)
@@ -284,6 +327,8 @@ int main(void)
         cmocka_unit_test(test_arena),
         cmocka_unit_test(test_buf),
         cmocka_unit_test(test_err),
+        cmocka_unit_test(test_err_is_utf8),
+        cmocka_unit_test(test_a_budget_has_shares),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -114,6 +114,17 @@ static void test_there_and_back(void **state UNUSED)
     assert_string_equal(buf_cstr(&b), text);
 }
 
+static void test_members_in_order(void **state UNUSED)
+{
+    const char *text = "{\"b\":{\"y\":[2,{\"d\":0,\"c\":{}}],\"x\":\"\"},\"a\":[]}";
+    auto_json cJSON *value = NULL;
+    auto_buf struct buf b = {0};
+    struct err err;
+    assert_int_equal(parse(text, strlen(text), &value, &err), 0);
+    json_value_sorted(&b, value);
+    assert_string_equal(buf_cstr(&b), "{\"a\":[],\"b\":{\"x\":\"\",\"y\":[2,{\"c\":{},\"d\":0}]}}");
+}
+
 static void test_broken_text_is_mended(void **state UNUSED)
 {
     auto_buf struct buf b = {0};
@@ -160,10 +171,15 @@ static void test_a_list_has_its_items(void **state UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_what_is_json),       cmocka_unit_test(test_what_is_not),
-        cmocka_unit_test(test_nul_byte),           cmocka_unit_test(test_writer_puts_commas),
-        cmocka_unit_test(test_there_and_back),     cmocka_unit_test(test_broken_text_is_mended),
-        cmocka_unit_test(test_a_string_in_pieces), cmocka_unit_test(test_a_list_has_its_items),
+        cmocka_unit_test(test_what_is_json),
+        cmocka_unit_test(test_what_is_not),
+        cmocka_unit_test(test_nul_byte),
+        cmocka_unit_test(test_writer_puts_commas),
+        cmocka_unit_test(test_there_and_back),
+        cmocka_unit_test(test_members_in_order),
+        cmocka_unit_test(test_broken_text_is_mended),
+        cmocka_unit_test(test_a_string_in_pieces),
+        cmocka_unit_test(test_a_list_has_its_items),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

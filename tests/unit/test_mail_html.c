@@ -75,7 +75,7 @@ static void test_links(void **state UNUSED)
                  "<p><a href=\"https://example.com/?a=1&amp;b=&#39;&quot;\">a</a></p>");
     assert_clean("<p><a href=mailto:a@example.com>a</a></p>", true,
                  "<p><a href=\"mailto:a@example.com\">a</a></p>");
-    assert_clean("<p><a href=https://example.com>a</a></p>", false, "<p>a</p>");
+    assert_clean("<p><a name=x>a</a></p>", false, "<p>a</p>");
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         auto_buf struct buf html = {0};
         buf_printf(&html, "<p><a href=\"%s\">a</a></p>", bad[i]);
@@ -102,7 +102,7 @@ static void test_limits(void **state UNUSED)
     assert_string_equal(err.message, "the text must have at most 524288 bytes");
 }
 
-static void test_has_link(void **state UNUSED)
+static void test_links_in_plain_text(void **state UNUSED)
 {
     static const char *const links[] = {
         "see http://x",
@@ -110,32 +110,102 @@ static void test_has_link(void **state UNUSED)
         "EXAMPLE.ONLINE/x",
         "write to MAILTO:a",
         "a.b.co",
-        "<p>exam<b>ple</b>.com</p>",
-        "<p>example&#46;com</p>",
-        "example\xe3\x80\x82"
-        "com",
-        "example.\xe2\x80\x8b"
-        "com",
-        "<p><a href=/x>y</a></p>",
-        "b\xc3\xbc"
-        "cher.de",
+        "example\u3002com",
+        "example\uff0ecom",
+        "example\uff61com",
+        "example\u2024com",
+        "example\ufe52com",
+        "\uff45\uff58\uff41\uff4d\uff50\uff4c\uff45\uff0e\uff43\uff4f\uff4d",
+        "example.\u200bcom",
+        "example\u00ad.com",
+        "example.c\u034fom",
+        "example.\U000e0061com",
+        "example.c\u202eom",
+        "https:\u2060//10.1.2.3/",
+        "https:/\u0336/10.1.2.3/",
+        "https\uff1a\uff0f\uff0f10.1.2.3",
+        "https:/\x01/10.1.2.3",
+        "b\u00fccher.de",
+        "\u043f\u0440\u0438\u043c\u0435\u0440.\u0440\u0444",
+        "xn--e1afmkfd.xn--p1ai",
+        "\U0001f4a9.la",
+        "<script>example.com</script>",
+        "broken \xc3(",
     };
     static const char *const none[] = {
         "",
         "Hello. We meet at 3.30, e.g. there.",
         "3.14 a.b",
         "...and so on",
-        "<p>one.</p><p>two</p>",
         "v1.2.3",
         "a@b",
+        "https:<sub></sub>//",
+        "Wait\u2026 what",
+        "done.\U0001f389\U0001f389",
+        "She said \u201cyes.\u201d\u2014Then",
+        "\u4f60\u597d\u3002\u8bf7\u52a0\u5165",
     };
     for (size_t i = 0; i < ARRAY_LEN(links); i++) {
-        if (!mail_html_has_link(links[i]))
+        if (!mail_text_has_link(links[i]))
             fail_msg("no link in %s", links[i]);
     }
     for (size_t i = 0; i < ARRAY_LEN(none); i++) {
-        if (mail_html_has_link(none[i]))
+        if (mail_text_has_link(none[i]))
             fail_msg("a link in %s", none[i]);
+    }
+}
+
+static void test_links_that_are_not_allowed(void **state UNUSED)
+{
+    static const char *const links[] = {
+        "see example.com",
+        "see\nhttps://10.1.2.3",
+        "<p>exam<b>ple</b>.com</p>",
+        "<p>example&#46;com</p>",
+        "<p>example&shy;.com &zwnj;</p>",
+        "<p>example.&#8203;com</p>",
+        "<p>exam<!-- x -->ple.<!-- y -->com</p>",
+        "<p><a href=/x>y</a></p>",
+        "<p>https:<sub></sub>//10.1.2.3/login</p>",
+        "https:<img src=x>//evil<sup></sup>.com",
+        "evil<q>.com</q>",
+        "evil<abbr>.com</abbr>",
+        "evil<label></label>.com",
+        "evil<ins>.</ins>com",
+        "evil<nl></nl>.com",
+        "evil<script>x</script>.com<b></b>",
+        "evil<unknown></unknown>.com<b></b>",
+        "evil<tr></tr>.com",
+        "evil<td></td>.com",
+        "evil<caption></caption>.com",
+        "evil<table>.com<tr><td>x</td></tr></table>",
+        "<table>evil<tr><td>x</td></tr>.com</table>",
+        "<table><tr><td><div>evil<tr></tr>.com</div></td></tr></table>",
+        "<table><tr><td><tr></tr>.com</td></tr></table>",
+        "<pre>evil<br>evil.com</pre>",
+    };
+    static const char *const none[] = {
+        "Hello\n1.\nhere.",
+        "<p>one.</p><p>two</p>",
+        "one.<br>Two.<hr>Three",
+        "<ul><li>one.</li><li>Two</li></ul>",
+        "<ol><li>one.</li><li>Two</li></ol>",
+        "<table>\n<caption>All.</caption><thead><tr><th>Day</th><th>Room</th></tr></thead><tbody>"
+        "<tr><td>Mon.</td><td>Hall<br>A</td></tr></tbody></table>After",
+        "a &lt; b",
+        "<b>example&period;com</b>", // which the reader of HTML does not know: it is shown as it
+                                     // stands
+    };
+    struct err err;
+    for (size_t i = 0; i < ARRAY_LEN(links); i++) {
+        auto_buf struct buf out = {0};
+        if (mail_html_clean(links[i], false, &out, &err) != -ERR_FORBIDDEN)
+            fail_msg("no link in %s", links[i]);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(none); i++) {
+        auto_buf struct buf out = {0};
+        if (mail_html_clean(none[i], false, &out, &err))
+            fail_msg("%s: %s", err.message, none[i]);
     }
 }
 
@@ -171,7 +241,8 @@ int main(void)
         cmocka_unit_test(test_what_is_open_is_closed),
         cmocka_unit_test(test_links),
         cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_has_link),
+        cmocka_unit_test(test_links_in_plain_text),
+        cmocka_unit_test(test_links_that_are_not_allowed),
         cmocka_unit_test(test_plain_text_of_html),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1658,15 +1658,16 @@ static void test_asked_from_outside(void **state)
 {
     (void)state;
     struct uuid id = uuid_new();
-    assert_false(project_is_running(&id));
+    assert_false(project_is_listening(&id));
     struct agent agent = {.listener = agent_listen(&id)};
     struct test_call start = call_of(&id);
     projects_start(t.projects, &start.call, 0);
     agent.conn = agent_accept(agent.listener);
     send_hello(agent.conn);
     wait_done(&start.done);
+    assert_true(project_is_listening(&id));
     fd_close(&agent.listener);
-    assert_false(project_is_running(&id));
+    assert_false(project_is_listening(&id));
     agent_end(&agent);
 }
 

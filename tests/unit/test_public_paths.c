@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/limits.h"
 #include "svc/public_paths.h"
 
 #define PATHS_MAX 4
@@ -38,6 +39,10 @@ static const struct {
     {{"a"}, "a.zip.zip", true, false},
     {{"a"}, "a.zip/b", false, false},
     {{"a"}, ".zip", false, false},
+    {{".zip"}, ".zip.zip", true, false},
+    {{"a"}, "axyz.zip", false, false},
+    {{"a/b.zip"}, "a/b.zip.zip.zip", true, false},
+    {{"a/b.zip.zip"}, "a/b.zip", false, false},
     {{""}, ".zip", true, true},
     {{"a.zip"}, "a.zip", true, true},
     {{"a.zip"}, "a", false, false},
@@ -65,29 +70,48 @@ static const struct {
     {{NULL}, "a", false, false},
 };
 
-static struct public_list list_of(const char *const *records, char *paths[PATHS_MAX])
+static struct public_list list_of(const char *const *records)
 {
-    struct public_list list = {.paths = paths};
-    union {
-        const char *in;
-        char *out;
-    } path;
-    while (list.count < PATHS_MAX && records[list.count]) {
-        path.in = records[list.count];
-        paths[list.count++] = path.out;
-    }
+    struct public_list list = {0};
+    for (size_t i = 0; i < PATHS_MAX && records[i]; i++)
+        public_list_add(&list, records[i]);
     return list;
 }
 
 static void test_what_is_public(void **state UNUSED)
 {
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        char *paths[PATHS_MAX];
-        struct public_list list = list_of(cases[i].records, paths);
+        struct public_list list = list_of(cases[i].records);
         if (public_list_has(&list, cases[i].path) != cases[i].public ||
             public_list_has_below(&list, cases[i].path) != cases[i].itself)
             fail_msg("case %zu: \"%s\"", i, cases[i].path);
+        public_list_dispose(&list);
     }
+}
+
+static void test_what_is_longer_than_a_path(void **state UNUSED)
+{
+    const char *const records[PATHS_MAX] = {"", "a"};
+    struct public_list list = list_of(records);
+    char path[LIMIT_PATH + 2] = "";
+    memset(path, 'x', LIMIT_PATH);
+    assert_true(public_list_has(&list, path) && public_list_has_below(&list, path));
+    path[LIMIT_PATH] = 'x';
+    assert_false(public_list_has(&list, path) || public_list_has_below(&list, path));
+    public_list_dispose(&list);
+}
+
+static void test_the_very_path(void **state UNUSED)
+{
+    const char *const records[PATHS_MAX] = {"b/", "a.b", "a/b", "a"};
+    struct public_list list = list_of(records);
+    public_list_sort(&list);
+    for (size_t i = 0; i < PATHS_MAX; i++)
+        assert_true(public_list_finds(&list, i ? records[i] : "b"));
+    assert_false(public_list_finds(&list, "a/b/c"));
+    assert_false(public_list_finds(&list, ""));
+    public_list_dispose(&list);
+    assert_false(public_list_finds(&list, "a"));
 }
 
 static void test_the_id_of_a_record(void **state UNUSED)
@@ -105,6 +129,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_is_public),
+        cmocka_unit_test(test_what_is_longer_than_a_path),
+        cmocka_unit_test(test_the_very_path),
         cmocka_unit_test(test_the_id_of_a_record),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -123,6 +123,36 @@ static void test_every_field(void **state UNUSED)
     }
 }
 
+// What an event loop does by itself is known to take microseconds, whatever the caller has.
+static void test_cost_of_rows(void **state UNUSED)
+{
+    static const struct {
+        const char *query;
+        enum query_cost cost;
+    } cases[] = {
+        {OF_P1("\"title\":null"), QUERY_POINT},
+        {"{\"account_profiles\":{\"account_id\":\"" BOB "\",\"profile\":null}}", QUERY_POINT},
+        {"{\"messages\":{\"id\":1,\"body\":null}}", QUERY_POINT},
+        {"{\"collaborators\":{\"account_id\":\"" BOB "\",\"name\":null}}", QUERY_SCAN},
+        {"{\"manager_site_licenses\":[{\"id\":\"" P1 "\",\"title\":null}]}", QUERY_SCAN},
+        {"{\"organizations\":{\"organization_id\":\"" P1 "\",\"name\":null}}", QUERY_SCAN},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct arena arena = {0};
+        struct err err;
+        struct query_one *one;
+        auto_json cJSON *query = cJSON_Parse(cases[i].query);
+        const struct query_request request = {.schema = fixture.schema,
+                                              .caller = {.account_id = id_of(ADA)},
+                                              .now_ms = NOW,
+                                              .ctx = &svc,
+                                              .arena = &arena};
+        assert_int_equal(query_one_parse(&request, query, &one, &err), 0);
+        assert_int_equal(query_one_cost(one), cases[i].cost);
+        arena_dispose(&arena);
+    }
+}
+
 static void test_projects(void **state UNUSED)
 {
     static const struct test_case cases[] = {
@@ -310,6 +340,7 @@ int main(void)
         cmocka_unit_test(test_every_field),   cmocka_unit_test(test_projects),
         cmocka_unit_test(test_accounts),      cmocka_unit_test(test_users),
         cmocka_unit_test(test_single_values), cmocka_unit_test(test_a_project_itself),
+        cmocka_unit_test(test_cost_of_rows),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

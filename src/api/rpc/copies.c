@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "api/rpc/methods.h"
-#include "base/js_date.h"
 #include "base/limits.h"
 #include "http/http.h"
 #include "svc/accounts.h"
@@ -239,21 +238,12 @@ static bool read_exclude(struct api_call *call, const struct api_strings *exclud
 static bool read_schedule(struct api_call *call, const struct copy_params *p,
                           struct copy_request *request)
 {
-    auto_buf struct buf text = {0};
     const cJSON *wait = p->wait_until_done, *time = p->scheduled;
+    struct err err;
     request->wait = !wait || cJSON_IsNull(wait) || cJSON_IsTrue(wait);
-    if (!time || cJSON_IsNull(time))
+    if (!time || cJSON_IsNull(time) || !copy_schedule(request, time, &err))
         return true;
-    if (cJSON_IsString(time))
-        buf_append_str(&text, time->valuestring);
-    else
-        json_value(&text, time);
-    request->scheduled = true;
-    request->wait = false;
-    if ((cJSON_IsString(time) || cJSON_IsNumber(time)) &&
-        js_date_parse(buf_cstr(&text), &request->scheduled_ms))
-        return true;
-    rpc_refuse(call, "scheduled='%.200s' is not a date", buf_cstr(&text));
+    rpc_fail(call, &err);
     return false;
 }
 

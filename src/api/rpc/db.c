@@ -7,10 +7,10 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/text.h"
+#include "http/http.h"
 #include "svc/accounts.h"
 #include "svc/blobs.h"
 #include "svc/project.h"
-#include "svc/project_life.h"
 #include "svc/user_query.h"
 
 // ---- userQuery ----
@@ -57,11 +57,15 @@ static const struct api_example query_examples[] = {
 struct query_call {
     struct api_call *call;
     struct user_query query;
-    struct project_steering steering; // of the project that a set of action_request is about
-    bool starts;                      // and whether it starts it, last
     cJSON *made; // of methods that ask by a query of their own: it and its options
     void (*answer)(struct query_call *op, const cJSON *row);
 };
+
+static bool take_memory(struct user_query *query, size_t size)
+{
+    struct query_call *op = CONTAINER(query, struct query_call, query);
+    return http_request_memory_take(op->call->request, size);
+}
 
 static struct query_call *query_call_new(struct api_call *call)
 {
@@ -72,78 +76,23 @@ static struct query_call *query_call_new(struct api_call *call)
         .dialect = QUERY_CURRENT,
         .arena = call->arena,
         .loop = call->loop,
+        .take = take_memory,
     };
     return op;
 }
 
-static void send_queried(struct query_call *op)
-{
-    *rpc_result(op->call) = op->query.result;
-    rpc_send(op->call);
-}
+// ---- The call ----
 
-// ---- A set of action_request is answered when the action has been done ----
-
-static bool has_null(const cJSON *value)
-{
-    if (cJSON_IsNull(value))
-        return true;
-    for (const cJSON *item = value->child; item; item = item->next) {
-        if (has_null(item))
-            return true;
-    }
-    return false;
-}
-
-// "" if the query asks for none.
-static const char *find_action(const cJSON *query, struct uuid *ret_project_id)
-{
-    static const char *const tables[] = {"projects", "projects_all", NULL};
-    const cJSON *pattern = cJSON_IsObject(query) ? query->child : NULL;
-    if (!cJSON_IsObject(pattern) || !text_is_one_of(pattern->string, tables) || has_null(pattern))
-        return "";
-    const char *id = json_get_str(pattern, "project_id");
-    const char *action = json_get_str(json_get(pattern, "action_request"), "action");
-    return id && action && uuid_parse(id, strlen(id), ret_project_id) ? action : "";
-}
-
-static void on_steered(struct project_steering *steering)
-{
-    struct query_call *op = CONTAINER(steering, struct query_call, steering);
-    if (steering->rc) {
-        buf_dispose(&op->query.result);
-        rpc_fail_bare(op->call, &steering->err);
-    } else if (op->starts) {
-        op->starts = false;
-        project_start(op->call->svc, steering);
-    } else {
-        send_queried(op);
-    }
-}
-
-// The change has begun the action. The same once more waits for its end.
 static void on_queried(struct user_query *query)
 {
     struct query_call *op = CONTAINER(query, struct query_call, query);
-    struct uuid project_id = {0};
     if (query->rc) {
         rpc_fail_bare(op->call, &query->err);
         return;
     }
-    const char *action = find_action(query->query, &project_id);
-    bool restarts = !strcmp(action, "restart");
-    op->steering = (struct project_steering){
-        .project_id = project_id, .loop = op->call->loop, .done = on_steered};
-    op->starts = restarts;
-    if (!strcmp(action, "start"))
-        project_start(op->call->svc, &op->steering);
-    else if (restarts || !strcmp(action, "stop"))
-        project_stop(op->call->svc, &op->steering);
-    else
-        send_queried(op);
+    *rpc_result(op->call) = query->result;
+    rpc_send(op->call);
 }
-
-// ---- The call ----
 
 static void handle_query(struct api_call *call, const void *params)
 {
@@ -151,6 +100,7 @@ static void handle_query(struct api_call *call, const void *params)
     struct query_call *op = query_call_new(call);
     op->query.query = p->query;
     op->query.options = p->options;
+    op->query.waits = true;
     op->query.done = on_queried;
     user_query(call->svc, call->session, &op->query);
 }

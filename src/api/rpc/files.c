@@ -22,25 +22,23 @@ struct files_op {
     struct home_op home;
 };
 
-static void answer_files(struct files_op *op)
-{
-    struct api_call *call = op->call;
-    struct home_op *home = &op->home;
-    if (home->rc)
-        rpc_fail(call, &home->err);
-    else if (!home->result.size)
-        rpc_null(call);
-    else {
-        const size_t cut = op->first_only ? 1 : 0;
-        json_raw(rpc_result(call), home->result.data + cut, home->result.size - 2 * cut);
-        rpc_send(call);
-    }
-}
-
+// What is the call's may be gone once it is answered.
 static void on_files_done(struct home_op *home)
 {
-    answer_files(CONTAINER(home, struct files_op, home));
+    const struct files_op *op = CONTAINER(home, struct files_op, home);
+    struct api_call *call = op->call;
+    const size_t size = home->result.size, cut = op->first_only ? 1 : 0;
+    const struct err err = home->err;
+    const bool failed = home->rc;
+    if (!failed && size)
+        json_raw(rpc_result(call), home->result.data + cut, size - 2 * cut);
     home_op_dispose(home);
+    if (failed)
+        rpc_fail(call, &err);
+    else if (!size)
+        rpc_null(call);
+    else
+        rpc_send(call);
 }
 
 static struct files_op *files_op_new(struct api_call *call, enum home_action action,
@@ -325,10 +323,20 @@ const struct api_endpoint project_system_canonical_paths = {
 
 struct text_op {
     struct api_call *call;
+    bool no_memory;
     struct text_file file;
 };
 
-static void refuse_text(struct api_call *call, const struct text_file *file)
+static int hold_text(struct text_file *file, size_t size, struct err *err)
+{
+    struct text_op *op = CONTAINER(file, struct text_op, file);
+    const int rc = api_hold(op->call, size, err);
+    op->no_memory = rc;
+    return rc;
+}
+
+// Why it failed, as Node.js says it.
+static struct err text_error(const struct text_file *file)
 {
     struct err err = file->err;
     char text[ERR_ERRNO_TEXT_SIZE];
@@ -337,7 +345,7 @@ static void refuse_text(struct api_call *call, const struct text_file *file)
         err_set_errno(&err, file->err.code, file->err.sys_errno, "%s: %s, %s '%.300s'",
                       err_errno_name(file->err.sys_errno), text, file->syscall,
                       file->full_path.data);
-    rpc_fail(call, &err);
+    return err;
 }
 
 static void write_text(struct buf *out, void *arg)
@@ -353,16 +361,23 @@ static void dispose_text(void *file)
 
 static void on_text_done(struct text_file *file)
 {
-    struct api_call *call = CONTAINER(file, struct text_op, file)->call;
+    const struct text_op *op = CONTAINER(file, struct text_op, file);
+    struct api_call *call = op->call;
     if (!file->rc && !file->write) {
         api_send_written(call, file->data.size, write_text, dispose_text, file);
         return;
     }
-    if (file->rc)
-        refuse_text(call, file);
+    const bool no_memory = op->no_memory, failed = file->rc;
+    struct err err;
+    if (failed)
+        err = text_error(file);
+    text_file_dispose(file);
+    if (no_memory)
+        api_unavailable(call, &err);
+    else if (failed)
+        rpc_fail(call, &err);
     else
         rpc_null(call);
-    text_file_dispose(file);
 }
 
 static struct text_file *text_op_new(struct api_call *call, const char *path)
@@ -373,6 +388,8 @@ static struct text_file *text_op_new(struct api_call *call, const char *path)
         .project_id = call->project_id,
         .path = path,
         .content = "",
+        .owner = api_owner(call),
+        .hold = hold_text,
         .loop = call->loop,
         .done = on_text_done,
     };

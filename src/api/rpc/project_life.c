@@ -181,9 +181,12 @@ static void handle_state(struct api_call *call, const void *params)
     struct uuid id;
     if (!find_project(call, params, "must be collaborator on project to get state", &id, &state))
         return;
+    struct err err;
+    if (state == PROJECT_OPENED && project_state_confirm(call->svc, call->session, &id, &err)) {
+        rpc_fail(call, &err);
+        return;
+    }
     struct buf *out = rpc_result(call);
-    if (state == PROJECT_OPENED)
-        project_state_confirm(call->svc, &id);
     json_begin_object(out);
     if (state == PROJECT_OPENED || state == PROJECT_RUNNING)
         json_member_str(out, "ip", "127.0.0.1");

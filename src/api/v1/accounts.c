@@ -56,21 +56,30 @@ static void refuse_account_id(struct api_call *call, const struct api_strings *i
     api_error_strn(call, text.data, text.size);
 }
 
+struct naming {
+    struct api_call *call;
+    const struct api_strings *ids;
+    struct uuid *parsed;
+    struct buf names; // a JSON object
+    int rc;
+    struct err err;
+    struct work work;
+};
+
 // Appends "id":{names}. The id stands as it was sent.
-static int write_name(struct api_call *call, const char *as_sent, const struct uuid *account_id,
-                      struct buf *out, struct err *err)
+static int write_name(struct naming *op, struct db_session *session, size_t i)
 {
     struct account_name name = {0};
-    int rc = account_name_get(call->session, account_id, call->arena, &name, err);
+    int rc = account_name_get(session, &op->parsed[i], op->call->arena, &name, &op->err);
     if (rc < 0)
         return rc;
-    json_key(out, as_sent);
-    json_begin_object(out);
+    json_key(&op->names, op->ids->items[i]);
+    json_begin_object(&op->names);
     if (name.first_name)
-        json_member_str(out, "first_name", name.first_name);
+        json_member_str(&op->names, "first_name", name.first_name);
     if (name.last_name)
-        json_member_str(out, "last_name", name.last_name);
-    json_end_object(out);
+        json_member_str(&op->names, "last_name", name.last_name);
+    json_end_object(&op->names);
     return 0;
 }
 
@@ -79,53 +88,89 @@ static bool sent_before(const struct api_strings *ids, struct map *seen, size_t 
     return map_set(seen, ids->items[i], UUID_LEN, seen) != NULL;
 }
 
-static int write_names(struct api_call *call, const struct api_strings *ids,
-                       const struct uuid *parsed, struct buf *out, struct err *err)
+static void write_names(struct naming *op, struct db_session *session)
 {
     struct map CLEANUP(map_dispose) seen = {0};
-    int rc = db_read_begin(call->session, err);
-    if (rc)
-        return rc;
-    json_begin_object(out);
-    for (size_t i = 0; i < ids->count && !rc; i++) {
-        if (!sent_before(ids, &seen, i))
-            rc = write_name(call, ids->items[i], &parsed[i], out, err);
+    op->rc = db_read_begin(session, &op->err);
+    if (op->rc)
+        return;
+    json_begin_object(&op->names);
+    for (size_t i = 0; i < op->ids->count && !op->rc; i++) {
+        if (!sent_before(op->ids, &seen, i))
+            op->rc = write_name(op, session, i);
     }
-    json_end_object(out);
-    db_read_end(call->session);
-    return rc;
+    json_end_object(&op->names);
+    db_read_end(session);
+}
+
+static void write_on_worker(struct work *work)
+{
+    struct naming *op = CONTAINER(work, struct naming, work);
+    struct sessions *sessions = &op->call->svc->sessions;
+    struct db_session *session;
+    op->rc = sessions_take(sessions, &session, &op->err);
+    if (op->rc)
+        return;
+    write_names(op, session);
+    sessions_give(sessions, session);
+}
+
+static void send_names(struct naming *op)
+{
+    if (op->rc) {
+        api_fail(op->call, &op->err);
+    } else {
+        struct buf *out = api_reply(op->call);
+        json_key(out, "usernames");
+        json_raw(out, op->names.data, op->names.size);
+        api_send(op->call);
+    }
+    buf_dispose(&op->names);
+}
+
+static void on_written(struct work *work)
+{
+    send_names(CONTAINER(work, struct naming, work));
+}
+
+// False when the call has been answered.
+static bool parse_ids(struct api_call *call, const struct api_strings *ids, struct uuid *parsed)
+{
+    if (ids->count > LIMIT_USERNAMES) {
+        api_error(call, "account_ids must have at most %d ids", LIMIT_USERNAMES);
+        return false;
+    }
+    for (size_t i = 0; i < ids->count; i++) {
+        if (!uuid_parse(ids->items[i], strlen(ids->items[i]), &parsed[i])) {
+            refuse_account_id(call, ids, ids->items[i]);
+            return false;
+        }
+    }
+    return true;
 }
 
 static void handle_get_usernames(struct api_call *call, const void *params)
 {
     const struct api_strings *ids = &((const struct get_usernames_params *)params)->account_ids;
-    struct uuid *parsed = arena_alloc(call->arena, (ids->count + 1) * sizeof *parsed);
-    auto_buf struct buf names = {0};
-    struct err err;
-    if (ids->count > LIMIT_USERNAMES) {
-        api_error(call, "account_ids must have at most %d ids", LIMIT_USERNAMES);
+    struct naming *op = arena_zalloc(call->arena, sizeof *op);
+    op->call = call;
+    op->ids = ids;
+    op->parsed = arena_alloc(call->arena, (ids->count + 1) * sizeof *op->parsed);
+    if (!parse_ids(call, ids, op->parsed))
         return;
+    if (ids->count <= LIMIT_NAMES_SMALL) {
+        write_names(op, call->session);
+        send_names(op);
+    } else if (!work_submit_gated(call->loop, &call->svc->querying, &op->work,
+                                  call->caller.account_id.text, write_on_worker, on_written)) {
+        api_error(call, "%s", SVC_QUERIES_WAIT_TEXT);
     }
-    for (size_t i = 0; i < ids->count; i++) {
-        if (!uuid_parse(ids->items[i], strlen(ids->items[i]), &parsed[i])) {
-            refuse_account_id(call, ids, ids->items[i]);
-            return;
-        }
-    }
-    if (write_names(call, ids, parsed, &names, &err)) {
-        api_fail(call, &err);
-        return;
-    }
-    struct buf *out = api_reply(call);
-    json_key(out, "usernames");
-    json_raw(out, names.data, names.size);
-    api_send(call);
 }
 
 const struct api_endpoint v1_get_usernames = {
     .name = "get_usernames",
     .access = API_ACCOUNT,
-    .run = API_INLINE,
+    .run = API_ASYNC,
     .text = "First and last names of accounts, by their ids. An id that no account has gets an "
             "empty object.",
     API_PARAMS(get_usernames_params, struct get_usernames_params),

@@ -6,7 +6,6 @@
 
 #include "api/params.h"
 #include "api/v1/endpoints.h"
-#include "base/js_date.h"
 #include "base/limits.h"
 #include "http/http.h"
 #include "svc/accounts.h"
@@ -206,19 +205,10 @@ static const struct api_example copy_path_examples[] = {
 
 static bool set_schedule(struct api_call *call, const cJSON *value, struct copy_request *request)
 {
-    auto_buf struct buf text = {0};
-    if (!value)
+    struct err err;
+    if (!value || !copy_schedule(request, value, &err))
         return true;
-    if (cJSON_IsString(value))
-        buf_append_str(&text, value->valuestring);
-    else
-        json_value(&text, value);
-    request->scheduled = true;
-    request->wait = false;
-    if ((cJSON_IsString(value) || cJSON_IsNumber(value)) &&
-        js_date_parse(buf_cstr(&text), &request->scheduled_ms))
-        return true;
-    api_error(call, "scheduled='%.200s' is not a date", buf_cstr(&text));
+    api_fail(call, &err);
     return false;
 }
 
@@ -557,8 +547,10 @@ const struct api_endpoint v1_copy_path_status = {
     .reply_event = "copy_path_status_response",
     API_MEMBERS(copy_status_members),
     API_EXAMPLES(copy_status_examples),
-    .notes = "A list has the copies that have not finished, unless `pending` or `failed` say "
-             "otherwise. Copies that have finished are forgotten after 90 days.",
+    .notes =
+        "A list has the copies that have not finished, unless `pending` or `failed` say "
+        "otherwise. Copies that have finished are forgotten after 90 days, and when an account has "
+        "had 2000 later ones.",
     .handler = handle_copy_status,
 };
 

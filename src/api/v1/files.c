@@ -81,8 +81,17 @@ static void write_content(struct buf *out, const struct text_file *file)
 
 struct file_op {
     struct api_call *call;
+    bool no_memory;
     struct text_file file;
 };
+
+static int hold_one(struct text_file *file, size_t size, struct err *err)
+{
+    struct file_op *op = CONTAINER(file, struct file_op, file);
+    const int rc = api_hold(op->call, size, err);
+    op->no_memory = rc;
+    return rc;
+}
 
 static void write_one(struct buf *out, void *file)
 {
@@ -99,6 +108,12 @@ static void on_file_done(struct text_file *file)
 {
     struct file_op *op = CONTAINER(file, struct file_op, file);
     struct api_call *call = op->call;
+    if (op->no_memory) {
+        const struct err err = file->err;
+        text_file_dispose(file);
+        api_unavailable(call, &err);
+        return;
+    }
     struct buf *out = file->rc ? api_reply_event(call, "error") : api_reply(call);
     if (file->rc) {
         http_request_set_error(call->request, &file->err);
@@ -117,64 +132,104 @@ static struct file_op *file_op_new(struct api_call *call, const struct uuid *pro
 {
     struct file_op *op = arena_zalloc(call->arena, sizeof *op);
     op->call = call;
-    op->file = (struct text_file){
-        .project_id = *project_id, .path = path, .loop = call->loop, .done = on_file_done};
+    op->file = (struct text_file){.project_id = *project_id,
+                                  .path = path,
+                                  .owner = api_owner(call),
+                                  .hold = hold_one,
+                                  .loop = call->loop,
+                                  .done = on_file_done};
     return op;
 }
 
-// Many files: some at once, written to the reply in the order in which they come.
+// Many files: some at once, written to the reply in the order in which they come, when all are
+// here.
 struct read_many {
     struct api_call *call;
     const struct read_params *params;
     const struct uuid *project_ids;
     size_t started, finished;
-    struct buf contents;
+    atomic_size_t held;
+    struct read_many_file *first, **end;
 };
 
 struct read_many_file {
     struct read_many *op;
     size_t index;
+    struct read_many_file *next;
     struct text_file file;
 };
 
 static void read_next(struct read_many *op);
 
-static void write_many_file(struct read_many *op, const struct read_many_file *one)
+static int too_large_together(struct err *err)
 {
-    struct buf *out = &op->contents;
+    return err_set(err, ERR_TOO_LARGE,
+                   "The files are too large to be read in one call; read this one by itself.");
+}
+
+static int hold_one_of_many(struct text_file *file, size_t size, struct err *err)
+{
+    struct read_many *op = CONTAINER(file, struct read_many_file, file)->op;
+    int rc = 0;
+    if (atomic_fetch_add(&op->held, size) + size > LIMIT_TEXT_FILES_SIZE)
+        rc = too_large_together(err);
+    else
+        rc = api_hold(op->call, size, err);
+    if (rc)
+        atomic_fetch_sub(&op->held, size);
+    return rc;
+}
+
+static void write_many_file(struct buf *out, struct read_many_file *one)
+{
+    const struct read_params *params = one->op->params;
+    struct text_file *file = &one->file;
+    if (!file->rc && out->size + file->data.size > LIMIT_TEXT_FILES_SIZE)
+        file->rc = too_large_together(&file->err);
     json_begin_object(out);
-    json_member_str(out, "project_id", op->params->project_id.items[one->index]);
-    json_member_str(out, "path", op->params->path.items[one->index]);
-    if (one->file.rc) {
+    json_member_str(out, "project_id", params->project_id.items[one->index]);
+    json_member_str(out, "path", params->path.items[one->index]);
+    if (file->rc) {
         json_key(out, "error");
-        write_file_error(out, &one->file);
-    } else if (out->size + one->file.data.size > LIMIT_TEXT_FILES_SIZE) {
-        json_member_str(out, "error",
-                        "The files are too large to be read in one call; read this one by itself.");
+        write_file_error(out, file);
     } else {
-        write_content(out, &one->file);
+        write_content(out, file);
     }
     json_end_object(out);
+}
+
+static void write_many(struct buf *out, void *arg)
+{
+    const struct read_many *op = arg;
+    json_key(out, "content");
+    json_begin_array(out);
+    for (struct read_many_file *one = op->first; one; one = one->next) {
+        write_many_file(out, one);
+        text_file_dispose(&one->file);
+    }
+    json_end_array(out);
+}
+
+static void dispose_many(void *arg)
+{
+    const struct read_many *op = arg;
+    for (struct read_many_file *one = op->first; one; one = one->next)
+        text_file_dispose(&one->file);
 }
 
 static void on_one_of_many(struct text_file *file)
 {
     struct read_many_file *one = CONTAINER(file, struct read_many_file, file);
     struct read_many *op = one->op;
-    struct api_call *call = op->call;
-    write_many_file(op, one);
-    text_file_dispose(file);
+    *op->end = one;
+    op->end = &one->next;
     op->finished++;
     if (op->finished < op->params->path.count) {
         read_next(op);
         return;
     }
-    json_end_array(&op->contents);
-    struct buf *out = api_reply(call);
-    json_key(out, "content");
-    json_raw(out, op->contents.data, op->contents.size);
-    buf_dispose(&op->contents);
-    api_send(call);
+    api_reply(op->call);
+    api_send_written(op->call, op->held, write_many, dispose_many, op);
 }
 
 static void read_next(struct read_many *op)
@@ -186,6 +241,8 @@ static void read_next(struct read_many *op)
     one->index = op->started++;
     one->file = (struct text_file){.project_id = op->project_ids[one->index],
                                    .path = op->params->path.items[one->index],
+                                   .owner = api_owner(op->call),
+                                   .hold = hold_one_of_many,
                                    .loop = op->call->loop,
                                    .done = on_one_of_many};
     text_file_read(op->call->svc, &one->file);
@@ -198,7 +255,7 @@ static void read_many(struct api_call *call, const struct read_params *params,
     op->call = call;
     op->params = params;
     op->project_ids = project_ids;
-    json_begin_array(&op->contents);
+    op->end = &op->first;
     for (size_t i = 0; i < LIMIT_TEXT_FILES_AT_ONCE; i++)
         read_next(op);
 }

@@ -93,10 +93,10 @@ static const struct api_param invite_collaborator_params[] = {
 static const struct api_example invite_collaborator_examples[] = {
     {"Without a mail:", INVITE_JANE URL("invite_collaborator"), SUCCESS},
     {"With one:",
-     INVITE_JANE
-     " -d replyto_name='John Smith' \\\n -d replyto=john00@example.com \\\n"
-     " -d title='Class Project' \\\n -d link2proj=https://cocalc.com/projects/" EXAMPLE_PROJECT
-     " \\\n -d email='Here is what we talked about.' \\\n" URL("invite_collaborator"),
+     INVITE_JANE " -d replyto_name='John Smith' \\\n -d replyto=john00@example.com \\\n"
+                 " -d title='Class Project' \\\n -d link2proj=" EXAMPLE_HOST
+                 "/projects/" EXAMPLE_PROJECT
+                 " \\\n -d email='Here is what we talked about.' \\\n" URL("invite_collaborator"),
      SUCCESS},
 };
 
@@ -201,7 +201,7 @@ static const struct api_example invite_noncloud_examples[] = {
     {"One address:",
      CURL " -d project_id=18955da4-4bfa-4afa-910c-7f2358c05eb8 \\\n -d to=john00@example.com \\\n"
           " -d 'email=Please sign up and join this project.' \\\n -d 'title=Class Project' \\\n"
-          " -d link2proj=https://cocalc.com/projects/18955da4-4bfa-4afa-910c-7f2358c05eb8 \\\n" URL(
+          " -d link2proj=" EXAMPLE_HOST "/projects/18955da4-4bfa-4afa-910c-7f2358c05eb8 \\\n" URL(
               "invite_noncloud_collaborators"),
      "{\"event\":\"invite_noncloud_collaborators_resp\",\"id\":\"39d7203d-89b1-4145-8a7a-"
      "59e41d5682a3\",\"mesg\":\"Invited john00@example.com to collaborate on a project.\"}"},

@@ -150,6 +150,12 @@ static void echo(struct buf *out, const char *name, const cJSON *value)
     json_value(out, value);
 }
 
+static bool take_memory(struct user_query *query, size_t size)
+{
+    struct query_call *op = CONTAINER(query, struct query_call, query);
+    return http_request_memory_take(op->call->request, size);
+}
+
 static void on_queried(struct user_query *query)
 {
     struct query_call *op = CONTAINER(query, struct query_call, query);
@@ -165,13 +171,15 @@ static void on_queried(struct user_query *query)
     api_send(op->call);
 }
 
+static const char *query_refusal(const void *params)
+{
+    const struct query_params *p = params;
+    return p->multi_response ? "multi_response queries aren't supported" : NULL;
+}
+
 static void handle_query(struct api_call *call, const void *params)
 {
     const struct query_params *p = params;
-    if (p->multi_response) {
-        api_refuse(call, "multi_response queries aren't supported");
-        return;
-    }
     struct query_call *op = arena_zalloc(call->arena, sizeof *op);
     op->call = call;
     op->params = p;
@@ -183,6 +191,7 @@ static void handle_query(struct api_call *call, const void *params)
         .arena = call->arena,
         .loop = call->loop,
         .result = *api_reply(call),
+        .take = take_memory,
         .done = on_queried,
     };
     call->reply = (struct buf){0};
@@ -232,5 +241,6 @@ const struct api_endpoint v1_query = {
         "give `last_edited` with a set of `file_use`.\n\n"
         "- A set that names nothing but the project, or the account, does nothing and answers "
         "`{}`. A null outside of maps changes nothing.",
+    .refusal = query_refusal,
     .handler = handle_query,
 };

@@ -168,6 +168,7 @@ const struct query_table table_accounts = {
     .text = "The caller's own account: its names and settings. Maps are merged when written.",
     .base = "accounts",
     .key = {"account_id"},
+    .made_elsewhere = true,
     QUERY_COLUMNS(accounts_columns),
     .get = &accounts_get,
     .set = &accounts_set,
@@ -186,7 +187,7 @@ static const struct query_get_field account_profiles_fields[] = {
 };
 
 static const struct query_filter not_deleted[] = {
-    {.kind = QUERY_WHERE, .sql = "t.deleted = 0"},
+    {.kind = QUERY_WHERE, .sql = "t.deleted = 0", .quick = true},
 };
 
 static const struct query_get_block account_profiles_get = {
@@ -222,12 +223,18 @@ static const struct query_get_field collaborators_fields[] = {
     {.name = "name", .fallback = "\"\""},
 };
 
+// All of them are found once, from the caller's projects; one, by what it works on.
 static const struct query_filter shares_project[] = {
     {.kind = QUERY_WHERE,
      .sql = "t.account_id IN (SELECT they.account_id FROM project_users i"
             " JOIN project_users they ON they.project_id = i.project_id"
             " WHERE i.account_id = $1 AND i.\"group\" IN ('owner', 'collaborator')"
-            " AND they.\"group\" IN ('owner', 'collaborator'))"},
+            " AND they.\"group\" IN ('owner', 'collaborator'))",
+     .row_sql = "EXISTS (SELECT 1 FROM project_users they"
+                " JOIN project_users i ON i.project_id = they.project_id"
+                " WHERE they.account_id = t.account_id AND i.account_id = $1"
+                " AND i.\"group\" IN ('owner', 'collaborator')"
+                " AND they.\"group\" IN ('owner', 'collaborator'))"},
 };
 
 static const struct query_get_block collaborators_get = {

@@ -43,16 +43,6 @@ int bounds_check_lines(const struct query_set *set UNUSED, const cJSON *value, s
     return rc;
 }
 
-int bounds_check_path(const struct query_set *set UNUSED, const cJSON *value, struct err *err)
-{
-    auto_buf struct buf text = {0};
-    if (!cJSON_IsString(value))
-        json_value(&text, value);
-    if ((cJSON_IsString(value) ? strlen(value->valuestring) : text.size) <= LIMIT_PATH)
-        return 0;
-    return err_set(err, ERR_TOO_LARGE, "must have at most %d bytes", LIMIT_PATH);
-}
-
 int bounds_check_stored(struct db_session *txn, const struct db_stmt *length, const char *key,
                         const char *field, size_t max, struct err *err)
 {

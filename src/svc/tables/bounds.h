@@ -13,8 +13,6 @@ int bounds_check_text(const cJSON *value, size_t max, struct err *err) MUST_USE;
 query_check_value_fn bounds_check_line;
 // An array of them.
 query_check_value_fn bounds_check_lines;
-// Paths, as long as the system takes them.
-query_check_value_fn bounds_check_path;
 
 // In a transaction, once a map is merged: what is stored now for a row is no more than that.
 // `length` gives the length for the key $1. ERR_TOO_LARGE.

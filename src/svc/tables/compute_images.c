@@ -3,6 +3,7 @@
 // folder. There is no more to tell of a system than its name.
 #include <string.h>
 
+#include "query/value.h"
 #include "svc/images.h"
 #include "svc/tables/tables.h"
 
@@ -97,26 +98,44 @@ static void write_image(const char *image, const struct query_get *get, struct b
     json_end_object(out);
 }
 
-// Whether the last option of that name asks for descending order.
-static bool is_descending(const cJSON *options)
+static bool is_column(const char *name)
 {
-    bool descending = false;
+    bool is = false;
+    for (size_t i = 0; i < ARRAY_LEN(columns); i++)
+        is |= !strcmp(columns[i].name, name);
+    return is;
+}
+
+// Whether the last option of that name asks for descending order. In all columns it is the same:
+// no other has more than the name.
+static int read_order(const struct query_get *get, bool *ret_descending, struct err *err)
+{
     const cJSON *option;
-    cJSON_ArrayForEach(option, options)
+    *ret_descending = false;
+    cJSON_ArrayForEach(option, get->options)
     {
-        const char *order_by = json_get_str(option, "order_by");
-        descending = order_by ? order_by[0] == '-' : descending;
+        const cJSON *value = json_get(option, "order_by");
+        if (!value)
+            continue;
+        const char *name = query_value_text(value, get->arena);
+        *ret_descending = name[0] == '-';
+        name += *ret_descending;
+        if (!is_column(name))
+            return err_set(err, ERR_INVALID, "postgresql error: column \"%s\" does not exist",
+                           name);
     }
-    return descending;
+    return 0;
 }
 
 static int list_images(struct db_session *session UNUSED, struct query_get *get, struct buf *out,
                        struct err *err)
 {
     auto_names struct names names = {0};
-    bool descending = is_descending(get->options);
+    bool descending;
     int64_t left = get->limit < 0 ? INT64_MAX : get->limit;
-    int rc = images_list(&names, err);
+    int rc = read_order(get, &descending, err);
+    if (!rc)
+        rc = images_list(&names, err);
     if (rc)
         return rc;
     if (!get->list && left)

@@ -56,7 +56,7 @@ static const struct query_get_block use_get = {
 static const struct query_set_field set_fields[] = {
     {.name = "id", .rule = QUERY_SHA1_PROJECT_PATH},
     {.name = "project_id", .rule = QUERY_PROJECT_WRITE},
-    {.name = "path", .check = bounds_check_path},
+    {.name = "path", .max_bytes = LIMIT_DB_KEY_TEXT},
     {.name = "users"},
     {.name = "last_edited"},
 };

@@ -289,7 +289,7 @@ static const struct query_get_field manager_fields[] = {
     {.name = "apply_limit"}, {.name = "voucher_code"}, {.name = "subscription_id"},
 };
 
-// Each row is given whole, whatever is asked for.
+// Each row is given whole, whatever is asked for; what the pattern gives are conditions.
 static int ask_for_all(struct query_get *asked, struct err *err)
 {
     cJSON *pattern = arena_zalloc(asked->arena, sizeof *pattern);
@@ -298,8 +298,12 @@ static int ask_for_all(struct query_get *asked, struct err *err)
         return rc;
     pattern->type = cJSON_Object;
     for (size_t i = ARRAY_LEN(manager_fields); i-- > 0;) {
+        const cJSON *sent = json_get(asked->pattern, manager_fields[i].name);
         cJSON *field = arena_zalloc(asked->arena, sizeof *field);
-        field->type = cJSON_NULL;
+        if (sent)
+            *field = *sent;
+        else
+            field->type = cJSON_NULL;
         field->string = arena_strdup(asked->arena, manager_fields[i].name);
         field->next = pattern->child;
         pattern->child = field;

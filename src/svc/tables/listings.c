@@ -58,7 +58,7 @@ static int check_entries(const struct query_set *set UNUSED, const cJSON *value,
 
 static const struct query_set_field set_fields[] = {
     {.name = "project_id", .rule = QUERY_PROJECT_ID},
-    {.name = "path", .check = bounds_check_path},
+    {.name = "path", .max_bytes = LIMIT_DB_KEY_TEXT},
     {.name = "listing", .check = check_entries},
     {.name = "missing"},
     {.name = "time"},

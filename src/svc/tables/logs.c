@@ -44,7 +44,7 @@ static int check_value(const struct query_set *set UNUSED, const cJSON *value, s
 
 static const struct query_set_field set_fields[] = {
     {.name = "id"},
-    {.name = "event", .check = bounds_check_line},
+    {.name = "event", .max_bytes = LIMIT_DB_KEY_TEXT},
     {.name = "value", .check = check_value},
     {.name = "time", .rule = QUERY_NOW_IF_MISSING},
 };

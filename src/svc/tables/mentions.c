@@ -68,7 +68,7 @@ static int check_target(const struct query_set *set UNUSED, const cJSON *value, 
 static const struct query_set_field set_fields[] = {
     {.name = "time", .rule = QUERY_NOW_IF_MISSING},
     {.name = "project_id", .rule = QUERY_PROJECT_WRITE},
-    {.name = "path", .check = bounds_check_path},
+    {.name = "path", .max_bytes = LIMIT_DB_KEY_TEXT},
     {.name = "source"},
     {.name = "target", .check = check_target},
     {.name = "priority"},

@@ -191,7 +191,10 @@ static int find(struct db_session *txn, const struct query_set *set, bool as_aut
 static const struct query_filter received[] = {
     {.kind = QUERY_WHERE,
      .sql = "t.sent IS NOT NULL AND t.id IN"
-            " (SELECT r.message_id FROM message_recipients r WHERE r.account_id = $1)"},
+            " (SELECT r.message_id FROM message_recipients r WHERE r.account_id = $1)",
+     .row_sql = "t.sent IS NOT NULL AND EXISTS (SELECT 1 FROM message_recipients r"
+                " WHERE r.account_id = $1 AND r.message_id = t.id)",
+     .quick = true},
 };
 
 static const struct query_get_block received_get = {

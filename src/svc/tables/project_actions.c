@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // What a project is asked to do by `action_request` (user-query 12.2).
 //
-// The set stores the request as begun and is answered; the action goes on behind it. When it has
+// The set stores the request as begun and is answered, unless its caller waits for the end; the
+// action goes on behind it. When it has
 // ended, the request is stored once more, unless another has taken its place meanwhile. One whose
 // hub ended first is ended by any hub, once it is too old to be under way.
 #include "svc/tables/projects.h"
@@ -156,10 +157,12 @@ int project_action_write(struct db_session *txn, struct query_set *set, const cJ
     return action_store(txn, action, err);
 }
 
-// ---- Carrying it out, on svc->loop ----
+// ---- Carrying it out, on svc->loop or the loop of who waits ----
 
 struct run {
     struct svc *svc;
+    struct loop *loop;
+    struct project_action_wait *wait; // NULL: nobody does
     struct project_action action;
     int rc; // of the action
     struct err err;
@@ -169,11 +172,18 @@ struct run {
     struct db_write write;
 };
 
-static void run_free(struct run *run)
+static void run_end(struct run *run)
 {
+    struct project_action_wait *wait = run->wait;
+    if (wait) {
+        wait->rc = run->rc;
+        wait->err = run->err;
+    }
     free(run->action.action);
     free(run->action.time);
     free(run);
+    if (wait)
+        wait->done(wait);
 }
 
 static int write_finished(struct db_session *txn, void *arg, struct err *err)
@@ -197,21 +207,25 @@ static void on_finished_written(struct db_write *write)
 {
     if (write->rc)
         log_err(LOG_WARNING, "action_not_finished", &write->err);
-    run_free(write->arg);
+    run_end(write->arg);
 }
 
-// At the end of the program nothing is written any more.
+// Behind the state, which was given to be written before. At the end of the program nothing is
+// written any more.
 static void finish(struct run *run, int rc, const struct err *err)
 {
-    if (run->svc->closing) {
-        run_free(run);
-        return;
-    }
     run->rc = rc;
     if (rc)
         run->err = *err;
-    run->write = (struct db_write){
-        .loop = run->svc->loop, .fn = write_finished, .arg = run, .done = on_finished_written};
+    if (run->svc->closing) {
+        run_end(run);
+        return;
+    }
+    run->write = (struct db_write){.loop = run->loop,
+                                   .fn = write_finished,
+                                   .arg = run,
+                                   .done = on_finished_written,
+                                   .in_order = true};
     db_write_async(run->svc->db, &run->write);
 }
 
@@ -223,10 +237,8 @@ static void on_call_done(struct project_call *call)
 static struct project_call *begin_call(struct run *run, void (*done)(struct project_call *call),
                                        const char *reason)
 {
-    run->call = (struct project_call){.project_id = run->action.project_id,
-                                      .loop = run->svc->loop,
-                                      .done = done,
-                                      .reason = reason};
+    run->call = (struct project_call){
+        .project_id = run->action.project_id, .loop = run->loop, .done = done, .reason = reason};
     return &run->call;
 }
 
@@ -261,8 +273,8 @@ static void on_saved(struct work *work)
 static void begin_save(struct run *run)
 {
     struct err err;
-    if (work_submit_gated(run->svc->loop, &run->svc->saving, &run->work,
-                          run->action.project_id.text, save, on_saved))
+    if (work_submit_gated(run->loop, &run->svc->saving, &run->work, run->action.project_id.text,
+                          save, on_saved))
         return;
     finish(run, err_set(&err, ERR_RATE_LIMITED, "it is being saved already"), &err);
 }
@@ -271,8 +283,9 @@ static void on_begin(struct loop_message *message)
 {
     struct run *run = CONTAINER(message, struct run, message);
     struct projects *projects = run->svc->projects;
+    struct err err;
     if (run->svc->closing)
-        run_free(run);
+        finish(run, err_set(&err, ERR_UNAVAILABLE, ERR_CLOSING_TEXT), &err);
     else if (run->action.kind == KIND_START)
         projects_start(projects, begin_call(run, on_call_done, NULL), 0);
     else if (run->action.kind == KIND_RESTART)
@@ -283,14 +296,17 @@ static void on_begin(struct loop_message *message)
         projects_stop(projects, begin_call(run, on_call_done, REASON_STOP));
 }
 
-void project_action_run(struct svc *svc, const struct project_action *action)
+void project_action_run(struct svc *svc, const struct project_action *action,
+                        struct project_action_wait *wait)
 {
     struct run *run = mem_zalloc(sizeof *run);
     run->svc = svc;
+    run->loop = wait ? wait->loop : svc->loop;
+    run->wait = wait;
     run->action = *action;
     run->action.action = mem_strdup(action->action);
     run->action.time = action->time ? mem_strdup(action->time) : NULL;
-    loop_post(svc->loop, &run->message, on_begin);
+    loop_post(run->loop, &run->message, on_begin);
 }
 
 // ---- Those that were lost ----

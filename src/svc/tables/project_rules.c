@@ -241,8 +241,11 @@ void project_committed(const struct query_set *set)
     const struct project_note *note = set->note;
     for (size_t i = 0; i < note->changed_count; i++)
         project_quota_changed(set->ctx, &note->changed[i]);
-    if (note->action)
-        project_action_run(set->ctx, note->action);
+    const struct project_action **begun = set->begun;
+    if (begun)
+        *begun = note->action;
+    else if (note->action)
+        project_action_run(set->ctx, note->action, NULL);
 }
 
 // ---- Asking to join ----

@@ -86,9 +86,13 @@ static const struct query_get_field get_fields[] = {
     {.name = "pay_as_you_go_quotas"},
 };
 
+// The remote procedures list a project to all its users, also to who is only invited (hub-rpc 4.4);
+// of what is in it, they too show others nothing.
+#define ANY_GROUP .any_group = {[QUERY_CURRENT] = true}
+
 static const struct query_filter recent[] = {
     {.kind = QUERY_NEWER_THAN, .column = "last_edited", .seconds = {DAYS(21), DAYS(42)}},
-    {.kind = QUERY_PROJECT_MEMBER, .column = "project_id"},
+    {.kind = QUERY_PROJECT_MEMBER, .column = "project_id", ANY_GROUP},
 };
 static const struct query_get_block projects_get = {
     .access = QUERY_PROJECT,
@@ -99,7 +103,7 @@ static const struct query_get_block projects_get = {
 };
 
 static const struct query_filter member[] = {
-    {.kind = QUERY_PROJECT_MEMBER, .column = "project_id"},
+    {.kind = QUERY_PROJECT_MEMBER, .column = "project_id", ANY_GROUP},
 };
 static const struct query_get_block projects_all_get = {
     .access = QUERY_PROJECT,
@@ -184,6 +188,7 @@ const struct query_table table_projects = {
     .text = "Projects that the caller works on and that were edited lately, the last edited first.",
     .base = "projects",
     .key = {"project_id"},
+    .made_elsewhere = true,
     QUERY_COLUMNS(projects_columns),
     .get = &projects_get,
     .set = &projects_set,
@@ -196,6 +201,7 @@ const struct query_table table_projects_all = {
     .text = "All projects that the caller works on, however long ago they were edited.",
     .base = "projects",
     .key = {"project_id"},
+    .made_elsewhere = true,
     QUERY_COLUMNS(projects_columns),
     .get = &projects_all_get,
     .set = &projects_set,
@@ -230,6 +236,7 @@ const struct query_table table_projects_owner = {
     .text = "The course of a project, written by its owners.",
     .base = "projects",
     .key = {"project_id"},
+    .made_elsewhere = true,
     QUERY_COLUMNS(projects_columns),
     .set = &projects_owner_set,
 };
@@ -254,6 +261,7 @@ const struct query_table table_project_invite_requests = {
             "account in `invite_requests`.",
     .base = "projects",
     .key = {"project_id"},
+    .made_elsewhere = true,
     QUERY_COLUMNS(projects_columns),
     .set = &project_invite_requests_set,
 };

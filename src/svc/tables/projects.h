@@ -12,7 +12,8 @@
 extern const char project_users_sql[], project_last_active_sql[], project_state_sql[];
 query_format_fn project_users_format, project_last_active_format, project_state_format;
 
-// What follows from a set once it is durable: set->note of these tables.
+// What follows from a set once it is durable: set->note of these tables. set->begun takes over the
+// action, a const struct project_action *.
 struct project_action;
 struct project_note {
     struct uuid *changed; // projects whose upgrades may be others now
@@ -29,8 +30,16 @@ query_write_fn project_users_write;
 
 query_check_value_fn project_action_check;
 query_write_fn project_action_write;
-// Begins to carry it out. Any thread.
-void project_action_run(struct svc *svc, const struct project_action *action);
+// Who waits for the end of an action. Fill `loop` and `done`; alive until that has run there.
+struct project_action_wait {
+    struct loop *loop;
+    void (*done)(struct project_action_wait *wait);
+    int rc; // of the action, which is in its row by then, with the project's state
+    struct err err;
+};
+// Begins to carry it out. `wait` may be NULL. Any thread.
+void project_action_run(struct svc *svc, const struct project_action *action,
+                        struct project_action_wait *wait);
 // In a transaction: ends some of those whose hub was gone before they had ended.
 int project_actions_end_lost(struct db_session *txn, struct err *err) MUST_USE;
 

@@ -101,7 +101,7 @@ static int check_description(const struct query_set *set UNUSED, const cJSON *va
 static const struct query_set_field set_fields[] = {
     {.name = "id", .rule = QUERY_SHA1_PROJECT_PATH},
     {.name = "project_id", .rule = QUERY_PROJECT_WRITE},
-    {.name = "path", .check = bounds_check_path},
+    {.name = "path", .max_bytes = LIMIT_PATH},
     {.name = "description", .check = check_description},
     {.name = "disabled"},
     {.name = "unlisted"},

@@ -110,7 +110,7 @@ static int check_descr(const struct query_set *set UNUSED, const cJSON *value, s
 }
 
 static const struct query_set_field set_fields[] = {
-    {.name = "token", .check = bounds_check_line},
+    {.name = "token", .max_bytes = LIMIT_DB_KEY_TEXT},
     {.name = "descr", .check = check_descr},
     {.name = "expires"},
     {.name = "limit"},

@@ -30,7 +30,7 @@ static const struct query_get_field get_fields[] = {
 static const char known[] = "t.name IN (''" SETTING_NAMES(QUOTED) ")";
 #pragma GCC diagnostic pop
 
-static const struct query_filter filters[] = {{.kind = QUERY_WHERE, .sql = known}};
+static const struct query_filter filters[] = {{.kind = QUERY_WHERE, .sql = known, .quick = true}};
 
 static const struct query_get_block get = {
     .access = QUERY_ADMIN,
@@ -123,7 +123,7 @@ const struct query_table table_site_settings = {
 };
 
 static const struct query_set_field server_set_fields[] = {
-    {.name = "name", .check = bounds_check_line},
+    {.name = "name", .max_bytes = LIMIT_DB_KEY_TEXT},
     {.name = "value"},
 };
 
