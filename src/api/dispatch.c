@@ -2,8 +2,6 @@
 // From an HTTP request to an endpoint's handler: the checks of api-v1 1.4 in their order, the
 // caller, the parameters.
 #include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "api/api.h"

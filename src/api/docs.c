@@ -4,7 +4,6 @@
 // Every document is made from the endpoints' constants; nothing here knows an endpoint by name.
 #include "api/docs.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -2,7 +2,6 @@
 // The documents about the RPC, made from the constants of its methods: rpc.json, the part of the
 // Markdown text, and the page at /api/conat/.
 #include <pthread.h>
-#include <string.h>
 
 #include "api/docs.h"
 #include "api/docs_internal.h"

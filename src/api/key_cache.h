@@ -8,8 +8,8 @@
 #include "svc/keys.h"
 
 struct key_cache {
-    struct map
-        entries; // by the whole Authorization header, so that it need not be taken apart again
+    // By the whole Authorization header, so that it need not be taken apart again.
+    struct map entries;
     uint64_t epoch;
 };
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-// What handlers of RPC methods answer with (hub-rpc 1.4, 1.5). The status is 200 whatever comes.
+// What handlers of RPC methods answer with (hub-rpc 1.4, 1.5). The status is 200 whatever comes,
+// unless there is no memory for it.
 //
 // A method whose caller has waited long enough is answered for by the dispatcher; its handler goes
 // on, and what it answers then is dropped.
@@ -21,7 +22,7 @@ void rpc_refuse_bare(struct api_call *call, const char *fmt, ...) PRINTF_LIKE(2,
 // The same with the public text of `err`, which is noted for the log.
 void rpc_fail(struct api_call *call, const struct err *err);
 void rpc_fail_bare(struct api_call *call, const struct err *err);
-// The one answer with another status: 503 and {"error":TEXT}.
+// With status 503.
 void rpc_unavailable(struct api_call *call, const struct err *err);
 
 // How long the caller waits, from when the method began, in ms.

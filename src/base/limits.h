@@ -48,6 +48,8 @@
 #define LIMIT_EXEC_JOB_TEXT      ((size_t)64 * 1024)
 #define LIMIT_EXEC_JOB_WAITING   100
 #define LIMIT_EXEC_JOB_ANSWER_MS 30000
+// All results of joined calls that are kept for a minute, bytes.
+#define LIMIT_AGGREGATE_KEPT ((size_t)64 * 1024 * 1024)
 // Output of a command or of a kernel, bytes, that an event loop looks through itself. More is left
 // to a worker: the loop has other clients.
 #define LIMIT_OUTPUT_INLINE ((size_t)256 * 1024)
@@ -374,9 +376,16 @@
 // that person until then.
 #define LIMIT_AUTH_TOKEN_LIFE_MS (INT64_C(31) * 24 * 3600 * 1000)
 
+// API keys of one account (hub-rpc 8.2).
+#define LIMIT_KEYS 100000
+
 // Browsers that are signed in to one account: a token lets in any number. The oldest are signed
 // out.
 #define LIMIT_SIGN_INS 1000
+
+// Of an answer, bytes that the kernel takes off the server: it would let them grow to megabytes for
+// a client that does not read.
+#define LIMIT_SEND_BUFFER (128 * 1024)
 
 // Keys whose accounts a loop remembers.
 #define LIMIT_KEY_CACHE 4096

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 #include "base/log.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 

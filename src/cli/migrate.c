@@ -67,7 +67,7 @@ static int open_both(struct db_copy *copy, const char *from, const char *to, str
         rc = err_set(err, ERR_INVALID, "--from and --to are the same database");
     if (!rc)
         rc = db_open(from, &copy->source, err);
-    return rc ? rc : db_open(to, &copy->target, err);
+    return rc ? rc : db_open_target(to, &copy->target, err);
 }
 
 static int enter(struct cli *cli, struct err *err)

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // cohub project publish, unpublish, public.
-#include <string.h>
 
 #include "cli/cli.h"
 #include "svc/project.h"

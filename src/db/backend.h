@@ -15,6 +15,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/buf.h"
 #include "db/db.h"
 
 struct db_backend;
@@ -62,6 +63,7 @@ struct db {
     int version;
     // DB_TOPIC_COUNT numbers, in memory that all who must see them share. Set by `open`.
     _Atomic uint64_t *epochs;
+    _Atomic bool deaf; // what others change is not heard of: no number stands still
     _Atomic uint64_t reads, writes, commits, errors, queue, sessions;
     struct db_notices notices;
 };
@@ -87,6 +89,9 @@ void db_dispose(struct db *db);
 void db_session_init(struct db_session *session, struct db *db);
 void db_session_dispose(struct db_session *session);
 
+// Appends a text as it is kept where only text is: anything else in it becomes U+FFFD.
+void db_text_append(struct buf *out, const char *text, size_t size);
+
 struct db_migration {
     const char *name; // of its file, without the ending; the first is number 1
     const char *sql;  // statements, any number
@@ -98,8 +103,8 @@ struct db_backend {
     bool remote;              // statements wait for a network
     const struct db_migration *migrations;
     const size_t *migrations_count;
-    // Gives a row when the table schema_migrations exists.
-    const struct db_stmt *migrations_exist;
+    // Gives a row when the table $1 exists.
+    const struct db_stmt *table_exists;
     // Gives a row once no other process can migrate before this transaction ends; NULL when
     // transactions exclude each other anyway.
     const struct db_stmt *migrations_lock;

@@ -315,27 +315,35 @@ static int go_on_counting(struct copying *c, const struct db_table *table, struc
 
 struct summing {
     crypto_generichash_state state;
+    struct buf value; // the last one
     int64_t rows;
 };
 
-static void sum_value(crypto_generichash_state *state, struct db_rows *rows, int column, char type)
+static void write_value(struct buf *out, struct db_rows *rows, int column, char type)
 {
-    char text[32];
-    const char *bytes = text;
-    int64_t size = -1;
+    const size_t size = type == 't' || type == 'b' ? db_rows_size(rows, column) : 0;
+    const char *bytes = size ? db_rows_text(rows, column) : "";
+    out->size = 0;
     if (type == 'i')
-        size = snprintf(text, sizeof text, "%lld", (long long)db_rows_int(rows, column));
+        buf_printf(out, "%lld", (long long)db_rows_int(rows, column));
     else if (type == 'r')
-        size = snprintf(text, sizeof text, "%.17g", db_rows_real(rows, column));
+        buf_printf(out, "%.17g", db_rows_real(rows, column));
+    else if (type == 't')
+        db_text_append(out, bytes, size);
     else
-        bytes = db_rows_text(rows, column);
-    if (db_rows_null(rows, column))
-        size = -1;
-    else if (size < 0)
-        size = (int64_t)db_rows_size(rows, column);
-    crypto_generichash_update(state, (const unsigned char *)&size, sizeof size);
+        buf_append(out, bytes, size);
+}
+
+static void sum_value(struct summing *summing, struct db_rows *rows, int column, char type)
+{
+    const bool null = db_rows_null(rows, column);
+    if (!null)
+        write_value(&summing->value, rows, column, type);
+    const int64_t size = null ? -1 : (int64_t)summing->value.size;
+    crypto_generichash_update(&summing->state, (const unsigned char *)&size, sizeof size);
     if (size > 0)
-        crypto_generichash_update(state, (const unsigned char *)bytes, (unsigned long long)size);
+        crypto_generichash_update(&summing->state, (const unsigned char *)summing->value.data,
+                                  (unsigned long long)size);
 }
 
 static int sum_row(void *ctx, const struct db_table *table, struct db_rows *rows,
@@ -343,7 +351,7 @@ static int sum_row(void *ctx, const struct db_table *table, struct db_rows *rows
 {
     struct summing *summing = ctx;
     for (int i = 0; i < table->columns_count; i++)
-        sum_value(&summing->state, rows, i, table->columns[i].type);
+        sum_value(summing, rows, i, table->columns[i].type);
     summing->rows++;
     return 0;
 }
@@ -356,6 +364,7 @@ static int sum(struct db_session *session, const struct db_table *table, int64_t
     auto_kept struct kept key = {0};
     crypto_generichash_init(&summing.state, NULL, 0, sizeof hash);
     int rc = for_each_row(session, table, &key, sum_row, NULL, &summing, err);
+    buf_dispose(&summing.value);
     if (rc)
         return rc;
     crypto_generichash_final(&summing.state, hash, sizeof hash);
@@ -385,11 +394,11 @@ static int compare(struct copying *c, const struct db_table *table, struct db_co
 
 // ---- The note of the run ----
 
-static const struct db_stmt create_note = {
-    "CREATE TABLE migrate_progress (source TEXT NOT NULL PRIMARY KEY)"};
-static const struct db_stmt insert_note = {"INSERT INTO migrate_progress (source) VALUES ($1)"};
-static const struct db_stmt select_note = {"SELECT source FROM migrate_progress"};
-static const struct db_stmt drop_note = {"DROP TABLE migrate_progress"};
+static const struct db_stmt create_note = {"CREATE TABLE " DB_COPY_NOTE
+                                           " (source TEXT NOT NULL PRIMARY KEY)"};
+static const struct db_stmt insert_note = {"INSERT INTO " DB_COPY_NOTE " (source) VALUES ($1)"};
+static const struct db_stmt select_note = {"SELECT source FROM " DB_COPY_NOTE};
+static const struct db_stmt drop_note = {"DROP TABLE " DB_COPY_NOTE};
 
 // When its tables were made tells a database from all others.
 static int read_name(struct db_session *source, struct buf *out, struct err *err)
@@ -449,7 +458,7 @@ static int check_note(struct copying *c, const char *name, struct err *err)
 static bool take_note(struct db_catalogue *catalogue)
 {
     for (size_t i = 0; i < catalogue->count; i++) {
-        if (strcmp(catalogue->tables[i].name, "migrate_progress"))
+        if (strcmp(catalogue->tables[i].name, DB_COPY_NOTE))
             continue;
         struct db_table note = catalogue->tables[i];
         catalogue->count--;
@@ -491,8 +500,6 @@ static int begin(struct copying *c, struct err *err)
         rc = db_catalogue_read(c->target, &target, err);
     if (rc)
         return rc;
-    if (take_note(&c->tables))
-        return err_set(err, ERR_CONFLICT, "the source is itself a copy that is not finished");
     const bool noted = take_note(&target);
     rc = db_catalogue_compare(&c->tables, &target, err);
     if (!rc)

@@ -8,13 +8,15 @@
 // row comes twice. At the end both sides are read again, row for row, and compared.
 //
 // The target must hold nothing, or what an unfinished run from the same source has left, which the
-// table migrate_progress tells until the end.
+// table migrate_progress tells until the end. As long as it is there, nothing but a copy opens the
+// database.
 #ifndef DB_COPY_H
 #define DB_COPY_H
 
 #include "db/db.h"
 
 #define DB_COPY_SUM_LEN 64
+#define DB_COPY_NOTE    "migrate_progress"
 
 struct db_copy_table {
     char *name;
@@ -36,6 +38,8 @@ struct db_copy {
     bool continued; // what another run had begun
 };
 
+// As db_open, for a target: it may be a copy that is not finished.
+int db_open_target(const char *url, struct db **ret_db, struct err *err) MUST_USE;
 // ERR_CONFLICT: the target holds other data, the databases have not the same tables, or the source
 // has changed since the run that this one continues. Blocking.
 int db_copy(struct db_copy *copy, struct err *err) MUST_USE;

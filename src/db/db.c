@@ -6,7 +6,9 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "db/backend.h"
+#include "db/copy.h"
 #include "db/query.h"
 #include "db/texts.h"
 
@@ -15,6 +17,23 @@ _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "epochs are shared between processes
 struct db_value db_text(const char *s)
 {
     return s ? DB_TEXTN(s, strlen(s)) : DB_NULL;
+}
+
+void db_text_append(struct buf *out, const char *text, size_t size)
+{
+    static const char replacement[] = "\xef\xbf\xbd";
+    if (utf8_valid(text, size) && !memchr(text, '\0', size)) {
+        buf_append(out, text, size);
+        return;
+    }
+    for (size_t i = 0; i <= size;) {
+        const char *nul = memchr(text + i, '\0', size - i);
+        size_t end = nul ? (size_t)(nul - text) : size;
+        utf8_append_lossy(out, text + i, end - i);
+        if (nul)
+            buf_append(out, replacement, sizeof replacement - 1);
+        i = end + 1;
+    }
 }
 
 // ---- Migrations ----
@@ -44,7 +63,8 @@ static int read_version(struct db *db, int64_t *ret_version, struct err *err)
     if (rc)
         return rc;
     int64_t exist = 0, version = 0;
-    rc = db_query_int(session, db->backend->migrations_exist, DB_NO_ARGS, &exist, err);
+    rc = db_query_int(session, db->backend->table_exists, DB_ARGS(DB_TEXT("schema_migrations")),
+                      &exist, err);
     if (rc)
         return rc;
     if (exist)
@@ -88,6 +108,22 @@ static int apply_next(struct db_session *txn, void *arg, struct err *err)
     return rc;
 }
 
+// Before anything is changed: db_copy goes on only with what it has left.
+static int check_whole(struct db *db, struct err *err)
+{
+    auto_session struct db_session *session = NULL;
+    int64_t copying = 0;
+    int rc = db_session_open(db, &session, err);
+    if (!rc)
+        rc = db_query_int(session, db->backend->table_exists, DB_ARGS(DB_TEXT(DB_COPY_NOTE)),
+                          &copying, err);
+    if (rc || !copying)
+        return rc;
+    return err_set(err, ERR_CONFLICT,
+                   "The database is a copy that is not finished. Run cohub migrate again, until it "
+                   "has ended without an error.");
+}
+
 static int migrate(struct db *db, struct err *err)
 {
     int64_t version;
@@ -110,7 +146,7 @@ static void check_backend(const struct db_backend *b)
 {
     assert(b->open && b->close && b->session_open && b->session_close && b->query && b->rows_next &&
            b->rows_null && b->rows_int && b->rows_real && b->rows_text && b->rows_size &&
-           b->rows_close && b->exec && b->script && b->write && b->migrations_exist &&
+           b->rows_close && b->exec && b->script && b->write && b->table_exists &&
            *b->migrations_count && !b->read_begin == !b->read_end);
 }
 
@@ -134,7 +170,7 @@ static const struct db_backend *find_backend(const char *url, const char **ret_l
     return NULL;
 }
 
-int db_open(const char *url, struct db **ret_db, struct err *err)
+static int open_any(const char *url, bool whole, struct db **ret_db, struct err *err)
 {
     const char *location;
     const struct db_backend *backend = find_backend(url, &location);
@@ -145,13 +181,24 @@ int db_open(const char *url, struct db **ret_db, struct err *err)
     check_backend(backend);
     auto_db struct db *db = NULL;
     int rc = backend->open(location, &db, err);
-    if (rc)
-        return rc;
-    rc = migrate(db, err);
+    if (!rc && whole)
+        rc = check_whole(db, err);
+    if (!rc)
+        rc = migrate(db, err);
     if (rc)
         return rc;
     *ret_db = TAKE_PTR(db);
     return 0;
+}
+
+int db_open(const char *url, struct db **ret_db, struct err *err)
+{
+    return open_any(url, true, ret_db, err);
+}
+
+int db_open_target(const char *url, struct db **ret_db, struct err *err)
+{
+    return open_any(url, false, ret_db, err);
 }
 
 void db_close(struct db *db)
@@ -414,6 +461,8 @@ void db_notify_row(struct db_session *txn, enum db_topic topic, const char *key)
 
 uint64_t db_epoch(const struct db *db, enum db_topic topic)
 {
+    if (atomic_load_explicit(&db->deaf, memory_order_acquire))
+        return atomic_fetch_add(&db->epochs[topic], 1) + 1;
     return atomic_load_explicit(&db->epochs[topic], memory_order_acquire);
 }
 

@@ -30,8 +30,8 @@ struct db_delivery;
 // Opens the database at `url` ("sqlite:PATH"; a relative path stays relative to the working
 // directory, and is never made absolute, so that a process without rights on the folders above can
 // use it), creates it with mode 0600 if there is none, and applies the migrations that it lacks,
-// each in a transaction. ERR_CONFLICT if the database is newer than this program; ERR_INVALID for
-// an unknown kind of URL.
+// each in a transaction. ERR_CONFLICT if the database is newer than this program, or a copy that is
+// not finished (db/copy.h); ERR_INVALID for an unknown kind of URL.
 int db_open(const char *url, struct db **ret_db, struct err *err) MUST_USE;
 // Waits for queued writes, then closes. All sessions are closed before.
 void db_close(struct db *db);

@@ -29,12 +29,18 @@ static struct postgres_db *db_of(struct db *db)
 
 // ---- Connections ----
 
+// Whoever comes first once the pause is over is the one that tries.
+static bool may_try(struct postgres_db *db)
+{
+    uint64_t refused_us = atomic_load(&db->refused_us), now = clock_monotonic_us();
+    return !refused_us || (now - refused_us >= LIMIT_DB_CONNECT_PAUSE_MS * 1000ull &&
+                           atomic_compare_exchange_strong(&db->refused_us, &refused_us, now));
+}
+
 int postgres_reach(struct postgres_db *db, bool writing, bool patient, struct postgres_wait wait,
                    struct postgres_conn **ret_conn, struct err *err)
 {
-    uint64_t refused_us = atomic_load(&db->refused_us);
-    if (refused_us && !patient &&
-        clock_monotonic_us() - refused_us < LIMIT_DB_CONNECT_PAUSE_MS * 1000ull)
+    if (!patient && !may_try(db))
         return err_set(err, ERR_UNAVAILABLE, "The database cannot be reached.");
     int rc = postgres_connect(db->url, writing ? writing_too : reading, wait, ret_conn, err);
     atomic_store(&db->refused_us, rc == -ERR_UNAVAILABLE ? clock_monotonic_us() : 0);
@@ -162,9 +168,8 @@ static int postgres_open(const char *location, struct db **ret_db, struct err *e
     return 0;
 }
 
-static const struct db_stmt migrations_exist = {
-    "SELECT 1 FROM pg_tables WHERE schemaname = current_schema()"
-    " AND tablename = 'schema_migrations'"};
+static const struct db_stmt table_exists = {
+    "SELECT 1 FROM pg_tables WHERE schemaname = current_schema() AND tablename = $1"};
 static const struct db_stmt migrations_lock = {
     "SELECT 1 FROM (SELECT pg_advisory_xact_lock(4871150611)) AS locked"};
 
@@ -195,7 +200,7 @@ const struct db_backend db_backend_postgres = {
     .remote = true,
     .migrations = db_migrations_postgresql,
     .migrations_count = &db_migrations_postgresql_count,
-    .migrations_exist = &migrations_exist,
+    .table_exists = &table_exists,
     .migrations_lock = &migrations_lock,
     .columns = &columns,
     .references = &references,

@@ -94,6 +94,7 @@ struct postgres_writers {
 struct postgres_listener {
     pthread_t thread;
     struct postgres_conn *conn; // NULL: lost
+    uint64_t told_us;           // when subscribers were told last that anything may have changed
     int wake_fd;                // readable when it is to end
     bool started;
 };

@@ -5,7 +5,9 @@
 //
 //   b2f1c3d4e5f60718 2 6f9619ff-8b86-4d01-b42d-00cf4fc964ff
 //
-// When the listener's connection was lost, so were notices: then anything may have changed.
+// When the listener's connection was lost, so were notices: then anything may have changed, and as
+// long as there is no other, the numbers of the topics never stand still (db.c) and subscribers are
+// told so again and again.
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -16,7 +18,6 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
-#include "base/mem.h"
 #include "base/thread.h"
 #include "db/postgres_internal.h"
 
@@ -57,7 +58,7 @@ static void on_notice(struct postgres_db *db, const char *payload)
         return;
     char *end;
     unsigned long topic = strtoul(payload + origin_size, &end, 10);
-    if (topic >= DB_TOPIC_COUNT || (*end && *end != ' ') || strlen(end) > DB_KEY_MAX)
+    if (topic >= DB_TOPIC_COUNT || (*end && *end != ' ') || strlen(end) > DB_KEY_MAX + 1)
         return;
     struct db_changes changes = {0};
     db_changes_add(&changes, (enum db_topic)topic, *end ? end + 1 : NULL);
@@ -123,12 +124,23 @@ static void reconnect(struct postgres_db *db)
     listener->conn = conn;
     log_event(LOG_INFO, "database_reached", {0});
     db_publish_unnamed(&db->base, DB_TOPICS_ALL);
+    atomic_store(&db->base.deaf, false);
 }
 
-static void lose(struct postgres_listener *listener)
+static void lose(struct postgres_db *db)
 {
+    atomic_store(&db->base.deaf, true);
     log_event(LOG_WARNING, "database_lost", {0});
-    postgres_conn_free(TAKE_PTR(listener->conn));
+    postgres_conn_free(TAKE_PTR(db->listener.conn));
+}
+
+static void tell_again(struct postgres_db *db)
+{
+    uint64_t now = clock_monotonic_us();
+    if (now - db->listener.told_us < LIMIT_DB_DEAF_MS * 1000ull)
+        return;
+    db->listener.told_us = now;
+    db_publish_unnamed(&db->base, DB_TOPICS_ALL);
 }
 
 static void *listener_main(void *arg)
@@ -136,8 +148,10 @@ static void *listener_main(void *arg)
     struct postgres_db *db = arg;
     struct postgres_listener *listener = &db->listener;
     for (;;) {
-        if (!listener->conn)
+        if (!listener->conn) {
+            tell_again(db);
             reconnect(db);
+        }
         if (!listener->conn) {
             if (sleep_unless_ended(listener))
                 return NULL;
@@ -147,7 +161,7 @@ static void *listener_main(void *arg)
         if (wait_or_end(listener, PQsocket(listener->conn->pg), POLLIN, 0))
             return NULL;
         if (!PQconsumeInput(listener->conn->pg))
-            lose(listener);
+            lose(db);
     }
 }
 

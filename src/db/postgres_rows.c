@@ -4,7 +4,6 @@
 // first when another statement begins while rows are open.
 //
 // Values come in their binary form.
-#include <endian.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>

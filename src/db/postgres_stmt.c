@@ -106,28 +106,10 @@ static int get_stmt(struct postgres_conn *conn, const char *sql, uint64_t deadli
 
 // ---- Arguments ----
 
-// PostgreSQL keeps text only: anything else in it becomes U+FFFD.
-static void append_text(struct buf *out, const char *text, size_t size)
-{
-    static const char replacement[] = "\xef\xbf\xbd";
-    if (utf8_valid(text, size) && !memchr(text, '\0', size)) {
-        buf_append(out, text, size);
-        return;
-    }
-    for (size_t i = 0; i <= size;) {
-        const char *nul = memchr(text + i, '\0', size - i);
-        size_t end = nul ? (size_t)(nul - text) : size;
-        utf8_append_lossy(out, text + i, end - i);
-        if (nul)
-            buf_append(out, replacement, sizeof replacement - 1);
-        i = end + 1;
-    }
-}
-
 static void write_arg(struct buf *out, const struct db_value *arg)
 {
     if (arg->type == DB_TYPE_TEXT)
-        append_text(out, arg->text, arg->size);
+        db_text_append(out, arg->text, arg->size);
     else if (arg->type == DB_TYPE_INT)
         buf_printf(out, "%lld", (long long)arg->integer);
     else
@@ -246,14 +228,14 @@ static int query(struct postgres_session *session, const char *sql, const struct
 }
 
 // A connection that was lost before the first row says nothing about the database: the server may
-// have been started again since.
+// have been started again since, or the tables have changed under what was prepared.
 int postgres_query(struct db_session *base, const struct db_stmt *stmt, const struct db_value *args,
                    size_t args_count, struct db_rows **ret_rows, struct err *err)
 {
     struct postgres_session *session = session_of(base);
     bool had_one = session->conn && session->conn->state != POSTGRES_LOST;
     int rc = query(session, stmt->sql, args, args_count, ret_rows, err);
-    if (rc == -ERR_UNAVAILABLE && had_one && session->conn->state == POSTGRES_LOST &&
+    if (rc && rc != -ERR_TIMEOUT && had_one && session->conn->state == POSTGRES_LOST &&
         !base->in_txn && !session->in_block)
         rc = query(session, stmt->sql, args, args_count, ret_rows, err);
     return rc ? note_failure(session, rc, err) : 0;

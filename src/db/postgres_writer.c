@@ -9,9 +9,7 @@
 // A connection that is lost takes its transaction with it, which then runs again too; but once
 // COMMIT is under way nobody can tell from outside. So every transaction knows its number, and
 // another connection asks the server what became of it.
-#include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <unistd.h>

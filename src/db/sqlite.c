@@ -258,8 +258,8 @@ static int sqlite_open(const char *location, struct db **ret_db, struct err *err
     return 0;
 }
 
-static const struct db_stmt migrations_exist = {
-    "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'schema_migrations'"};
+static const struct db_stmt table_exists = {
+    "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = $1"};
 
 static const struct db_stmt columns = {
     "SELECT m.name, p.name, CASE p.type WHEN 'INTEGER' THEN 'i' WHEN 'REAL' THEN 'r' WHEN 'BLOB'"
@@ -275,7 +275,7 @@ const struct db_backend db_backend_sqlite = {
     .scheme = "sqlite",
     .migrations = db_migrations_sqlite,
     .migrations_count = &db_migrations_sqlite_count,
-    .migrations_exist = &migrations_exist,
+    .table_exists = &table_exists,
     .columns = &columns,
     .references = &references,
     .counter_get = &counter_get,

@@ -10,7 +10,6 @@
 // whole transaction under way: then that write has failed and each of the others runs again, on its
 // own. If the commit fails, all that would have succeeded have failed, and nothing of them stays.
 
-#include "base/mem.h"
 #include "base/thread.h"
 #include "db/sqlite_internal.h"
 

@@ -2,7 +2,6 @@
 #include "http/coding.h"
 
 #include <limits.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <zlib.h>

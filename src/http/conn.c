@@ -6,8 +6,6 @@
 // waits for bytes: such a connection is suspended and resumed when its descriptor is readable.
 #include <gnutls/gnutls.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 #include "http/http_internal.h"
 

@@ -9,15 +9,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/fd.h"
+#include "base/limits.h"
 #include "base/mem.h"
 #include "base/text.h"
 
 #define LISTEN_BACKLOG 4096
-// The kernel would grow the buffer to megabytes for a client that does not read.
-#define SEND_BUFFER_SIZE (128 * 1024)
 
 // ---- Listening ----
 
@@ -50,7 +48,7 @@ int listener_check(const char *address, struct err *err)
 static int open_socket(const char *address, const struct addrinfo *where, bool shared,
                        struct err *err)
 {
-    static const int on = 1, send_buffer = SEND_BUFFER_SIZE;
+    static const int on = 1, send_buffer = LIMIT_SEND_BUFFER;
     auto_fd int fd = socket(where->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return err_set_errno(err, ERR_INTERNAL, errno, "no socket could be made");

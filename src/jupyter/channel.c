@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 #include "jupyter/channel.h"
 
-#include <sodium.h>
-
 #include "proto/kernel.h"
 
 // More than the longest answer has no use.

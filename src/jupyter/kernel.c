@@ -6,7 +6,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -15,7 +14,6 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/mem.h"
-#include "base/text.h"
 #include "jupyter/kernel_internal.h"
 #include "jupyter/language.h"
 #include "jupyter/launch.h"

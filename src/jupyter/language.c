@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 #include "jupyter/language.h"
 
-#include <stdlib.h>
-
 #include "base/mem.h"
 #include "base/text.h"
 

@@ -2,10 +2,8 @@
 #include "jupyter/message.h"
 
 #include <sodium.h>
-#include <stdio.h>
 
 #include "base/clock.h"
-#include "base/mem.h"
 #include "base/text.h"
 
 // Headers are small: ids, a name, a date. A kernel may add to them.

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 #include "jupyter/pool.h"
 
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 

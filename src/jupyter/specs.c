@@ -6,10 +6,8 @@
 #include <sodium.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/fd.h"
-#include "base/limits.h"
 #include "base/mem.h"
 #include "base/text.h"
 

@@ -147,11 +147,6 @@ void fiber_run(struct fiber *fiber, fiber_fn *fn, void *arg)
     enter(fiber);
 }
 
-bool fiber_busy(const struct fiber *fiber)
-{
-    return fiber->busy;
-}
-
 // ---- Waiting ----
 
 static void wake(struct fiber *fiber, int rc)

@@ -16,10 +16,9 @@ typedef void fiber_fn(void *arg);
 // Everything here is called on the thread of `loop`. ERR_UNAVAILABLE without memory for a stack of
 // LIMIT_FIBER_STACK bytes.
 int fiber_open(struct loop *loop, struct fiber **ret_fiber, struct err *err) MUST_USE;
-// Runs fn(arg) in the fiber, which is not busy. Returns when fn has returned or waits.
+// Runs fn(arg) in the fiber, which is not busy: what it ran before has returned. Returns when fn
+// has returned or waits.
 void fiber_run(struct fiber *fiber, fiber_fn *fn, void *arg);
-// Whether its function has not returned yet.
-bool fiber_busy(const struct fiber *fiber);
 // Within the fiber: suspends it until the descriptor is ready for `events` (POLLIN, POLLOUT) and
 // returns 0. -ERR_TIMEOUT at the deadline (of clock_monotonic_us, 0: none), -ERR_UNAVAILABLE when
 // the fiber is shut or the descriptor cannot be watched.

@@ -57,15 +57,40 @@ static bool is_of(const struct work *work, const char *owner)
     return work->owner && owner && !strcmp(work->owner, owner);
 }
 
-// Takes out the work that waits longest, but another owner's before one of `owner`: owners take
-// turns. NULL: none waits.
-static struct work *take_next(struct work_gate *gate, const char *owner)
+// Whether there is a place for a work of the owner.
+static bool owner_may_run(const struct work_gate *gate, const char *owner)
+{
+    unsigned count = 0;
+    if (gate->running == gate->limit)
+        return false;
+    for (const struct work *w = gate->owner_running ? gate->active : NULL; w; w = w->next)
+        count += is_of(w, owner);
+    return !gate->owner_running || count < gate->owner_running;
+}
+
+static void gate_enter(struct work_gate *gate, struct work *work)
+{
+    work->next = gate->active;
+    gate->active = work;
+    gate->running++;
+}
+
+// Where the work is that waits longest and may run, of another owner than `owner` (NULL: of any).
+static struct work **find_next(struct work_gate *gate, const char *owner)
 {
     struct work **link = &gate->first;
-    while (*link && is_of(*link, owner))
+    while (*link && (is_of(*link, owner) || !owner_may_run(gate, (*link)->owner)))
         link = &(*link)->next;
+    return link;
+}
+
+// Takes out the next work to run, another owner's before one of `owner`: owners take turns. NULL:
+// none waits that may run.
+static struct work *take_next(struct work_gate *gate, const char *owner)
+{
+    struct work **link = find_next(gate, owner);
     if (!*link)
-        link = &gate->first;
+        link = find_next(gate, NULL);
     struct work *next = *link;
     if (!next)
         return NULL;
@@ -75,11 +100,17 @@ static struct work *take_next(struct work_gate *gate, const char *owner)
 }
 
 // Hands the place of a finished work on, on the thread of the next one's loop.
-static void gate_leave(struct work_gate *gate, const char *owner)
+static void gate_leave(struct work_gate *gate, const struct work *work)
 {
     pthread_mutex_lock(&gate->lock);
-    struct work *next = take_next(gate, owner);
-    gate->running -= !next;
+    struct work **link = &gate->active;
+    while (*link != work)
+        link = &(*link)->next;
+    *link = work->next;
+    gate->running--;
+    struct work *next = take_next(gate, work->owner);
+    if (next)
+        gate_enter(gate, next);
     pthread_mutex_unlock(&gate->lock);
     if (next)
         loop_post(next->loop, &next->message, on_turn);
@@ -89,7 +120,7 @@ static void on_done(uv_work_t *uv, int status UNUSED)
 {
     struct work *work = CONTAINER(uv, struct work, uv);
     if (work->gate)
-        gate_leave(work->gate, work->owner);
+        gate_leave(work->gate, work);
     work->done(work);
 }
 
@@ -156,10 +187,10 @@ bool work_submit_gated(struct loop *loop, struct work_gate *gate, struct work *w
     work->owner = owner;
     work->next = NULL;
     pthread_mutex_lock(&gate->lock);
-    bool may_run = gate->running < gate->limit;
+    bool may_run = owner_may_run(gate, owner);
     bool may_wait = !may_run && owner_may_wait(gate, owner);
     if (may_run)
-        gate->running++;
+        gate_enter(gate, work);
     else if (may_wait)
         wait_for_turn(gate, work);
     pthread_mutex_unlock(&gate->lock);
@@ -173,9 +204,9 @@ void work_go_on(struct work *work)
     struct work_gate *gate = work->gate;
     assert(work->turns);
     pthread_mutex_lock(&gate->lock);
-    const bool may_run = gate->running < gate->limit;
+    const bool may_run = owner_may_run(gate, work->owner);
     if (may_run)
-        gate->running++;
+        gate_enter(gate, work);
     else
         wait_to_go_on(gate, work);
     pthread_mutex_unlock(&gate->lock);

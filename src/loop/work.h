@@ -33,9 +33,11 @@ void work_submit(struct loop *loop, struct work *work, work_fn *run, work_fn *do
 struct work_gate {
     pthread_mutex_t lock;
     unsigned limit, running;
-    unsigned owner_max; // that may wait for one owner, so that none fills the queue; 0: any number
-    uint64_t round;     // of the work that was started last
-    struct work *first; // in the order of their rounds
+    unsigned owner_running; // that may run for one owner, so that places are left to others; 0: any
+    unsigned owner_max;  // that may wait for one owner, so that none fills the queue; 0: any number
+    uint64_t round;      // of the work that was started last
+    struct work *first;  // that waits, in the order of their rounds
+    struct work *active; // that runs
 };
 
 void work_gate_init(struct work_gate *gate, unsigned limit);

@@ -2,8 +2,9 @@
 // Tables that user queries read and write, as data (user-query-schema.json says which there are).
 //
 // A table is a constant: its columns, what of them may be read and written by whom, which rows a
-// caller sees, and routines where a rule is more than data. The engine knows no table, and a
-// routine knows no SQL of the engine's. Adding a table is one constant in svc/tables.
+// caller sees, and routines where a rule is more than data. The engine knows none of them: what it
+// reads by itself is what rights on projects hang on, who works on them and what of them is public.
+// A routine knows no SQL of the engine's. Adding a table is one constant in svc/tables.
 //
 // Where a member has two values they stand for the dialects: [QUERY_DOCUMENTED] is API v1's,
 // [QUERY_CURRENT] the remote procedures'.

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -113,6 +114,17 @@ int copy_job_start(struct copy_jobs *jobs, struct sandbox_host *host, struct spa
     }
     jobs->items[jobs->count++] = (struct copy_job){pid, request->seq, TAKE_FD(log_fd)};
     return 0;
+}
+
+// What is in the sandbox ends with the process that made it, which is a child that nobody has
+// waited for yet.
+int copy_job_kill(const struct copy_jobs *jobs, uint64_t seq)
+{
+    for (size_t i = 0; i < jobs->count; i++) {
+        if (jobs->items[i].seq == seq)
+            return kill(jobs->items[i].pid, SIGKILL) < 0 ? -errno : 0;
+    }
+    return -ESRCH;
 }
 
 static void read_text(int fd, char *out, size_t size)

@@ -23,6 +23,8 @@ struct copy_jobs {
 bool copy_request_valid(const struct runner_request *request);
 int copy_job_start(struct copy_jobs *jobs, struct sandbox_host *host, struct spares *spares,
                    const struct runner_request *request, struct err *err) MUST_USE;
+// Its end is told like any other. -ESRCH.
+int copy_job_kill(const struct copy_jobs *jobs, uint64_t seq) MUST_USE;
 // False when the process is no copy. Otherwise it is forgotten, and the message tells of its end.
 bool copy_job_ended(struct copy_jobs *jobs, pid_t pid, int status,
                     struct runner_message *ret_message);

@@ -3,6 +3,7 @@
 // comes while there is no runner waits for the next.
 #include <string.h>
 
+#include "base/mem.h"
 #include "runner/project.h"
 
 static void finish(struct projects *projects, struct copy_call *copy)
@@ -53,6 +54,34 @@ void projects_copy(struct projects *projects, struct copy_call *copy)
     copy->call.projects = projects;
     copy->seq = 0;
     loop_post(&projects->loop, &copy->call.message, on_copy);
+}
+
+struct ending {
+    struct loop_message message;
+    struct projects *projects;
+    const struct copy_call *copy; // it may be gone
+};
+
+// Messages keep their order: no other copy that came to be at the same place is in the list yet.
+static void on_end(struct loop_message *message)
+{
+    auto_free struct ending *ending = CONTAINER(message, struct ending, message);
+    struct projects *projects = ending->projects;
+    struct copy_call *copy = TAILQ_FIRST(&projects->copies);
+    while (copy && copy != ending->copy)
+        copy = TAILQ_NEXT(copy, link);
+    if (copy && !copy->seq)
+        interrupt(projects, copy);
+    else if (copy && runner_link_is_up(&projects->runner))
+        runner_link_end_copy(&projects->runner, copy);
+}
+
+void projects_copy_end(struct projects *projects, const struct copy_call *copy)
+{
+    struct ending *ending = mem_zalloc(sizeof *ending);
+    ending->projects = projects;
+    ending->copy = copy;
+    loop_post(&projects->loop, &ending->message, on_end);
 }
 
 bool copies_answered(struct projects *projects, uint64_t seq, int sys_errno, const char *text)

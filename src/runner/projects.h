@@ -230,6 +230,9 @@ struct copy_call {
     TAILQ_ENTRY(copy_call) link; // projects'
 };
 void projects_copy(struct projects *projects, struct copy_call *copy);
+// Ends it, if it has not ended yet: it is answered with ERR_UNAVAILABLE or a killed process's
+// status. On the thread that `done` runs on, before it does.
+void projects_copy_end(struct projects *projects, const struct copy_call *copy);
 
 // Projects whose stored state says that they run: finds out which do, and tells `changed` about
 // those that do not (any thread). Those that are connected to are known to run.

@@ -472,6 +472,12 @@ static bool handle_copy(struct runner *r, const struct runner_request *request)
     return reply(r, request, err.sys_errno ? err.sys_errno : EIO, err.message, err.detail);
 }
 
+static bool handle_end_copy(struct runner *r, const struct runner_request *request)
+{
+    const int rc = copy_job_kill(&r->copies, request->copy_seq);
+    return reply(r, request, -rc, rc ? strerror(-rc) : "", "");
+}
+
 // ---- Limits and use of a sandbox that runs. ----
 
 // Its group is where its processes are. False: there is no such group, as the host has no
@@ -544,6 +550,8 @@ static bool handle_request(struct runner *r, const struct runner_request *reques
         return handle_start(r, request, &project_id);
     if (request->type == RUNNER_COPY)
         return handle_copy(r, request);
+    if (request->type == RUNNER_END_COPY)
+        return handle_end_copy(r, request);
     if (request->type == RUNNER_LIMIT)
         return handle_limit(r, request, &project_id);
     if (request->type == RUNNER_USAGE)

@@ -42,8 +42,9 @@ enum runner_request_type {
     RUNNER_KILL,      // end the sandbox and all in it at once; ESRCH if there is none
     RUNNER_LIMIT,     // give the running sandbox these limits; ESRCH if there is none
     RUNNER_USAGE,     // what the sandbox uses; ESRCH if there is none
-    RUNNER_COPY, // run rsync in a sandbox of its own; answered when it runs. The project is the
-                 // target
+    RUNNER_COPY,     // run rsync in a sandbox of its own; answered when it runs. The project is the
+                     // target
+    RUNNER_END_COPY, // end a copy and all in its sandbox at once; ESRCH if it does not run
 };
 
 // 0: no limit.
@@ -78,6 +79,7 @@ struct runner_request {
     uint64_t room;               // COPY: by which the target may grow, bytes
     uint32_t bandwidth;          // COPY: KB a second; 0: any
     uint64_t files;              // COPY: that may be made in the target
+    uint64_t copy_seq;           // END_COPY: of the request that began it
     uint32_t data_size;          // bytes used of data
     char data[RUNNER_DATA_MAX]; // START: "NAME=value\0NAME=value\0"; COPY: source path, NUL, target
                                 // path, NUL, both relative to the homes, without "..", and

@@ -163,6 +163,13 @@ int runner_link_copy(struct runner_link *link, const struct copy_call *copy, uin
     return 0;
 }
 
+void runner_link_end_copy(struct runner_link *link, const struct copy_call *copy)
+{
+    request_begin(link, RUNNER_END_COPY, &copy->call.project_id);
+    link->request.copy_seq = copy->seq;
+    channel_send(link->channel, &link->request);
+}
+
 void runner_link_limit(struct runner_link *link, const struct uuid *project_id,
                        const struct runner_limits *limits, uint64_t *ret_seq)
 {

@@ -50,6 +50,7 @@ int runner_link_start(struct runner_link *link, const struct uuid *project_id,
 // ERR_TOO_LARGE when the paths do not fit.
 int runner_link_copy(struct runner_link *link, const struct copy_call *copy, uint64_t *ret_seq,
                      struct err *err) MUST_USE;
+void runner_link_end_copy(struct runner_link *link, const struct copy_call *copy);
 void runner_link_limit(struct runner_link *link, const struct uuid *project_id,
                        const struct runner_limits *limits, uint64_t *ret_seq);
 void runner_link_usage(struct runner_link *link, const struct uuid *project_id, uint64_t *ret_seq);

@@ -11,11 +11,9 @@
 #include <sched.h>
 #include <seccomp.h>
 #include <stdint.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "base/fd.h"
 

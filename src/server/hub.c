@@ -2,14 +2,12 @@
 // The hub's process: what is opened in which order, and closed in the other.
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "api/api.h"
 #include "api/docs.h"
 #include "base/clock.h"
-#include "base/fd.h"
 #include "base/log.h"
 #include "http/http.h"
 #include "pages/pages.h"

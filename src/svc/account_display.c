@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 #include "svc/account_display.h"
 
-#include <string.h>
-
 #include "base/json.h"
 #include "base/limits.h"
 #include "base/map.h"

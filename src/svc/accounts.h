@@ -31,8 +31,8 @@ bool account_refused(const struct account_refusal *refusal);
 struct account_create {
     // in; NULL where not given. Strings are the caller's until `done`.
     const char *first_name, *last_name, *email_address, *password, *token, *usage_intent;
-    const char *
-        created_by; // network address, NULL: the command line, which no limit or site rule holds up
+    // Network address, NULL: the command line, which no limit or site rule holds up.
+    const char *created_by;
     const char *caller;       // who asks, NULL: the command line
     bool password_is_no_text; // something else was sent; `password` is NULL
     bool get_api_key, admin, gold_caller;

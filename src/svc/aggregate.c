@@ -14,9 +14,8 @@
 #include "base/text.h"
 #include "svc/exec.h"
 
-#define KEEP_US        (60 * UINT64_C(1000000))
-#define SWEEP_US       (5 * UINT64_C(1000000))    // old results are looked for this often
-#define KEEP_BYTES_MAX ((size_t)64 * 1024 * 1024) // of all kept results together
+#define KEEP_US  (60 * UINT64_C(1000000))
+#define SWEEP_US (5 * UINT64_C(1000000)) // old results are looked for this often
 
 struct aggregate {
     struct buf key;
@@ -173,12 +172,12 @@ static void drop_old(struct aggregator *a)
 {
     uint64_t now = clock_monotonic_us();
     void *entry;
-    if (now - a->swept_us < SWEEP_US && a->kept_bytes <= KEEP_BYTES_MAX)
+    if (now - a->swept_us < SWEEP_US && a->kept_bytes <= LIMIT_AGGREGATE_KEPT)
         return;
     a->swept_us = now;
     for (size_t position = 0; map_next(&a->groups, &position, &entry);) {
         struct aggregate *group = entry;
-        bool old = now - group->finished_us > KEEP_US || a->kept_bytes > KEEP_BYTES_MAX;
+        bool old = now - group->finished_us > KEEP_US || a->kept_bytes > LIMIT_AGGREGATE_KEPT;
         if (!group->leader && old) {
             map_remove(&a->groups, group->key.data, group->key.size);
             group_free(a, group);

@@ -12,18 +12,19 @@
 #define SETTING_ON(name)                                                                           \
     "EXISTS (SELECT 1 FROM server_settings s WHERE s.name = " name                                 \
     " AND s.value IN ('yes', 'true'))"
+// The site lets owners alone manage the people of any project.
+#define SITE_IS_STRICT SETTING_ON("'strict_collaborator_management'")
+// The account $2 owns the project p.
+#define OWNS_IT                                                                                    \
+    "EXISTS (SELECT 1 FROM project_users u WHERE u.project_id = p.project_id"                      \
+    " AND u.account_id = $2 AND u.\"group\" = 'owner')"
 
 int collaborators_manage_check(struct db_session *session, const struct caller *caller,
                                const struct uuid *project_id, struct err *err)
 {
-    static const struct db_stmt find = {
-        "SELECT 1 FROM projects p WHERE p.project_id = $1 AND (p.manage_users_owner_only = 1"
-        " OR " SETTING_ON(
-            "'strict_collaborator_management'") ")"
-                                                " AND NOT EXISTS (SELECT 1 FROM project_users u "
-                                                "WHERE u.project_id = p.project_id"
-                                                " AND u.account_id = $2 AND u.\"group\" = "
-                                                "'owner')"};
+    static const struct db_stmt find = {"SELECT 1 FROM projects p WHERE p.project_id = $1"
+                                        " AND (p.manage_users_owner_only = 1 OR " SITE_IS_STRICT
+                                        ") AND NOT " OWNS_IT};
     int64_t owners_only = 0;
     int rc =
         caller->admin

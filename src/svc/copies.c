@@ -17,6 +17,7 @@
 // How often is looked for what other hubs have left and for what is old, and the leases renewed.
 #define TEND_MS        20000
 #define CLAIM_AGAIN_MS 1000
+#define LEASES_MS      5000 // how often is looked for leases that are about to end
 #define DATE_MS_MAX    8640000000000000 // the last time of JavaScript's dates
 
 static void pump(struct copies *copies);
@@ -215,17 +216,24 @@ static void on_tended(struct db_write *write)
     const struct copy_tending *tend = &copies->tend;
     int64_t next = clock_now_ms() + TEND_MS;
     copies->tending = false;
-    if (write->rc)
+    if (write->rc) {
         log_err(LOG_WARNING, "copies_not_tended", &write->err);
-    else
+    } else {
         next = tend->more ? 0 : tend->next_ms < next ? tend->next_ms : next;
-    copies->tend.first = copies->tend.first && write->rc;
+        copy_runs_check(copies, tend);
+    }
     copies->backlog = true;
     copies->inserted++;
     set_timer(copies, next);
     copies_look_at_all(copies);
     pump(copies);
     copies_not_busy(copies);
+}
+
+// A database that does not answer here may answer other hubs.
+static void on_leases(uv_timer_t *timer)
+{
+    copy_runs_end_late(CONTAINER(timer, struct copies, leases));
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -235,7 +243,9 @@ static void on_timer(uv_timer_t *timer)
         return;
     copies->tending = true;
     copies->busy++;
+    copies->tend.seat = copies->seat;
     copies->tend.hub = copies->hub;
+    copy_runs_mark(copies);
     copies->tend_write = (struct db_write){
         .loop = &copies->loop, .fn = write_tending, .arg = &copies->tend, .done = on_tended};
     db_write_async(copies->svc->db, &copies->tend_write);
@@ -260,6 +270,7 @@ static void start_direct(struct copies *copies, const struct copy_request *reque
         .bandwidth = request->bandwidth,
         .public = request->public,
         .attempts = 1,
+        .until_ms = request->time_ms + COPY_LEASE_MS,
     };
     if (!copies->claiming) // it has had its turn
         copies->claim.after = request->account_id;
@@ -389,19 +400,21 @@ static void *run_thread(void *data)
     pthread_setname_np(pthread_self(), "copies");
     copies_watch(copies);
     on_timer(&copies->timer);
+    if (db_is_remote(copies->svc->db)) // else there is no other hub
+        uv_timer_start(&copies->leases, on_leases, LEASES_MS, LEASES_MS);
     loop_run(&copies->loop);
     loop_dispose(&copies->loop);
     return NULL;
 }
 
 // Of the hub that had this seat before, and is gone, the same.
-static void name_hub(unsigned seat, char out[COPY_HUB_SIZE])
+static void name_seat(unsigned seat, char out[COPY_SEAT_SIZE])
 {
     char host[65] = "";
     struct stat folder = {0};
     (void)gethostname(host, sizeof host - 1);
     (void)stat(".", &folder);
-    snprintf(out, COPY_HUB_SIZE, "%s:%llx:%llx:%u", host, (unsigned long long)folder.st_dev,
+    snprintf(out, COPY_SEAT_SIZE, "%s:%llx:%llx:%u:", host, (unsigned long long)folder.st_dev,
              (unsigned long long)folder.st_ino, seat);
 }
 
@@ -411,12 +424,14 @@ int copies_open(struct svc *svc, unsigned at_once, struct err *err)
     copies->svc = svc;
     copies->at_once = at_once;
     auto_free struct uuid *accounts = copies->accounts = mem_zalloc(at_once * sizeof *accounts);
-    copies->tend.first = true;
-    name_hub(svc->seat, copies->hub);
+    TAILQ_INIT(&copies->runs);
+    name_seat(svc->seat, copies->seat);
+    snprintf(copies->hub, sizeof copies->hub, "%s%s", copies->seat, uuid_new().text);
     int rc = loop_init(&copies->loop, err);
     if (rc)
         return rc;
     uv_timer_init(&copies->loop.uv, &copies->timer);
+    uv_timer_init(&copies->loop.uv, &copies->leases);
     rc = pthread_create(&copies->thread, NULL, run_thread, copies);
     if (rc) {
         loop_dispose(&copies->loop);
@@ -433,6 +448,7 @@ static void on_shut(struct loop_message *message)
     size_t position = 0;
     copies->closing = true;
     uv_timer_stop(&copies->timer);
+    uv_timer_stop(&copies->leases);
     for (void *value; map_next(&copies->waiting, &position, &value);) {
         struct copy_request *request = value;
         take_waiting(copies, &request->copy_id);
@@ -460,5 +476,6 @@ void copies_close(struct svc *svc)
     pthread_join(copies->thread, NULL);
     map_dispose(&copies->waiting);
     free(copies->accounts);
+    free(copies->tend.own);
     free(copies);
 }

@@ -4,10 +4,15 @@
 #ifndef SVC_COPIES_INTERNAL_H
 #define SVC_COPIES_INTERNAL_H
 
+#include <sys/queue.h>
+
 #include "base/map.h"
 #include "svc/copies.h"
 
-#define COPY_HUB_SIZE 128
+#define COPY_SEAT_SIZE 128
+#define COPY_HUB_SIZE  (COPY_SEAT_SIZE + UUID_LEN)
+// Six times as long as it is renewed in.
+#define COPY_LEASE_MS INT64_C(120000)
 #define COPY_GIVEN_UP "the copy was interrupted again and again, and has been given up"
 
 // ---- Rows: all but copy_row_dispose in a transaction ----
@@ -19,7 +24,8 @@ struct copy_row {
     unsigned flags;
     uint32_t timeout_s, bandwidth;
     bool public;
-    int attempts; // this one included
+    int attempts;     // this one included
+    int64_t until_ms; // when the claim ends unless it is renewed
 };
 void copy_row_dispose(struct copy_row *row);
 
@@ -40,19 +46,22 @@ struct copy_claim {
 // Takes the first ready copy of the account behind the last.
 int copy_row_claim(struct db_session *txn, struct copy_claim *claim, struct err *err) MUST_USE;
 
-// `error`: NULL for a success.
-int copy_row_finish(struct db_session *txn, const struct uuid *id, const char *error,
-                    struct err *err) MUST_USE;
+// These two leave alone what another has claimed meanwhile; then *ret_own is false. `hub`: who has
+// claimed it, NULL: nobody. `error`: NULL for a success.
+int copy_row_finish(struct db_session *txn, const struct uuid *id, const char *hub,
+                    const char *error, bool *ret_own, struct err *err) MUST_USE;
 // Not this time: another start. `counted`: this one was a try.
-int copy_row_release(struct db_session *txn, const struct uuid *id, bool counted,
-                     struct err *err) MUST_USE;
+int copy_row_release(struct db_session *txn, const struct uuid *id, const char *hub, bool counted,
+                     bool *ret_own, struct err *err) MUST_USE;
 
 struct copy_tending {
-    const char *hub;
-    bool first; // what this hub has claimed was claimed by the one before it
+    const char *seat, *hub; // what others have claimed in the seat is free: they are gone
     // out
-    int64_t next_ms; // when a scheduled copy is due, INT64_MAX: none is waiting
-    bool more;       // there is more to do at once
+    struct uuid *own; // what the hub has claimed; heap
+    size_t own_count;
+    int64_t until_ms; // when that ends
+    int64_t next_ms;  // when a scheduled copy is due, INT64_MAX: none is waiting
+    bool more;        // there is more to do at once
 };
 // What is due becomes ready, what dead hubs ran becomes ready again, what this one runs stays its,
 // what is old goes.
@@ -64,10 +73,11 @@ struct copies {
     struct svc *svc;
     struct loop loop;
     pthread_t thread;
-    char hub[COPY_HUB_SIZE];
-    unsigned at_once, running; // runs, and slots that are taken for one
-    struct uuid *accounts;     // of runs, as far as it is known whose a slot is
+    char seat[COPY_SEAT_SIZE], hub[COPY_HUB_SIZE]; // the second is this process's alone
+    unsigned at_once, running;                     // runs, and slots that are taken for one
+    struct uuid *accounts;                         // of runs, as far as it is known whose a slot is
     unsigned accounts_count;
+    TAILQ_HEAD(, copy_run) runs;
     unsigned busy; // writes under way, runs not counted
     bool closing, ended;
     bool backlog;        // there may be ready rows
@@ -81,7 +91,7 @@ struct copies {
     struct db_write tend_write;
     int64_t tend_at_ms;
     int64_t last_time_ms;
-    uv_timer_t timer;
+    uv_timer_t timer, leases;
     struct db_subscription notices;
     bool looking; // for ends of copies that others ran
     struct loop_message shut_message, close_message;
@@ -89,6 +99,11 @@ struct copies {
 
 // copy_run.c: runs it in a slot that is taken; takes what is in the row. copy_run_ended follows.
 void copy_run_start(struct copies *copies, struct copy_row *row);
+// Those that were there when a tending began are to be among what it found to be this hub's.
+void copy_runs_mark(struct copies *copies);
+void copy_runs_check(struct copies *copies, const struct copy_tending *tending);
+// Ends those whose lease is about to end: another hub begins them anew then.
+void copy_runs_end_late(struct copies *copies);
 // copies.c: the slot is free again. `err`: how it ended for who waits, NULL: it succeeded;
 // `released`: it will run again.
 void copy_run_ended(struct copies *copies, const struct copy_row *row, bool released,

@@ -14,7 +14,6 @@
 #include "svc/public_paths.h"
 #include "svc/row_json.h"
 
-#define LEASE_MS      INT64_C(120000) // six times as long as it is renewed in
 #define KEPT_MS       (90 * CLOCK_DAY_MS)
 #define FIRST_ACCOUNT "00000000-0000-0000-0000-000000000000"
 
@@ -102,7 +101,7 @@ int copy_row_insert(struct db_session *txn, const struct copy_request *r, const 
                            r->scheduled ? DB_INT(r->scheduled_ms) : DB_NULL,
                            DB_INT(!direct && !r->scheduled), DB_INT(direct),
                            DB_TEXT(direct ? hub : NULL),
-                           direct ? DB_INT(r->time_ms + LEASE_MS) : DB_NULL,
+                           direct ? DB_INT(r->time_ms + COPY_LEASE_MS) : DB_NULL,
                            direct ? DB_INT(r->time_ms) : DB_NULL,
                            r->bandwidth ? DB_INT(r->bandwidth) : DB_NULL, DB_TEXT(r->exclude)),
                    NULL, err);
@@ -200,23 +199,25 @@ static int check_rights(struct db_session *txn, const struct copy_row *row, stru
     return rc ? rc : check_source(txn, &caller, row, err);
 }
 
-static int mark_claimed(struct db_session *txn, const struct copy_claim *claim, int64_t *ret_taken,
+static int mark_claimed(struct db_session *txn, struct copy_claim *claim, int64_t *ret_taken,
                         struct err *err)
 {
     static const struct db_stmt update = {
         "UPDATE copy_paths SET ready = 0, attempts = attempts + 1, claimed_by = $2, claimed_until "
         "= $3, started = $4 WHERE id = $1 AND ready = 1"};
     const int64_t now = clock_now_ms();
+    claim->row.until_ms = now + COPY_LEASE_MS;
     db_notify_row(txn, DB_TOPIC_COPIES, claim->row.id.text);
     return db_exec(txn, &update,
-                   DB_ARGS(DB_TEXT(claim->row.id.text), DB_TEXT(claim->hub), DB_INT(now + LEASE_MS),
-                           DB_INT(now)),
+                   DB_ARGS(DB_TEXT(claim->row.id.text), DB_TEXT(claim->hub),
+                           DB_INT(claim->row.until_ms), DB_INT(now)),
                    ret_taken, err);
 }
 
 int copy_row_claim(struct db_session *txn, struct copy_claim *claim, struct err *err)
 {
     int64_t taken = 0;
+    bool own;
     copy_row_dispose(&claim->row); // of a first try of the transaction
     claim->result = CLAIM_NONE;
     const char *after = claim->after.text[0] ? claim->after.text : FIRST_ACCOUNT;
@@ -228,7 +229,7 @@ int copy_row_claim(struct db_session *txn, struct copy_claim *claim, struct err 
     rc = check_rights(txn, &claim->row, &claim->refusal);
     if (rc == -ERR_FORBIDDEN) {
         claim->result = CLAIM_REFUSED;
-        return copy_row_finish(txn, &claim->row.id, claim->refusal.message, err);
+        return copy_row_finish(txn, &claim->row.id, NULL, claim->refusal.message, &own, err);
     }
     if (rc) {
         *err = claim->refusal;
@@ -242,24 +243,44 @@ int copy_row_claim(struct db_session *txn, struct copy_claim *claim, struct err 
 
 // ---- The end ----
 
-int copy_row_finish(struct db_session *txn, const struct uuid *id, const char *error,
-                    struct err *err)
+// Whether `changed` rows say that it was the hub's. One that was removed is nobody else's.
+static int find_owner(struct db_session *txn, const struct uuid *id, int64_t changed, bool *ret_own,
+                      struct err *err)
+{
+    static const struct db_stmt find = {"SELECT 1 FROM copy_paths WHERE id = $1"};
+    int64_t there = 0;
+    int rc = changed ? 0 : db_query_int(txn, &find, DB_ARGS(DB_TEXT(id->text)), &there, err);
+    *ret_own = !there;
+    return rc;
+}
+
+int copy_row_finish(struct db_session *txn, const struct uuid *id, const char *hub,
+                    const char *error, bool *ret_own, struct err *err)
 {
     static const struct db_stmt update = {
         "UPDATE copy_paths SET finished = $2, error = $3, ready = 0, claimed_by = NULL, "
-        "claimed_until = NULL WHERE id = $1"};
+        "claimed_until = NULL WHERE id = $1 AND finished IS NULL AND coalesce(claimed_by, '') = "
+        "$4"};
+    int64_t changed = 0;
     db_notify_row(txn, DB_TOPIC_COPIES, id->text);
-    return db_exec(txn, &update, DB_ARGS(DB_TEXT(id->text), DB_INT(clock_now_ms()), DB_TEXT(error)),
-                   NULL, err);
+    int rc = db_exec(txn, &update,
+                     DB_ARGS(DB_TEXT(id->text), DB_INT(clock_now_ms()), DB_TEXT(error),
+                             DB_TEXT(hub ? hub : "")),
+                     &changed, err);
+    return rc ? rc : find_owner(txn, id, changed, ret_own, err);
 }
 
-int copy_row_release(struct db_session *txn, const struct uuid *id, bool counted, struct err *err)
+int copy_row_release(struct db_session *txn, const struct uuid *id, const char *hub, bool counted,
+                     bool *ret_own, struct err *err)
 {
     static const struct db_stmt update = {
         "UPDATE copy_paths SET ready = 1, started = NULL, claimed_by = NULL, claimed_until = NULL, "
-        "attempts = attempts - $2 WHERE id = $1 AND finished IS NULL"};
+        "attempts = attempts - $2 WHERE id = $1 AND finished IS NULL AND claimed_by = $3"};
+    int64_t changed = 0;
     db_notify_row(txn, DB_TOPIC_COPIES, id->text);
-    return db_exec(txn, &update, DB_ARGS(DB_TEXT(id->text), DB_INT(!counted)), NULL, err);
+    int rc = db_exec(txn, &update, DB_ARGS(DB_TEXT(id->text), DB_INT(!counted), DB_TEXT(hub)),
+                     &changed, err);
+    return rc ? rc : find_owner(txn, id, changed, ret_own, err);
 }
 
 // ---- Looking after all of them ----
@@ -273,32 +294,46 @@ static int promote(struct db_session *txn, int64_t now, int64_t *ret_count, stru
     return db_exec(txn, &update, DB_ARGS(DB_INT(now), DB_INT(LIMIT_COPIES_TENDED)), ret_count, err);
 }
 
-// $1: of this hub, or of those whose lease has ended by $2.
+// Those whose lease has ended by $2, and those of the seat $1 that another process than $3 has
+// claimed: it had the seat before.
 #define DEAD                                                                                       \
-    " WHERE claimed_by IS NOT NULL AND finished IS NULL AND (claimed_by = $1 OR claimed_until < "  \
-    "$2)"
+    " WHERE claimed_by IS NOT NULL AND finished IS NULL AND (claimed_until < $2 OR (claimed_by "   \
+    "<> $3 AND substr(claimed_by, 1, length(CAST($1 AS TEXT))) = $1))"
 
 static int take_over(struct db_session *txn, const struct copy_tending *tending, int64_t now,
                      struct err *err)
 {
     static const struct db_stmt give_up = {
         "UPDATE copy_paths SET finished = $2, claimed_by = NULL, claimed_until = NULL, error = "
-        "$3" DEAD " AND attempts >= $4 RETURNING id"};
+        "$4" DEAD " AND attempts >= $5 RETURNING id"};
     static const struct db_stmt again = {
         "UPDATE copy_paths SET ready = 1, started = NULL, claimed_by = NULL, claimed_until = "
         "NULL" DEAD " RETURNING id"};
-    const struct db_value hub = DB_TEXT(tending->first ? tending->hub : "");
+    const struct db_value seat = DB_TEXT(tending->seat), hub = DB_TEXT(tending->hub);
     int rc = change_each(
         txn, &give_up,
-        DB_ARGS(hub, DB_INT(now), DB_TEXT(COPY_GIVEN_UP), DB_INT(LIMIT_COPY_ATTEMPTS)), NULL, err);
-    return rc ? rc : change_each(txn, &again, DB_ARGS(hub, DB_INT(now)), NULL, err);
+        DB_ARGS(seat, DB_INT(now), hub, DB_TEXT(COPY_GIVEN_UP), DB_INT(LIMIT_COPY_ATTEMPTS)), NULL,
+        err);
+    return rc ? rc : change_each(txn, &again, DB_ARGS(seat, DB_INT(now), hub), NULL, err);
 }
 
-static int renew(struct db_session *txn, const char *hub, int64_t now, struct err *err)
+static int renew(struct db_session *txn, struct copy_tending *tending, int64_t now, struct err *err)
 {
-    static const struct db_stmt update = {
-        "UPDATE copy_paths SET claimed_until = $2 WHERE claimed_by = $1"};
-    return db_exec(txn, &update, DB_ARGS(DB_TEXT(hub), DB_INT(now + LEASE_MS)), NULL, err);
+    static const struct db_stmt update = {"UPDATE copy_paths SET claimed_until = $2 WHERE "
+                                          "claimed_by = $1 RETURNING id"};
+    auto_rows struct db_rows *rows = NULL;
+    tending->own_count = 0;
+    tending->until_ms = now + COPY_LEASE_MS;
+    int rc = db_query(txn, &update, DB_ARGS(DB_TEXT(tending->hub), DB_INT(tending->until_ms)),
+                      &rows, err);
+    while (!rc && (rc = db_rows_next(rows, err)) > 0) {
+        tending->own =
+            mem_realloc(tending->own, (tending->own_count + 1) * sizeof tending->own[0]);
+        rc = take_id(rows, 0, &tending->own[tending->own_count++])
+                 ? 0
+                 : err_internal(err, "a row of copy_paths has an id that is none");
+    }
+    return rc;
 }
 
 static int remove_old(struct db_session *txn, int64_t now, int64_t *ret_count, struct err *err)
@@ -328,8 +363,8 @@ int copy_rows_tend(struct db_session *txn, struct copy_tending *tending, struct 
     const int64_t now = clock_now_ms();
     int64_t promoted, removed;
     int rc = promote(txn, now, &promoted, err);
-    if (!rc && !tending->first)
-        rc = renew(txn, tending->hub, now, err);
+    if (!rc)
+        rc = renew(txn, tending, now, err);
     if (!rc)
         rc = take_over(txn, tending, now, err);
     if (!rc)

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
+#include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -17,11 +18,17 @@
 
 // A database that takes no writes may take them again.
 #define WRITE_AGAIN_MS 1000
+// With so much of a lease left a copy is ended: in time for it to be gone when the lease is.
+#define LEASE_LEFT_MS 15000
 
 enum run_end { RUN_SUCCEEDED, RUN_FAILED, RUN_CUT_SHORT, RUN_HALTED };
 
 struct copy_run {
     struct copies *copies;
+    TAILQ_ENTRY(copy_run) link; // copies'
+    bool marked;                // it was there when the tending under way began
+    bool called;                // projects_copy has it
+    bool lost;                  // another hub may have claimed it
     struct copy_row row;
     struct buf source_path, target_path;
     int rc;
@@ -29,6 +36,7 @@ struct copy_run {
     struct work work;
     struct copy_call call;
     enum run_end end;
+    bool own; // the end has been noted: until then it was this hub's
     struct db_write write;
     uv_timer_t again;
 };
@@ -47,10 +55,11 @@ static void on_again_closed(uv_handle_t *handle)
 static int write_end(struct db_session *txn, void *arg, struct err *err)
 {
     struct copy_run *run = arg;
+    const char *hub = run->copies->hub;
     if (run->end == RUN_CUT_SHORT || run->end == RUN_HALTED)
-        return copy_row_release(txn, &run->row.id, run->end == RUN_CUT_SHORT, err);
-    return copy_row_finish(txn, &run->row.id, run->end == RUN_FAILED ? run->err.message : NULL,
-                           err);
+        return copy_row_release(txn, &run->row.id, hub, run->end == RUN_CUT_SHORT, &run->own, err);
+    return copy_row_finish(txn, &run->row.id, hub, run->end == RUN_FAILED ? run->err.message : NULL,
+                           &run->own, err);
 }
 
 static void note_end(struct copy_run *run);
@@ -71,8 +80,12 @@ static void on_noted(struct db_write *write)
             return;
         }
     }
-    const bool released = run->end == RUN_CUT_SHORT || run->end == RUN_HALTED;
+    const bool taken = !write->rc && !run->own;
+    const bool released = taken || run->end == RUN_CUT_SHORT || run->end == RUN_HALTED;
+    TAILQ_REMOVE(&copies->runs, run, link);
     copy_run_ended(copies, &run->row, released, run->end == RUN_FAILED ? &run->err : NULL);
+    if (taken)
+        copies_look_at_all(copies); // it may have ended there
     uv_close((uv_handle_t *)&run->again, on_again_closed);
 }
 
@@ -93,6 +106,14 @@ static void end(struct copy_run *run, enum run_end how)
 
 // ---- rsync ----
 
+// rsync's words may hold names that are no text.
+static void set_text(struct copy_run *run, const char *text)
+{
+    auto_buf struct buf valid = {0};
+    utf8_append_lossy(&valid, text, strlen(text));
+    run->rc = err_set(&run->err, ERR_INVALID, "%s", buf_cstr(&valid));
+}
+
 static void judge(struct copy_run *run)
 {
     const int status = run->call.status;
@@ -103,14 +124,14 @@ static void judge(struct copy_run *run)
     else if (text_has_prefix(run->call.text, "bwrap:"))
         run->rc = err_internal(&run->err, "%s", run->call.text);
     else if (run->call.text[0])
-        run->rc = err_set(&run->err, ERR_INVALID, "%s", run->call.text);
+        set_text(run, run->call.text);
     else
         run->rc = err_set(&run->err, ERR_INTERNAL, "the copy ended with wait status %d", status);
 }
 
 static void cut_short(struct copy_run *run)
 {
-    if (run->copies->closing) {
+    if (run->copies->closing || run->lost) {
         end(run, RUN_HALTED);
     } else if (run->row.attempts < LIMIT_COPY_ATTEMPTS) {
         end(run, RUN_CUT_SHORT);
@@ -124,6 +145,7 @@ static void on_copied(struct project_call *call)
 {
     struct copy_run *run =
         CONTAINER(CONTAINER(call, struct copy_call, call), struct copy_run, call);
+    run->called = false;
     run->rc = call->rc;
     run->err = call->err;
     disk_changed(run->copies->svc, &run->row.target_project_id);
@@ -133,7 +155,59 @@ static void on_copied(struct project_call *call)
     }
     if (!run->rc)
         judge(run);
-    end(run, run->rc ? RUN_FAILED : RUN_SUCCEEDED);
+    end(run, !run->rc ? RUN_SUCCEEDED : run->lost ? RUN_HALTED : RUN_FAILED);
+}
+
+// ---- Leases ----
+
+static void lose(struct copy_run *run)
+{
+    if (run->lost)
+        return;
+    run->lost = true;
+    log_event(LOG_WARNING, "copy_lease_lost", LOG_TEXT("copy", run->row.id.text));
+    if (run->called)
+        projects_copy_end(run->copies->svc->projects, &run->call);
+}
+
+static bool is_among(const struct uuid *id, const struct uuid *ids, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (uuid_equal(id, &ids[i]))
+            return true;
+    return false;
+}
+
+void copy_runs_mark(struct copies *copies)
+{
+    struct copy_run *run;
+    TAILQ_FOREACH(run, &copies->runs, link)
+    {
+        run->marked = true;
+    }
+}
+
+void copy_runs_check(struct copies *copies, const struct copy_tending *tending)
+{
+    struct copy_run *run;
+    TAILQ_FOREACH(run, &copies->runs, link)
+    {
+        if (is_among(&run->row.id, tending->own, tending->own_count))
+            run->row.until_ms = tending->until_ms;
+        else if (run->marked)
+            lose(run);
+    }
+}
+
+void copy_runs_end_late(struct copies *copies)
+{
+    const int64_t now = clock_now_ms();
+    struct copy_run *run;
+    TAILQ_FOREACH(run, &copies->runs, link)
+    {
+        if (run->row.until_ms - now < LEASE_LEFT_MS)
+            lose(run);
+    }
 }
 
 // ---- Before ----
@@ -203,7 +277,7 @@ static void on_prepared(struct work *work)
         end(run, RUN_FAILED);
         return;
     }
-    if (run->copies->closing) {
+    if (run->copies->closing || run->lost) {
         end(run, RUN_HALTED);
         return;
     }
@@ -217,6 +291,7 @@ static void on_prepared(struct work *work)
     call->timeout_s = run->row.timeout_s;
     call->bandwidth = run->row.bandwidth;
     call->exclude = run->row.exclude;
+    run->called = true;
     projects_copy(run->copies->svc->projects, call);
 }
 
@@ -227,5 +302,6 @@ void copy_run_start(struct copies *copies, struct copy_row *row)
     run->row = *row;
     row->source_path = row->target_path = row->exclude = NULL;
     uv_timer_init(&copies->loop.uv, &run->again);
+    TAILQ_INSERT_TAIL(&copies->runs, run, link);
     work_submit(&copies->loop, &run->work, prepare, on_prepared);
 }

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/limits.h"
-#include "base/mem.h"
 #include "base/text.h"
 #include "svc/disk.h"
 #include "svc/project.h"

@@ -16,9 +16,9 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "svc/disk.h"
+#include "svc/folder_names.h"
 #include "svc/home.h"
 #include "svc/home_internal.h"
-#include "svc/names.h"
 #include "svc/project.h"
 
 // ---- Errors ----
@@ -270,12 +270,12 @@ static void write_entry(struct listing *l, const char *name)
 static int list(struct home_op *op, int home)
 {
     auto_fd int folder = -1;
-    auto_names struct names names = {0};
+    auto_folder_names struct folder_names names = {0};
     const char *path = op->paths[0];
     int rc = open_folder(op, home, path, O_RDONLY, &folder);
     if (rc)
         return rc;
-    rc = names_read(folder, LIMIT_LISTING, &names);
+    rc = folder_names_read(folder, LIMIT_LISTING, &names);
     if (rc == -E2BIG)
         return err_set(&op->err, ERR_TOO_LARGE, "path '%.300s' has too many files to be listed",
                        path);

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
+// What the files about homes do for each other.
 #ifndef SVC_HOME_INTERNAL_H
 #define SVC_HOME_INTERNAL_H
 

@@ -25,7 +25,7 @@ bool image_exists(const char *image)
 }
 
 // Keeps what is an image, and puts the default one in its place among them.
-static void arrange(struct names *names)
+static void arrange(struct folder_names *names)
 {
     const char **items = mem_alloc((names->count + 1) * sizeof *items);
     size_t count = 0;
@@ -45,12 +45,12 @@ static void arrange(struct names *names)
     names->count = count;
 }
 
-int images_list(struct names *ret_names, struct err *err)
+int images_list(struct folder_names *ret_names, struct err *err)
 {
     auto_fd int fd = open("images", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int rc = fd >= 0 ? names_read(fd, LIMIT_IMAGES, ret_names) : -errno;
+    int rc = fd >= 0 ? folder_names_read(fd, LIMIT_IMAGES, ret_names) : -errno;
     if (rc == -ENOENT) {
-        *ret_names = (struct names){0};
+        *ret_names = (struct folder_names){0};
         rc = 0;
     }
     if (rc)

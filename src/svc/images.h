@@ -5,13 +5,13 @@
 #define SVC_IMAGES_H
 
 #include "base/err.h"
-#include "svc/names.h"
+#include "svc/folder_names.h"
 
 #define IMAGE_DEFAULT "default"
 
 // True for an image that projects can be started with.
 bool image_exists(const char *image);
 // The names of all, in the order of their bytes.
-int images_list(struct names *ret_names, struct err *err) MUST_USE;
+int images_list(struct folder_names *ret_names, struct err *err) MUST_USE;
 
 #endif

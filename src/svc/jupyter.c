@@ -256,7 +256,8 @@ static void append_memory_limit(struct work *work)
     int rc = sessions_take(&r->svc->sessions, &session, &err);
     if (!rc)
         rc = project_quota_get(session, &r->svc->site.quotas, &r->project_id, &quota, &err);
-    sessions_give(&r->svc->sessions, session);
+    if (session)
+        sessions_give(&r->svc->sessions, session);
     struct buf *out = &r->error;
     if (!r->failed)
         buf_append_str(out, r->err.message);

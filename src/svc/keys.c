@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/limits.h"
 #include "base/text.h"
 #include "db/query.h"
 #include "svc/accounts.h"
@@ -16,7 +17,6 @@
 #define KEY_V1_RANDOM  24
 #define KEY_V2_RANDOM  16
 #define KEY_ID_DIGITS  6
-#define KEYS_MAX       100000 // an account's (hub-rpc 8.2)
 #define KEY_TRUNC_SIZE 16
 #define ACTIVE_MS      60000
 
@@ -183,11 +183,11 @@ static int check_account(struct db_session *txn, const struct uuid *account_id, 
         return err_set(err, ERR_NOT_FOUND, "account_id is not a valid account");
     if (!rc)
         rc = db_query_int(txn, &count, DB_ARGS(DB_TEXT(account_id->text)), &keys, err);
-    return rc || keys < KEYS_MAX
+    return rc || keys < LIMIT_KEYS
                ? rc
                : err_set(err, ERR_CONFLICT,
                          "There is a limit of %d per account; please delete some api keys.",
-                         KEYS_MAX);
+                         LIMIT_KEYS);
 }
 
 static int check_project(struct db_session *txn, const struct uuid *account_id,

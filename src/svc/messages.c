@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 #include "svc/messages.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"

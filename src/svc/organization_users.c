@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // What organizations do in several steps: making accounts, and sending messages to all members.
 #include <sodium.h>
-#include <string.h>
 
 #include "base/clock.h"
 #include "base/json.h"

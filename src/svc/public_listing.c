@@ -11,8 +11,8 @@
 #include "base/json.h"
 #include "base/limits.h"
 #include "base/text.h"
+#include "svc/folder_names.h"
 #include "svc/home.h"
-#include "svc/names.h"
 #include "svc/public_files_internal.h"
 
 struct listed {
@@ -24,7 +24,7 @@ struct listing {
     struct public_request *request;
     struct public_home home;
     int folder;
-    struct names names;
+    struct folder_names names;
     struct listed *entries; // those that are left
     size_t count;
     bool more;
@@ -168,7 +168,7 @@ static int read_folder(struct listing *l)
     int rc = l->home.fd >= 0 ? open_folder(l) : 0;
     if (rc || l->folder < 0)
         return rc;
-    rc = names_read(l->folder, LIMIT_LISTING, &l->names);
+    rc = folder_names_read(l->folder, LIMIT_LISTING, &l->names);
     return rc ? err_set_errno(&r->err, ERR_INVALID, -rc, "path (=%.300s) %s", r->path,
                               rc == -E2BIG ? "has too many files to be listed" : "cannot be read")
               : 0;
@@ -188,7 +188,7 @@ int public_listing_make(struct public_request *request)
         write_entries(&l, choose_part(&l));
     }
     free(l.entries);
-    names_dispose(&l.names);
+    folder_names_dispose(&l.names);
     fd_close(&l.folder);
     public_home_leave(&l.home);
     return rc;

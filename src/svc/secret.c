@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "base/fd.h"
-#include "base/mem.h"
 
 #define SECRET_FILE     "secret.key"
 #define SECRET_FILE_NEW SECRET_FILE ".new"

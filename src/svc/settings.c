@@ -14,6 +14,9 @@
 #include "svc/accounts.h"
 #include "svc/setting_names.h"
 
+// Until settings that could not be read are read again.
+#define RETRY_MS 1000
+
 bool setting_known(const char *name)
 {
 #define NAME(name) name,
@@ -289,7 +292,9 @@ struct settings {
     struct svc *svc;
     struct db_subscription subscription;
     struct work work;
+    uv_timer_t retry;
     bool loading, again; // changed while it was loading
+    bool failing;
     int rc;
     struct err err;
 };
@@ -307,14 +312,24 @@ static void on_load(struct work *work)
     sessions_give(&settings->svc->sessions, session);
 }
 
+static void on_retry(uv_timer_t *timer)
+{
+    load(CONTAINER(timer, struct settings, retry));
+}
+
 static void on_loaded(struct work *work)
 {
     struct settings *settings = CONTAINER(work, struct settings, work);
     settings->loading = false;
-    if (settings->rc)
+    if (settings->rc && !settings->failing)
         log_err(LOG_WARNING, "settings_not_read", &settings->err);
-    if (settings->again && !settings->svc->closing)
+    settings->failing = settings->rc;
+    if (settings->svc->closing)
+        return;
+    if (settings->again)
         load(settings);
+    else if (settings->rc)
+        uv_timer_start(&settings->retry, on_retry, RETRY_MS, 0);
 }
 
 static void load(struct settings *settings)
@@ -337,6 +352,7 @@ struct settings *settings_open(struct svc *svc)
     settings->svc = svc;
     settings->subscription = (struct db_subscription){
         .loop = svc->loop, .topic = DB_TOPIC_SETTINGS, .changed = on_changed};
+    uv_timer_init(&svc->loop->uv, &settings->retry);
     db_subscribe(svc->db, &settings->subscription);
     load(settings); // what changed before
     return settings;
@@ -344,6 +360,7 @@ struct settings *settings_open(struct svc *svc)
 
 void settings_close(struct settings *settings)
 {
+    uv_timer_stop(&settings->retry);
     db_unsubscribe(settings->svc->db, &settings->subscription);
 }
 

@@ -50,10 +50,13 @@ int svc_init(struct svc *svc, struct db *db, const struct site *site, struct err
     work_gate_init(&svc->rendering, cores);
     work_gate_init(&svc->publishing, cores);
     svc->publishing.owner_max = LIMIT_PUBLIC_WAITING;
-    work_gate_init(&svc->reading, 2 * cores); // the disk takes some of the time
-    work_gate_init(&svc->homes, cores);
+    work_gate_init(&svc->reading, 2 * cores);       // the disk takes some of the time
+    const unsigned several = cores > 1 ? cores : 2; // so that a project can leave a place to others
+    work_gate_init(&svc->homes, several);
+    svc->homes.owner_running = several - 1;
     svc->homes.owner_max = LIMIT_HOME_WAITING;
-    work_gate_init(&svc->removing, cores);
+    work_gate_init(&svc->removing, several);
+    svc->removing.owner_running = several - 1;
     svc->removing.owner_max = LIMIT_HOME_WAITING;
     work_gate_init(&svc->saving, 1);
     svc->saving.owner_max = LIMIT_SAVES_WAITING;

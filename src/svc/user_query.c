@@ -134,7 +134,7 @@ static int run_turn(struct user_query *query, struct db_session *session)
     return rc;
 }
 
-static void on_run(struct work *work)
+static void run_on_worker(struct work *work)
 {
     struct user_query *query = CONTAINER(work, struct user_query, work);
     struct db_session *session;
@@ -145,14 +145,10 @@ static void on_run(struct work *work)
     sessions_give(&query->svc->sessions, session);
 }
 
-static void take_memory(struct user_query *query)
+static void hold_result(struct user_query *query)
 {
-    const size_t grown = query->result.size - query->taken;
-    if (query->take(query, grown))
-        query->taken += grown;
-    else
-        query->rc =
-            err_set(&query->err, ERR_UNAVAILABLE, "the server is short of memory; try again later");
+    query->rc = query->hold(query, query->result.size - query->held, &query->err);
+    query->held = query->result.size;
 }
 
 // What is left of a batch waits behind the queries of others.
@@ -160,7 +156,7 @@ static void on_ran(struct work *work)
 {
     struct user_query *query = CONTAINER(work, struct user_query, work);
     if (!query->rc && query->depth)
-        take_memory(query);
+        hold_result(query);
     if (!query->rc && query->depth)
         work_go_on(work);
     else
@@ -172,7 +168,8 @@ static void submit(struct user_query *query)
     const struct query_caller *caller = &query->caller;
     const char *owner =
         caller->project_id.text[0] ? caller->project_id.text : caller->account_id.text;
-    if (work_submit_gated(query->loop, &query->svc->querying, &query->work, owner, on_run, on_ran))
+    if (work_submit_gated(query->loop, &query->svc->querying, &query->work, owner, run_on_worker,
+                          on_ran))
         return;
     query->rc = err_set(&query->err, ERR_RATE_LIMITED, SVC_QUERIES_WAIT_TEXT);
     finish(query);
@@ -217,7 +214,7 @@ void user_query(struct svc *svc, struct db_session *session, struct user_query *
     query->svc = svc;
     query->rc = 0;
     query->one = NULL;
-    query->members = query->depth = query->taken = 0;
+    query->members = query->depth = query->held = 0;
     query->action = NULL;
     query->work = (struct work){.turns = cJSON_IsArray(query->query)};
     query->request = (struct query_request){

@@ -19,8 +19,9 @@ struct user_query {
     struct arena *arena;  // the request's
     struct loop *loop;
     bool waits; // for the end of the action that a set asks a project for, whose failure is its own
-    // Counts what the result of a batch has grown by, on `loop`. False: there is not as much left.
-    bool (*take)(struct user_query *query, size_t size);
+    // Before a batch keeps so many bytes more between its turns, on `loop`; an error is the
+    // query's.
+    int (*hold)(struct user_query *query, size_t size, struct err *err);
     void (*done)(struct user_query *query);
     // out
     int rc;
@@ -33,7 +34,7 @@ struct user_query {
     struct query_request request;
     struct query_one *one;
     size_t members;                      // of a batch, run so far
-    size_t taken;                        // of its result, counted
+    size_t held;                         // of its result, by `hold`
     const struct project_action *action; // that the set has stored; NULL: none
     struct project_action_wait acting;
     // Where a batch and those in it go on, the innermost last.

@@ -14,7 +14,7 @@
 #include "base/buf.h"
 #include "base/fd.h"
 #include "base/text.h"
-#include "svc/names.h"
+#include "svc/folder_names.h"
 
 #define PIECE_SIZE ((size_t)64 * 1024) // of a file, read at once
 
@@ -140,11 +140,11 @@ static int add_member(struct writer *w, int folder, const char *name, size_t dep
 // One with nothing in it is a member of its own.
 static int add_folder(struct writer *w, int fd, const struct stat *st, size_t depth)
 {
-    auto_names struct names names = {0};
+    auto_folder_names struct folder_names names = {0};
     size_t path_size = w->path.size, count = w->count;
     if (depth == w->zip->depth_max)
         return too_many(w);
-    int rc = names_read(fd, w->zip->count_max, &names);
+    int rc = folder_names_read(fd, w->zip->count_max, &names);
     if (rc)
         return rc == -E2BIG ? too_many(w) : fail_read(w, -rc);
     for (size_t i = 0; i < names.count && !rc; i++) {

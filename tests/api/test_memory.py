@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """What one caller may have the hub hold in memory, and that others get their turn meanwhile."""
-import concurrent.futures
-import os
 import re
 
 import pytest
@@ -34,18 +32,6 @@ def put(hub, project, name, content):
     path = hub.data / "projects" / project / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
-
-
-def fill(folder, count):
-    """Makes a folder with so many files, which the project may remove."""
-    folder.mkdir()
-    owner = os.stat(folder.parent)
-    os.chown(folder, owner.st_uid, owner.st_gid)
-    here = os.open(folder, os.O_RDONLY)
-    os.close(os.open("file", os.O_CREAT, dir_fd=here))
-    for i in range(count - 1):
-        os.link("file", str(i), src_dir_fd=here, dst_dir_fd=here)
-    os.close(here)
 
 
 # ---- Bodies and replies ----
@@ -131,21 +117,3 @@ def test_results_of_one_caller_do_not_hold_up_another(hub, account, project):
         wait_until(lambda: held(hub) - held_before > 40_000_000, 20, "files are read, and wait to be written")
         reply = hub.exec(other, others, "head -c 300000 /dev/zero")
         assert (len(reply["stdout"]), answered() - answered_before < 2 * count / 3) == (300_000, True)
-
-
-@pytest.mark.skipif(os.cpu_count() > 8, reason="keeping that many processors busy takes too many files")
-def test_removing_does_not_hold_up_the_files_of_others(hub, account, project):
-    other, count = hub.account(), 8_000
-    others = hub.project(other)
-    for owner, one in ((account, project), (other, others)):
-        hub.method(owner, "system.listing", {}, project=one)
-    folders = [hub.data / "projects" / project / f"many{i}" for i in range(os.cpu_count())]
-    for folder in folders:
-        fill(folder, count)
-    with concurrent.futures.ThreadPoolExecutor() as threads:
-        removals = [threads.submit(hub.method, account, "system.deleteFiles", {"paths": [folder.name]}, project=project)
-                    for folder in folders]
-        wait_until(lambda: all(not folder.exists() or len(os.listdir(folder)) < count for folder in folders), 20,
-                   "all are being removed")
-        hub.method(other, "system.listing", {}, project=others)
-        assert not any(removal.done() for removal in removals)

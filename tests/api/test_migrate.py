@@ -3,8 +3,11 @@
 import contextlib
 import json
 import os
+import pathlib
+import random
 import re
 import sqlite3
+import string
 import subprocess
 
 import psycopg2
@@ -17,6 +20,7 @@ from harness.server import COHUB
 
 pytestmark = pytest.mark.long
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 TEXTS = ["", "plain", "Zoë 'quoted\" \\ \t\n %s $1", "日本語 🎉", "NULL"]
 INTEGERS = [0, -1, 2**53 + 1, -(2**63), 2**63 - 1]
 REALS = [0.1, -0.0, 1e308, 5e-324, 2.0]
@@ -214,6 +218,50 @@ def test_killed_within_a_table_again_and_again(moving):
     assert moving.is_equal() and report["continued"]
 
 
+def test_the_longest_keys_come_over(moving):
+    """Of random text, of which no index is made shorter."""
+    fill_keys(moving.source, 2500)
+    moving.run()
+    assert moving.is_equal()
+
+
+def test_longer_keys_of_an_older_hub_are_gone(moving):
+    fill_keys(moving.source, 2501)
+    sql = (ROOT / "src/db/migrations/sqlite/0005_limits.sql").read_text()
+    with contextlib.closing(sqlite3.connect(moving.source)) as connection, connection:
+        connection.execute("DELETE FROM schema_migrations WHERE number >= 5")
+        for index in re.findall(r"CREATE INDEX (\w+)", sql):
+            connection.execute(f"DROP INDEX {index}")
+    moving.run()
+    left = {table: len(rows) for table, rows in content(moving.source).items() if rows}
+    assert left == {"accounts": 1, "projects": 1, "project_users": 1, "central_log": 1, "registration_tokens": 1}
+    assert moving.is_equal()
+
+
+def fill_keys(source, size):
+    """Rows with keys of so many bytes, one of each table that has such."""
+    fill_many(source, 1)
+    key = "".join(random.choices(string.ascii_letters, k=size))
+    with contextlib.closing(sqlite3.connect(source)) as connection, connection:
+        for statement in ("file_access_log (id, project_id, account_id, filename, time) VALUES ('i', 'p', 'a', ?, 1)",
+                          "mentions (time, project_id, path, target, source) VALUES (1, 'p0000000', ?, 'a', 'a')",
+                          "listings (project_id, path) VALUES ('p0000000', ?)",
+                          "central_log (id, event, time) VALUES ('i', ?, 1)",
+                          "server_settings (name) VALUES (?)",
+                          "registration_tokens (token) VALUES (?)"):
+            connection.execute(f"INSERT INTO {statement}", (key,))
+
+
+def test_what_is_no_text_comes_over_as_far_as_it_is(moving):
+    fill_many(moving.source, 1)
+    with contextlib.closing(sqlite3.connect(moving.source)) as connection, connection:
+        connection.execute("UPDATE projects SET title = CAST(x'61ff0062' AS TEXT)")
+    moving.run()
+    with contextlib.closing(psycopg2.connect(moving.target)) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT title FROM projects")
+        assert cursor.fetchall() == [("a\ufffd\ufffdb",)]
+
+
 def count_there(url, table):
     with contextlib.closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT to_regclass(%s)", (table,))
@@ -227,6 +275,23 @@ def psql_tables(url):
     with contextlib.closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
         return {name for name, in cursor.fetchall()}
+
+
+def test_a_copy_that_is_not_finished_serves_nobody(moving):
+    fill_many(moving.source, 2000)
+    moving.killed_at("^copied [0-9]+ rows of accounts")
+    hub = moving.hub
+    hub.env["COHUB_DATABASE_URL"] = moving.target
+    for command in (["serve", "--listen", "127.0.0.1:0"], ["account", "list"]):
+        done = subprocess.run([COHUB, *command, "--data", hub.data], env=hub.env, capture_output=True, text=True, timeout=60)
+        assert done.returncode and "a copy that is not finished. Run cohub migrate again" in done.stdout + done.stderr
+    assert moving.refused("--from", moving.target, to=f"sqlite:{hub.data}/back.sqlite3").startswith(
+        "cohub: The database is a copy that is not finished.")
+    hub.env["COHUB_DATABASE_URL"] = ""
+    moving.run()
+    hub.env["COHUB_DATABASE_URL"] = hub.database_url = moving.target
+    hub.start()
+    assert len(hub.cli("account", "list")) > 0
 
 
 def test_a_target_with_data_is_refused(moving):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """Two hubs on one data folder and one PostgreSQL database behave as one; either goes on when the other is killed."""
 import concurrent.futures
+import contextlib
 import os
 import pathlib
 import re
@@ -9,6 +10,7 @@ import subprocess
 import threading
 import time
 
+import psycopg2
 import pytest
 
 from harness import database, parts, raw
@@ -109,6 +111,35 @@ def test_limits_hold_over_both(two):
     refused = [reply["error"] for reply in replies]
     assert len(set(refused[:5])) == 1 and "too many" not in refused[0].lower(), refused
     assert set(refused[5:]) and set(refused[5:]).isdisjoint(refused[:5]), refused
+
+
+def test_a_key_deleted_while_the_other_hears_nothing(two):
+    """The other's listener is cut off, and the database takes no more connections."""
+    first, second = two
+    account = first.account()
+    assert answers(second, account.key) == {(200, None)}  # it knows the key
+    name = execute(first, "SELECT current_database()")[0][0]
+    with contextlib.closing(psycopg2.connect(first.database_url)) as connection:
+        connection.autocommit = True
+        cursor = connection.cursor()
+        cursor.execute(f"ALTER DATABASE {name} CONNECTION LIMIT 1")
+        cursor.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                       " WHERE datname = current_database() AND query LIKE 'LISTEN%'")
+        wait_until(lambda: "database_lost" in second.log.read_text(), SECOND_S, "the other has noticed")
+        cursor.execute("DELETE FROM api_keys WHERE account_id = %s", (account.id,))
+        assert 200 not in {status for status, _ in answers(second, account.key)}
+        cursor.execute(f"ALTER DATABASE {name} CONNECTION LIMIT -1")
+
+
+def test_settings_that_could_not_be_read_are_read_again(hubs):
+    [hub] = hubs(1)
+    account = hub.account()
+    execute(hub, "ALTER TABLE server_settings RENAME TO away")
+    execute(hub, "SELECT pg_notify('cohub', '0123456789abcdef 1')")  # another's word that they have changed
+    wait_until(lambda: "settings_not_read" in hub.log.read_text(), SECOND_S, "the hub has tried")
+    execute(hub, "ALTER TABLE away RENAME TO server_settings")
+    execute(hub, "INSERT INTO server_settings (name, value) VALUES ('site_name', 'Ours')")
+    wait_until(lambda: hub.method(account, "system.getCustomize", ["siteName"]) == {"siteName": "Ours"}, SECOND_S, "it has it")
 
 
 # ---- Projects ----

@@ -435,6 +435,23 @@ static void reads_go_on_after_a_restart(void **state)
     assert_int_equal(find_setting(f->session, "a", &err), 1);
 }
 
+static void reads_go_on_when_tables_have_changed(void **state)
+{
+    struct fixture *f = *state;
+    put_setting(f->db, "x");
+    for (int i = 0; i < 2; i++) {
+        struct err err;
+        auto_rows struct db_rows *rows = NULL;
+        int rc =
+            db_query_text(f->session, "SELECT * FROM server_settings", DB_NO_ARGS, &rows, &err);
+        if (!rc)
+            rc = db_rows_next(rows, &err);
+        assert_int_equal(rc, 1);
+        if (!i)
+            run_sql(f, "ALTER TABLE server_settings ADD COLUMN more TEXT");
+    }
+}
+
 static void reads_fail_while_there_is_no_server(void **state)
 {
     struct fixture *f = *state;
@@ -641,6 +658,43 @@ static void commit_whose_answer_is_lost_counts_once(void **state)
     proxy_close(&proxy);
 }
 
+// The listener's try, which gets no answer, is the only one.
+static void only_one_tries_a_silent_server(void **state)
+{
+    struct fixture *f = *state;
+    struct err err;
+    struct db *db;
+    struct db_session *session;
+    char folder[] = "/tmp/cohub-test-XXXXXX";
+    assert_non_null(mkdtemp(folder));
+    auto_free char *path = mem_printf("%s/.s.PGSQL.5432", folder);
+    auto_free char *server_path = mem_printf(
+        "%s/.s.PGSQL.5432", strstr(getenv("COHUB_TEST_POSTGRES"), "host=") + strlen("host="));
+    auto_free char *url = mem_printf("postgresql://cohub@/test?host=%s&options=-csearch_path%%3D%s",
+                                     folder, f->schema);
+    assert_int_equal(symlink(server_path, path), 0);
+    assert_int_equal(db_open(url, &db, &err), 0);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(db_session_open(db, &session, &err), 0);
+    run_sql(f, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+               " WHERE pid <> pg_backend_pid() AND datname = current_database()");
+    while (!find_setting(session, "x", &err))
+        continue; // its end is under way
+    assert_int_equal(err.code, ERR_UNAVAILABLE);
+    int silent_fd = unix_socket(path, true);
+    int client_fd = accept(silent_fd, NULL, NULL);
+    assert_true(client_fd >= 0);
+    assert_int_equal(find_setting(session, "x", &err), -ERR_UNAVAILABLE);
+    assert_int_equal(fcntl(silent_fd, F_SETFL, O_NONBLOCK), 0);
+    assert_int_equal(accept(silent_fd, NULL, NULL), -1);
+    close(silent_fd);
+    close(client_fd);
+    db_session_close(session);
+    db_close(db);
+    unlink(path);
+    rmdir(folder);
+}
+
 // ---- Transactions at once ----
 
 enum { COUNTERS = 8, COUNTS = 40 };
@@ -804,6 +858,19 @@ static void row_is_named_to_other_processes(void **state)
     db_close(other);
 }
 
+static bool stands_still(const struct db *db)
+{
+    return db_epoch(db, DB_TOPIC_ACCOUNTS) == db_epoch(db, DB_TOPIC_ACCOUNTS);
+}
+
+static void assert_listens(const struct db *db)
+{
+    uint64_t end_us = clock_monotonic_us() + PATIENCE_MS * 1000ull;
+    while (!stands_still(db) && clock_monotonic_us() < end_us)
+        poll(NULL, 0, 10);
+    assert_true(stands_still(db));
+}
+
 static void what_was_missed_may_be_anything(void **state)
 {
     struct fixture *f = *state;
@@ -817,11 +884,56 @@ static void what_was_missed_may_be_anything(void **state)
     server("cg");
     assert_hears(&subscriber, "* ");
     assert_true(db_epoch(f->db, DB_TOPIC_ACCOUNTS) > epoch);
+    assert_listens(f->db);
     while (db_write(other, notify, row, &err))
         assert_int_equal(err.code, ERR_UNAVAILABLE);
     assert_hears(&subscriber, "row ");
     unsubscribe(&subscriber, f->db);
     db_close(other);
+}
+
+static void key_of_the_longest_is_named(void **state)
+{
+    struct fixture *f = *state;
+    struct err err;
+    struct subscriber there;
+    char row[DB_KEY_MAX + 1] = "";
+    struct db *other;
+    memset(row, 'k', DB_KEY_MAX);
+    assert_int_equal(db_open(f->url, &other, &err), 0);
+    subscribe(&there, other);
+    assert_int_equal(db_write(f->db, notify, row, &err), 0);
+    assert_hears(&there, row);
+    unsubscribe(&there, other);
+    db_close(other);
+}
+
+static void run_on(PGconn *pg, const char *sql)
+{
+    PGresult *result = PQexec(pg, sql);
+    if (PQresultStatus(result) != PGRES_COMMAND_OK && PQresultStatus(result) != PGRES_TUPLES_OK)
+        fail_msg("%s: %s", sql, PQerrorMessage(pg));
+    PQclear(result);
+}
+
+// No connection may be made beside those that are there.
+static void nothing_stands_still_without_a_listener(void **state)
+{
+    struct fixture *f = *state;
+    struct subscriber subscriber;
+    PGconn *pg = PQconnectdb(f->url);
+    subscribe(&subscriber, f->db);
+    assert_true(stands_still(f->db));
+    run_on(pg, "ALTER DATABASE test CONNECTION LIMIT 1");
+    run_on(pg, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'");
+    assert_hears(&subscriber, "* ");
+    assert_false(stands_still(f->db));
+    assert_hears(&subscriber, "* * "); // though nothing was reached
+    assert_false(stands_still(f->db));
+    run_on(pg, "ALTER DATABASE test CONNECTION LIMIT -1");
+    assert_listens(f->db);
+    unsubscribe(&subscriber, f->db);
+    PQfinish(pg);
 }
 
 static void notices_of_strangers_do_no_harm(void **state)
@@ -867,16 +979,20 @@ int main(void)
         TEST(session_waits_as_it_is_told),
         TEST(wait_given_up_fails_that_statement_only),
         TEST(reads_go_on_after_a_restart),
+        TEST(reads_go_on_when_tables_have_changed),
         TEST(reads_fail_while_there_is_no_server),
         TEST(block_that_is_lost_does_not_go_on),
         TEST(block_sees_one_state),
         TEST(write_runs_again_after_a_crash),
         TEST(write_whose_commit_was_refused_runs_again),
         TEST(commit_whose_answer_is_lost_counts_once),
+        TEST(only_one_tries_a_silent_server),
         TEST(nothing_is_lost_between_transactions),
         TEST(transaction_that_ignores_an_error_fails),
         TEST(row_is_named_to_other_processes),
         TEST(what_was_missed_may_be_anything),
+        TEST(key_of_the_longest_is_named),
+        TEST(nothing_stands_still_without_a_listener),
         TEST(notices_of_strangers_do_no_harm),
     };
     return cmocka_run_group_tests_name("postgresql", tests, NULL, NULL);

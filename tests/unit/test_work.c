@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-// The order in which the works of a gate have their turns. One runs at a time; the first holds the
-// gate until all others wait.
+// The order in which the works of a gate have their turns. Mostly one runs at a time; the first
+// holds the gate until all others wait.
 #include "loop/work.h"
 
 #include <stdlib.h>
@@ -131,6 +131,22 @@ static void test_what_has_begun_is_never_refused(void **state UNUSED)
     assert_string_equal(run_all(), "ababab");
 }
 
+static void test_an_owner_leaves_places_to_others(void **state UNUSED)
+{
+    struct job jobs[2];
+    struct work second = {0};
+    scene->gate.limit = 3;
+    scene->gate.owner_running = 1;
+    assert_true(work_submit_gated(&scene->loop, &scene->gate, &second, "one", hold, nothing));
+    assert_true(submit(&jobs[0], 'a', "one", 1));
+    assert_true(submit(&jobs[1], 'x', "two", 1));
+    while (scene->left > 1)
+        uv_run(&scene->loop.uv, UV_RUN_ONCE);
+    assert_string_equal(scene->order, "x");
+    uv_sem_post(&scene->held); // of two that are held
+    assert_string_equal(run_all(), "xa");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -142,6 +158,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_turn_of_one_owner_waits_for_those_of_others, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_what_has_begun_is_never_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_an_owner_leaves_places_to_others, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,7 +6,6 @@
 #include "api/rpc/methods.h"
 #include "base/clock.h"
 #include "base/text.h"
-#include "http/http.h"
 #include "svc/accounts.h"
 #include "svc/collaborators.h"
 #include "svc/invitations.h"

@@ -7,7 +7,6 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/text.h"
-#include "http/http.h"
 #include "svc/accounts.h"
 #include "svc/blobs.h"
 #include "svc/project.h"
@@ -61,10 +60,9 @@ struct query_call {
     void (*answer)(struct query_call *op, const cJSON *row);
 };
 
-static bool take_memory(struct user_query *query, size_t size)
+static int hold(struct user_query *query, size_t size, struct err *err)
 {
-    struct query_call *op = CONTAINER(query, struct query_call, query);
-    return http_request_memory_take(op->call->request, size);
+    return api_hold(CONTAINER(query, struct query_call, query)->call, size, err);
 }
 
 static struct query_call *query_call_new(struct api_call *call)
@@ -76,7 +74,7 @@ static struct query_call *query_call_new(struct api_call *call)
         .dialect = QUERY_CURRENT,
         .arena = call->arena,
         .loop = call->loop,
-        .take = take_memory,
+        .hold = hold,
     };
     return op;
 }

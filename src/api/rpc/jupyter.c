@@ -2,7 +2,6 @@
 // Jupyter kernels (hub-rpc 2.4, 6.4 to 6.6, section 7): running code in a project, which kernels it
 // has, and which run. Nothing is cached: what code gives may differ the next time.
 #include <math.h>
-#include <string.h>
 
 #include "api/params.h"
 #include "api/rpc/methods.h"

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // change_password, forgot_password, reset_forgot_password (api-v1 3.4 to 3.6).
-#include <string.h>
 
 #include "api/v1/endpoints.h"
 #include "http/http.h"

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "api/v1/endpoints.h"
-#include "base/limits.h"
 #include "http/http.h"
 #include "svc/accounts.h"
 #include "svc/exec.h"

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // query (api-v1 3.30, 12; user-query).
-#include <string.h>
 
 #include "api/v1/endpoints.h"
 #include "http/http.h"
@@ -150,10 +149,9 @@ static void echo(struct buf *out, const char *name, const cJSON *value)
     json_value(out, value);
 }
 
-static bool take_memory(struct user_query *query, size_t size)
+static int hold(struct user_query *query, size_t size, struct err *err)
 {
-    struct query_call *op = CONTAINER(query, struct query_call, query);
-    return http_request_memory_take(op->call->request, size);
+    return api_hold(CONTAINER(query, struct query_call, query)->call, size, err);
 }
 
 static void on_queried(struct user_query *query)
@@ -191,7 +189,7 @@ static void handle_query(struct api_call *call, const void *params)
         .arena = call->arena,
         .loop = call->loop,
         .result = *api_reply(call),
-        .take = take_memory,
+        .hold = hold,
         .done = on_queried,
     };
     call->reply = (struct buf){0};

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // user_search (api-v1 3.13, section 7).
-#include <string.h>
 
 #include "api/v1/endpoints.h"
 #include "base/limits.h"

@@ -130,7 +130,7 @@ static int read_order(const struct query_get *get, bool *ret_descending, struct 
 static int list_images(struct db_session *session UNUSED, struct query_get *get, struct buf *out,
                        struct err *err)
 {
-    auto_names struct names names = {0};
+    auto_folder_names struct folder_names names = {0};
     bool descending;
     int64_t left = get->limit < 0 ? INT64_MAX : get->limit;
     int rc = read_order(get, &descending, err);

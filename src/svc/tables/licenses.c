@@ -5,10 +5,8 @@
 //
 // What is written takes effect when a project starts the next time (svc/licenses.h).
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/limits.h"
 #include "base/text.h"
 #include "db/query.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-#include "svc/names.h"
+#include "svc/folder_names.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -8,11 +8,11 @@
 #include <string.h>
 #include <unistd.h>
 
-void names_dispose(struct names *names)
+void folder_names_dispose(struct folder_names *names)
 {
     free(names->items);
     arena_dispose(&names->arena);
-    *names = (struct names){0};
+    *names = (struct folder_names){0};
 }
 
 static int compare(const void *a, const void *b)
@@ -20,7 +20,7 @@ static int compare(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-static int read_all(DIR *stream, size_t count_max, struct names *names)
+static int read_all(DIR *stream, size_t count_max, struct folder_names *names)
 {
     size_t room = 0;
     const struct dirent *entry;
@@ -38,7 +38,7 @@ static int read_all(DIR *stream, size_t count_max, struct names *names)
     return -errno;
 }
 
-int names_read(int folder, size_t count_max, struct names *ret_names)
+int folder_names_read(int folder, size_t count_max, struct folder_names *ret_names)
 {
     int fd = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *stream = fd >= 0 ? fdopendir(fd) : NULL;
@@ -48,11 +48,11 @@ int names_read(int folder, size_t count_max, struct names *ret_names)
             close(fd);
         return rc;
     }
-    struct names names = {0};
+    struct folder_names names = {0};
     int rc = read_all(stream, count_max, &names);
     closedir(stream);
     if (rc) {
-        names_dispose(&names);
+        folder_names_dispose(&names);
         return rc;
     }
     if (names.count)
