@@ -19,9 +19,6 @@
 
 #include "agent/copy.h"
 
-// The longest that a sound copy may be still: an fsync of a large file on a slow disk, or the
-// deletion of a folder with a million files.
-#define STILL_MAX_S 300
 // By how much rsync's own timeout comes first, which tells more.
 #define TIMEOUT_GRACE_S 3
 // From the request to end to the end; rsync removes what it has begun.
@@ -144,8 +141,8 @@ static bool pass_on(int from, size_t *left)
 static uint64_t still_max_ms(const struct copy *copy)
 {
     const unsigned long timeout = strtoul(copy->timeout, NULL, 10);
-    return 1000 * (timeout && timeout + TIMEOUT_GRACE_S < STILL_MAX_S ? timeout + TIMEOUT_GRACE_S
-                                                                      : STILL_MAX_S);
+    const bool shorter = timeout && timeout + TIMEOUT_GRACE_S < COPY_STILL_MAX;
+    return 1000 * (shorter ? timeout + TIMEOUT_GRACE_S : COPY_STILL_MAX);
 }
 
 // Those that were asked to end may be longer about it than the first of them, which has been waited

@@ -17,7 +17,7 @@
 // How often is looked for what other hubs have left and for what is old, and the leases renewed.
 #define TEND_MS        20000
 #define CLAIM_AGAIN_MS 1000
-#define LEASES_MS      5000 // how often is looked for leases that are about to end
+#define LEASES_MS      5000             // how often is looked for leases that are about to end
 #define DATE_MS_MAX    8640000000000000 // the last time of JavaScript's dates
 
 static void pump(struct copies *copies);

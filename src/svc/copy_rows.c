@@ -263,10 +263,10 @@ int copy_row_finish(struct db_session *txn, const struct uuid *id, const char *h
         "$4"};
     int64_t changed = 0;
     db_notify_row(txn, DB_TOPIC_COPIES, id->text);
-    int rc = db_exec(txn, &update,
-                     DB_ARGS(DB_TEXT(id->text), DB_INT(clock_now_ms()), DB_TEXT(error),
-                             DB_TEXT(hub ? hub : "")),
-                     &changed, err);
+    int rc = db_exec(
+        txn, &update,
+        DB_ARGS(DB_TEXT(id->text), DB_INT(clock_now_ms()), DB_TEXT(error), DB_TEXT(hub ? hub : "")),
+        &changed, err);
     return rc ? rc : find_owner(txn, id, changed, ret_own, err);
 }
 
@@ -327,8 +327,7 @@ static int renew(struct db_session *txn, struct copy_tending *tending, int64_t n
     int rc = db_query(txn, &update, DB_ARGS(DB_TEXT(tending->hub), DB_INT(tending->until_ms)),
                       &rows, err);
     while (!rc && (rc = db_rows_next(rows, err)) > 0) {
-        tending->own =
-            mem_realloc(tending->own, (tending->own_count + 1) * sizeof tending->own[0]);
+        tending->own = mem_realloc(tending->own, (tending->own_count + 1) * sizeof tending->own[0]);
         rc = take_id(rows, 0, &tending->own[tending->own_count++])
                  ? 0
                  : err_internal(err, "a row of copy_paths has an id that is none");

@@ -36,7 +36,8 @@ struct copy_run {
     struct work work;
     struct copy_call call;
     enum run_end end;
-    bool own; // the end has been noted: until then it was this hub's
+    bool ended; // as `end` says
+    bool own;   // the end has been noted: until then it was this hub's
     struct db_write write;
     uv_timer_t again;
 };
@@ -101,6 +102,7 @@ static void end(struct copy_run *run, enum run_end how)
     if (how == RUN_FAILED && run->err.code == ERR_INTERNAL)
         log_err(LOG_WARNING, "copy_failed", &run->err);
     run->end = how;
+    run->ended = true;
     note_end(run);
 }
 
@@ -162,7 +164,7 @@ static void on_copied(struct project_call *call)
 
 static void lose(struct copy_run *run)
 {
-    if (run->lost)
+    if (run->lost || run->ended)
         return;
     run->lost = true;
     log_event(LOG_WARNING, "copy_lease_lost", LOG_TEXT("copy", run->row.id.text));

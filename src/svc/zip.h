@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-// A folder as a ZIP archive, made while it is read: regular files and empty folders. Links, and what
-// may not be read, are left out.
+// A folder as a ZIP archive, made while it is read: regular files and empty folders. Links, and
+// what may not be read, are left out.
 #ifndef SVC_ZIP_H
 #define SVC_ZIP_H
 

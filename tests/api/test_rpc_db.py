@@ -353,6 +353,11 @@ def test_touch_of_the_account_alone(hub, account):
     assert hub.refusal(account, "db.touch", {"action": "dance"}) == "Error: there is no action 'dance'"
 
 
+def test_touch_of_a_path_that_is_too_long(hub, account, project):
+    refused = hub.refusal(account, "db.touch", {"project_id": project, "path": "x" * 100000})
+    assert refused.startswith("Error: path must have at most ") and refused.count("Error") == 1
+
+
 def test_touch_by_others(hub, account, project):
     for caller in (hub.account(), hub.account(admin=True)):
         assert hub.refusal(caller, "db.touch", {"project_id": project}) == "Error: user must be collaborator on project"

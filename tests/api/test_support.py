@@ -319,7 +319,9 @@ TOO_MANY_IN_AN_HOUR = (429, "at most 20 answers can be added in an hour; try aga
 def refusal(url):
     """Of an answer: status and text, or None if it is taken."""
     response = httpx.post(url, data={"answer": "x"}, trust_env=False)
-    return None if response.status_code == 302 else (response.status_code, re.search('<p class="problem">(.*)</p>', response.text)[1])
+    if response.status_code == 302:
+        return None
+    return response.status_code, re.search('<p class="problem">(.*)</p>', response.text)[1]
 
 
 def answered(hub, url, count, ago_ms=0, staff=False):

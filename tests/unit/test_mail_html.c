@@ -190,8 +190,8 @@ static void test_links_that_are_not_allowed(void **state UNUSED)
         "one.<br>Two.<hr>Three",
         "<ul><li>one.</li><li>Two</li></ul>",
         "<ol><li>one.</li><li>Two</li></ol>",
-        "<table>\n<caption>All.</caption><thead><tr><th>Day</th><th>Room</th></tr></thead><tbody>"
-        "<tr><td>Mon.</td><td>Hall<br>A</td></tr></tbody></table>After",
+        ("<table>\n<caption>All.</caption><thead><tr><th>Day</th><th>Room</th></tr></thead><tbody>"
+         "<tr><td>Mon.</td><td>Hall<br>A</td></tr></tbody></table>After"),
         "a &lt; b",
         "<b>example&period;com</b>", // which the reader of HTML does not know: it is shown as it
                                      // stands

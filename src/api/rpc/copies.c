@@ -59,7 +59,8 @@ static const struct api_param copy_params[] = {
     {.name = "timeout",
      .type = PARAM_NUMBER,
      FIELD(timeout),
-     .text = "seconds without any transfer after which the copy fails; 0 for no limit",
+     .text = "seconds without any transfer after which the copy fails; " COPY_STILL_MAX_TEXT
+             " for 0 and for more than that",
      .default_text = "0"},
     {.name = "bwlimit",
      .type = PARAM_NUMBER,

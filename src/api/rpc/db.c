@@ -127,6 +127,24 @@ const struct api_endpoint hub_db_user_query = {
 
 // ---- Queries that methods make ----
 
+// The caller has not set a field of a query: "FATAL: error setting 'path' -- Error: must have …" is
+// told as "path must have …".
+static void fail_made(struct api_call *call, const struct err *err)
+{
+    static const char before[] = "FATAL: error setting '", behind[] = "' -- Error: ";
+    const char *field =
+        text_has_prefix(err->message, before) ? err->message + strlen(before) : NULL;
+    const char *end = field ? strstr(field, behind) : NULL;
+    struct err plain = *err;
+    if (end)
+        (void)err_set(&plain, err->code, "%.*s %s", (int)(end - field), field,
+                      end + strlen(behind));
+    if (text_has_prefix(plain.message, "Error: "))
+        rpc_fail_bare(call, &plain);
+    else
+        rpc_fail(call, &plain);
+}
+
 static void on_made_answered(struct user_query *query)
 {
     struct query_call *op = CONTAINER(query, struct query_call, query);
@@ -139,10 +157,8 @@ static void on_made_answered(struct user_query *query)
     cJSON_Delete(op->made);
     if (!rc)
         op->answer(op, result->child);
-    else if (text_has_prefix(err.message, "Error: "))
-        rpc_fail_bare(op->call, &err);
     else
-        rpc_fail(op->call, &err);
+        fail_made(op->call, &err);
 }
 
 // Runs [QUERY, OPTIONS], which is what `text` has.

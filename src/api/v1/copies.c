@@ -47,7 +47,8 @@ struct copy_options {
         {.name = "timeout",                                                                        \
          .type = PARAM_NUMBER,                                                                     \
          .offset = offsetof(params, options.timeout),                                              \
-         .text = "seconds without any transfer after which the copy fails; 0 for no limit",        \
+         .text = "seconds without any transfer after which the copy fails; " COPY_STILL_MAX_TEXT   \
+                 " for 0 and for more than that",                                                  \
          .default_text = "0"},                                                                     \
     {                                                                                              \
         .name = "exclude_history", .type = PARAM_BOOL,                                             \
