@@ -8,7 +8,10 @@
 //   supervisor.c  the process per command that starts it and waits for it
 //   file.c        the process per file operation
 //   kernel.c      requests to the kernel bridge, and the process that it is
+//   jobs.c        commands that no stream waits for, and who looks at them
+//   usage.c       what these use
 //   kill.c        ending whole process trees
+//   proc.c        reading /proc
 //
 // One thread. Everything lives in the tables of one struct agent in zeroed static memory, whose
 // pages cost nothing before they are used; what may be large (a frame that comes in, a long text of
@@ -23,10 +26,12 @@
 #include <sys/types.h>
 
 #include "proto/frame.h"
+#include "proto/job.h"
 
 #define AGENT_CONN_MAX   16
 #define AGENT_EXEC_MAX   4096
 #define AGENT_SPARES_MAX 4
+#define JOB_JOBS_MAX     100
 // Processes and threads of a sandbox: a fork bomb shall not use up those of the host and its user.
 #define AGENT_PROCESSES_MAX 8192
 // Descriptors that came in and whose frame is not complete yet.
@@ -49,7 +54,9 @@ enum agent_result {
 // Written by the stream's process, `result` last; read by the agent.
 struct agent_slot {
     _Atomic uint32_t result;
-    uint32_t reusable; // the supervisor waits for another command
+    uint32_t reusable;   // the supervisor waits for another command
+    uint32_t announce;   // set by the agent: it wants to be told of `pid`, by SIGUSR1
+    _Atomic int32_t pid; // of the command, once it runs
     int32_t value;
     uint64_t size;
     char syscall[16];
@@ -64,6 +71,7 @@ struct agent_conn {
     uint8_t *out;
     size_t out_at, out_size;
     struct exec *blocked_first, *blocked_last; // streams that wait until the socket takes more
+    bool jobs_due;                             // it is still to be told how many jobs run
     bool ended;                                // to be closed once nobody uses it any more
 };
 
@@ -74,7 +82,11 @@ enum exec_kind {
     EXEC_FILE_WRITE,
     EXEC_KERNEL, // a request to the kernel bridge
     EXEC_BRIDGE, // the bridge itself; no stream of a hub's
+    EXEC_LOOK,   // at a job
 };
+
+// What a look waits for.
+enum look_wait { LOOK_NOW, LOOK_START, LOOK_END };
 
 struct exec {
     uint8_t kind;
@@ -103,17 +115,72 @@ struct exec {
     char *ran;         // ran_inline, or mapped
     uint32_t ran_size;
     bool script; // ran is "bash FILE"
+    // Of EXEC_LOOK; of EXEC_COMMAND the job that it runs for, NULL: it is a hub's stream.
+    struct job *job;
+    uint8_t look_waits;
+    bool look_begun;       // the state is sent
+    uint32_t look_kept[2]; // bytes of both streams that are to be sent
+    size_t look_at;        // behind the state
     char ran_inline[AGENT_RAN_INLINE];
 };
 
-struct kill_scan {
-    int dir;         // of /proc while a pass goes on, else -1
-    uint16_t *owner; // by pid: index + 1 of the exec whose tree it belongs to
-    uint32_t active; // execs with `killing`
-    uint32_t pause_ms;
-    uint64_t next_ms; // when the next pass starts
+// A way through the processes.
+struct proc_scan {
+    int dir; // of /proc, -1: none
     long dents_at, dents_size;
     char dents[2048] __attribute__((aligned(8)));
+};
+
+struct kill_scan {
+    struct proc_scan proc; // while a pass goes on
+    uint16_t *owner;       // by pid: index + 1 of the exec whose tree it belongs to
+    uint32_t active;       // execs with `killing`
+    uint32_t pause_ms;
+    uint64_t next_ms; // when the next pass starts
+};
+
+struct job_usage {
+    uint64_t next_ms; // when the next sample is due
+    uint64_t interval_ms;
+    uint64_t base_ticks; // processor time of the supervisor before
+    uint64_t cpu_ms;     // so far
+    uint64_t ticks, pages;
+    bool in_pass, met; // it is looked at; its supervisor was there
+    uint32_t samples_count;
+    struct job_sample samples[JOB_SAMPLES_MAX];
+};
+
+// A command that goes on by itself (proto/job.h).
+struct job {
+    uint8_t *bytes; // NULL: free. The note, what was executed, both streams
+    size_t mapped;
+    struct exec *exec; // NULL: it has ended
+    unsigned looks;    // at it, which wait or are being answered
+    char id[JOB_ID_SIZE];
+    uint32_t note_size, ran_size, output_max;
+    uint32_t kept[2]; // bytes of each stream
+    uint64_t total[2];
+    bool full[2]; // no more is kept of it
+    uint32_t outcome;
+    int32_t value;
+    pid_t pid;        // once it has ended
+    int64_t start_ms; // since 1970
+    uint64_t began_ms, ended_ms, look_ms;
+    struct job_usage usage;
+};
+
+struct jobs {
+    struct job all[JOB_JOBS_MAX];
+    unsigned count;    // places taken
+    size_t size;       // bytes that they keep
+    uint32_t running;  // how many
+    uint32_t starting; // looks that wait for a start
+};
+
+struct usage_scan {
+    struct proc_scan proc; // while a pass goes on
+    uint8_t *owner;        // by pid
+    uint64_t began_ms, rest_ms;
 };
 
 // The process behind all requests of kernels, while it runs.
@@ -146,6 +213,8 @@ struct agent {
     uint32_t scripts; // counts, for file names
     struct bridge bridge;
     struct kill_scan scan;
+    struct jobs jobs;
+    struct usage_scan usage;
     uint64_t shutdown_ms; // 0: running; else when the grace ends
     bool killed;          // that is over, and the last answers are sent
     uint8_t scratch[AGENT_OUT_MAX];
@@ -171,11 +240,12 @@ void conn_event(struct agent *a, struct agent_conn *conn, uint32_t events);
 bool conn_can_send(const struct agent_conn *conn);
 void conn_send(struct agent *a, struct agent_conn *conn, const uint8_t *bytes, size_t size);
 void conn_block(struct agent_conn *conn, struct exec *exec); // exec_service when it can send again
+void conns_tell_jobs(struct agent *a);                       // how many run
 
 // exec.c. False: the payload is malformed.
-// There is one more byte behind the payload.
-bool exec_command(struct agent *a, struct agent_conn *conn, uint32_t stream, uint8_t *payload,
-                  size_t size);
+// There is one more byte behind the payload. `job` that it runs for, or NULL.
+bool exec_command(struct agent *a, struct agent_conn *conn, uint32_t stream, struct job *job,
+                  uint8_t *payload, size_t size);
 // Takes content_fd (-1: none came).
 bool exec_file(struct agent *a, struct agent_conn *conn, uint32_t stream, const uint8_t *payload,
                size_t size, int content_fd);
@@ -189,7 +259,7 @@ bool exec_unanswered(const struct agent *a); // some stream, or what was said is
 void exec_deadlines(struct agent *a, uint64_t now_ms);
 uint64_t exec_next_deadline(const struct agent *a);
 
-// For kernel.c. A place in the table, NULL if there is none left.
+// For kernel.c and jobs.c. A place in the table, NULL if there is none left.
 struct exec *exec_new(struct agent *a, enum exec_kind kind, struct agent_conn *conn,
                       uint32_t stream);
 void exec_refuse_without_place(struct agent *a, struct agent_conn *conn, uint32_t stream,
@@ -209,6 +279,24 @@ enum exec_outcome kernel_outcome(struct agent *a, int *ret_value);
 void kernel_drop(struct agent *a, struct exec *exec); // nobody waits for the answer any more
 void bridge_event(struct agent *a, uint32_t events);
 void bridge_reaped(struct agent *a, struct exec *exec);
+
+// jobs.c. There is one more byte behind the payload; false: it is malformed.
+bool job_request(struct agent *a, struct agent_conn *conn, uint32_t stream, uint8_t *payload,
+                 size_t size);
+// Its command is about to be started; has written something; has ended, or never began.
+void job_began(struct agent *a, struct job *job, struct exec *exec);
+void job_keep(struct agent *a, struct job *job, unsigned stream, const uint8_t *bytes, size_t size);
+void job_ended(struct agent *a, struct job *job, enum exec_outcome outcome, int value);
+void jobs_started(struct agent *a); // some supervisor says that its command runs
+void job_look_serve(struct agent *a, struct exec *look); // sends what the connection takes
+void job_look_ended(struct agent *a, struct exec *look);
+uint64_t jobs_next_ms(const struct agent *a); // UINT64_MAX: nothing to do
+void jobs_tick(struct agent *a, uint64_t now_ms);
+
+// usage.c
+void usage_begin(const struct agent *a, struct job *job);
+uint64_t usage_next_ms(const struct agent *a);
+void usage_tick(struct agent *a, uint64_t now_ms);
 
 // supervisor.c and file.c: the processes. `fds` are standard input, output and error.
 struct command_job {
@@ -233,6 +321,22 @@ void kill_begin(struct agent *a, struct exec *exec);
 void kill_end(struct agent *a, struct exec *exec);
 void kill_tick(struct agent *a, uint64_t now_ms);
 uint64_t kill_next_ms(const struct agent *a); // UINT64_MAX: nothing to do
+
+// proc.c
+#define PROC_PID_LIMIT (4u * 1024 * 1024) // the kernel's own
+struct proc_stat {
+    char state;
+    uint32_t parent;
+    uint64_t cpu_ticks; // of it and of those of its children that have ended
+    uint64_t resident_pages;
+};
+bool proc_scan_begin(const struct agent *a, struct proc_scan *scan);
+uint32_t proc_scan_next(struct proc_scan *scan); // a process's number, 0 at the end
+void proc_scan_end(struct proc_scan *scan);
+// Zeroes for each number there may be, or NULL; to be unmapped.
+void *proc_map_pids(size_t size_each);
+// False if there is no such process.
+bool proc_stat_read(const struct agent *a, uint32_t pid, struct proc_stat *ret_stat);
 
 // text.c: decimal digits of `value` without NUL, and random letters; both return the end.
 char *text_put_number(char *out, uint64_t value);

@@ -70,6 +70,25 @@ void conn_send(struct agent *a, struct agent_conn *conn, const uint8_t *bytes, s
     conn_watch(a, conn);
 }
 
+static void send_jobs(struct agent *a, struct agent_conn *conn)
+{
+    uint8_t frame[sizeof(struct frame_header) + sizeof a->jobs.running];
+    const size_t at = frame_write_header(frame, FRAME_JOBS, 0, sizeof a->jobs.running);
+    memcpy(frame + at, &a->jobs.running, sizeof a->jobs.running);
+    conn->jobs_due = false;
+    conn_send(a, conn, frame, sizeof frame);
+}
+
+void conns_tell_jobs(struct agent *a)
+{
+    for (unsigned i = 0; i < AGENT_CONN_MAX; i++) {
+        struct agent_conn *conn = &a->conns[i];
+        conn->jobs_due = true;
+        if (conn->fd >= 0 && conn_can_send(conn))
+            send_jobs(a, conn);
+    }
+}
+
 void conn_block(struct agent_conn *conn, struct exec *exec)
 {
     if (exec->blocked)
@@ -108,6 +127,8 @@ static bool flush(struct agent *a, struct agent_conn *conn)
     if (conn->out_size == 0) {
         madvise(conn->out, AGENT_OUT_MAX, MADV_DONTNEED);
         conn_watch(a, conn);
+        if (conn->jobs_due)
+            send_jobs(a, conn);
         serve_blocked(a, conn);
     }
     return true;
@@ -148,12 +169,14 @@ static bool handle_frame(struct agent *a, struct agent_conn *conn,
 {
     switch (header->type) {
     case FRAME_EXEC:
-        return exec_command(a, conn, header->stream, payload, header->size);
+        return exec_command(a, conn, header->stream, NULL, payload, header->size);
     case FRAME_FILE:
         return file_frame(a, conn, header->stream, payload, header->size);
     case FRAME_KERNEL:
         kernel_request(a, conn, header->stream, payload, header->size);
         return true;
+    case FRAME_JOB:
+        return job_request(a, conn, header->stream, payload, header->size);
     case FRAME_KILL:
         exec_kill(a, conn, header->stream);
         return header->size == 0;
@@ -273,13 +296,13 @@ void conn_event(struct agent *a, struct agent_conn *conn, uint32_t events)
         conn_end(a, conn);
 }
 
-#define HELLO_SIZE (sizeof(struct frame_header) + sizeof(uint32_t))
+#define HELLO_SIZE (sizeof(struct frame_header) + sizeof(struct frame_hello))
 
-static void build_hello(uint8_t out[HELLO_SIZE])
+static void build_hello(const struct agent *a, uint8_t out[HELLO_SIZE])
 {
-    const uint32_t version = FRAME_PROTOCOL_VERSION;
-    const size_t size = frame_write_header(out, FRAME_HELLO, 0, sizeof version);
-    memcpy(out + size, &version, sizeof version);
+    const struct frame_hello hello = {FRAME_PROTOCOL_VERSION, a->jobs.running};
+    const size_t size = frame_write_header(out, FRAME_HELLO, 0, sizeof hello);
+    memcpy(out + size, &hello, sizeof hello);
 }
 
 static void conn_open(struct agent *a, struct agent_conn *conn, int fd)
@@ -298,7 +321,7 @@ static void conn_open(struct agent *a, struct agent_conn *conn, int fd)
         *conn = (struct agent_conn){.fd = -1};
         return;
     }
-    build_hello(hello);
+    build_hello(a, hello);
     conn_send(a, conn, hello, sizeof hello);
 }
 
@@ -322,7 +345,7 @@ void conn_accept(struct agent *a)
     }
     // Who only asks whether an agent is there shall know.
     uint8_t hello[HELLO_SIZE];
-    build_hello(hello);
+    build_hello(a, hello);
     send(fd, hello, sizeof hello, MSG_DONTWAIT | MSG_NOSIGNAL);
     close(fd);
 }

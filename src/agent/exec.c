@@ -7,7 +7,8 @@
 // killed with all its descendants (kill.c), and one that has ended but left a process behind which
 // holds the pipes is reported as it ended.
 //
-// A stream whose hub is gone goes on; what it prints is read and dropped.
+// A stream whose hub is gone goes on; what it prints is read and dropped. What a job's command
+// prints is the job's (jobs.c).
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -139,6 +140,8 @@ void exec_free(struct agent *a, struct exec *exec)
     exec_close(&exec->out_fd[1]);
     exec_close(&exec->request_fd[0]);
     exec_close(&exec->request_fd[1]);
+    if (exec->kind == EXEC_LOOK)
+        job_look_ended(a, exec);
     if (exec->ran != exec->ran_inline)
         munmap(exec->ran, AGENT_RAN_MAX);
     exec->kind = EXEC_FREE;
@@ -292,6 +295,8 @@ static void reply_if_due(struct agent *a, struct exec *exec)
     exec_close(&exec->stdin_fd);
     deadline_clear(a, exec);
     remove_script(exec);
+    if (exec->kind == EXEC_COMMAND && exec->job)
+        job_ended(a, exec->job, exec->outcome, exec->value);
     if (exec->conn && !exec->replied) {
         if (!conn_can_send(exec->conn)) {
             conn_block(exec->conn, exec);
@@ -346,7 +351,9 @@ static bool forward(struct agent *a, struct exec *exec, unsigned i)
     }
     if (exec->draining)
         exec->drain_left -= (uint32_t)got;
-    if (exec->conn && !exec->replied) {
+    if (exec->job) {
+        job_keep(a, exec->job, i, a->scratch + header_size, (size_t)got);
+    } else if (exec->conn && !exec->replied) {
         frame_write_header(a->scratch, i ? FRAME_STDERR : FRAME_STDOUT, exec->stream, (size_t)got);
         conn_send(a, exec->conn, a->scratch, header_size + (size_t)got);
     }
@@ -397,6 +404,10 @@ void exec_service(struct agent *a, struct exec *exec)
 {
     if (exec->draining) {
         drain(a, exec);
+        return;
+    }
+    if (exec->kind == EXEC_LOOK && !exec->known) {
+        job_look_serve(a, exec);
         return;
     }
     for (unsigned i = 0; i < 2; i++)
@@ -659,6 +670,7 @@ static void command_start(struct agent *a, struct exec *exec, const struct comma
                           uint32_t timeout_ms)
 {
     struct exec_pipes pipes;
+    slot_of(a, exec)->announce = exec->job != NULL;
     if (!pipes_open(exec, &pipes) || !start_supervisor(a, exec, job, pipes.child)) {
         exec_abandon(a, exec, &pipes, errno);
         return;
@@ -680,8 +692,17 @@ static void exec_describe(struct exec *exec, const struct frame_exec *frame,
     exec->script = true;
 }
 
-bool exec_command(struct agent *a, struct agent_conn *conn, uint32_t stream, uint8_t *payload,
-                  size_t size)
+static void refuse_command(struct agent *a, struct agent_conn *conn, uint32_t stream,
+                           struct job *job)
+{
+    if (job)
+        job_ended(a, job, EXEC_NOT_STARTED, EAGAIN);
+    else
+        exec_refuse_without_place(a, conn, stream, EXEC_NOT_STARTED);
+}
+
+bool exec_command(struct agent *a, struct agent_conn *conn, uint32_t stream, struct job *job,
+                  uint8_t *payload, size_t size)
 {
     struct frame_exec frame;
     size_t at = 0;
@@ -693,17 +714,19 @@ bool exec_command(struct agent *a, struct agent_conn *conn, uint32_t stream, uin
         return false;
     if (frame.script)
         name_script(a, script_path);
-    const struct command_job job = {payload, size, frame.script ? script_path : NULL};
+    const struct command_job command = {payload, size, frame.script ? script_path : NULL};
     struct exec *exec = exec_new(a, EXEC_COMMAND, conn, stream);
     if (!exec) {
-        exec_refuse_without_place(a, conn, stream, EXEC_NOT_STARTED);
+        refuse_command(a, conn, stream, job);
         return true;
     }
-    exec_describe(exec, &frame, &job);
+    exec_describe(exec, &frame, &command);
+    if (job)
+        job_began(a, job, exec);
     if (!valid || a->shutdown_ms)
         refuse(a, exec, valid ? ESHUTDOWN : EINVAL);
     else
-        command_start(a, exec, &job, frame.timeout_ms);
+        command_start(a, exec, &command, frame.timeout_ms);
     return true;
 }
 
@@ -785,6 +808,10 @@ static void kill_stream(struct agent *a, struct exec *exec)
         kernel_drop(a, exec);
         return;
     }
+    if (exec->kind == EXEC_LOOK) {
+        exec_end(a, exec, EXEC_SIGNALED, SIGKILL);
+        return;
+    }
     if (has_ended(a, exec)) {
         begin_drain(a, exec);
     } else if (exec->kind == EXEC_FILE_READ) {
@@ -827,6 +854,10 @@ void exec_conn_ended(struct agent *a, struct agent_conn *conn)
         exec->blocked = false;
         if (exec->kind == EXEC_KERNEL) {
             kernel_drop(a, exec);
+            continue;
+        }
+        if (exec->kind == EXEC_LOOK) {
+            exec_end(a, exec, EXEC_SIGNALED, SIGKILL);
             continue;
         }
         if (was_blocked)

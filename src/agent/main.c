@@ -92,11 +92,15 @@ void agent_begin_shutdown(struct agent *a, uint32_t grace_ms)
 static void signals_read(struct agent *a)
 {
     struct signalfd_siginfo info[8];
-    bool terminate = false;
+    bool terminate = false, started = false;
     ssize_t size;
     while ((size = read(a->signal_fd, info, sizeof info)) > 0)
-        for (size_t i = 0; i < (size_t)size / sizeof info[0]; i++)
+        for (size_t i = 0; i < (size_t)size / sizeof info[0]; i++) {
             terminate |= info[i].ssi_signo == SIGTERM && info[i].ssi_pid == 0;
+            started |= info[i].ssi_signo == SIGUSR1;
+        }
+    if (started)
+        jobs_started(a);
     // Only a process outside the sandbox has no number in here.
     if (terminate)
         agent_begin_shutdown(a, SHUTDOWN_TERM_GRACE_MS);
@@ -130,9 +134,11 @@ static void dispatch(struct agent *a, const struct epoll_event *event, bool *ret
 static int wait_ms(const struct agent *a)
 {
     uint64_t next = exec_next_deadline(a);
-    const uint64_t kill_ms = kill_next_ms(a), now = agent_now_ms();
+    const uint64_t kill_ms = kill_next_ms(a), jobs_ms = jobs_next_ms(a), now = agent_now_ms();
     if (kill_ms < next)
         next = kill_ms;
+    if (jobs_ms < next)
+        next = jobs_ms;
     if (a->shutdown_ms && a->shutdown_ms < next)
         next = a->shutdown_ms;
     if (next <= now)
@@ -174,6 +180,7 @@ static void loop_once(struct agent *a)
     const uint64_t now = agent_now_ms();
     exec_deadlines(a, now);
     kill_tick(a, now);
+    jobs_tick(a, now);
     if (shutdown_done(a, processes_left, now))
         _exit(0);
 }
@@ -239,12 +246,13 @@ static bool set_up(struct agent *a, const struct options *options)
     sigemptyset(&handled);
     sigaddset(&handled, SIGCHLD);
     sigaddset(&handled, SIGTERM);
+    sigaddset(&handled, SIGUSR1);
     a->signal_fd = signalfd(-1, &handled, SFD_CLOEXEC | SFD_NONBLOCK);
     a->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     a->proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     a->slots = mmap(NULL, sizeof(struct agent_slot) * AGENT_EXEC_MAX, PROT_READ | PROT_WRITE,
                     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    a->scan.dir = -1;
+    a->scan.proc.dir = a->usage.proc.dir = -1;
     for (unsigned i = 0; i < AGENT_CONN_MAX; i++)
         a->conns[i].fd = -1;
     return a->signal_fd >= 0 && a->epoll_fd >= 0 && a->proc_fd >= 0 && a->slots != MAP_FAILED &&

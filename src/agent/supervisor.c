@@ -207,9 +207,17 @@ static int wait_for(pid_t command)
     }
 }
 
+// The agent has the signal blocked, and reads it; who else sends it has it look once more.
+static void tell_started(struct agent_slot *slot, pid_t command)
+{
+    slot->pid = command;
+    if (slot->announce)
+        kill(1, SIGUSR1);
+}
+
 // Standard input, output and error are the command's already. Returns an errno if it was not
 // started.
-static int run_command(const struct command *command, int *ret_status)
+static int run_command(const struct command *command, struct agent_slot *slot, int *ret_status)
 {
     volatile int error = 0;
     char **const own = environ;
@@ -219,11 +227,13 @@ static int run_command(const struct command *command, int *ret_status)
     environ = own; // which the child has changed
     if (pid < 0)
         return errno;
+    if (!error)
+        tell_started(slot, pid);
     *ret_status = wait_for(pid);
     return error;
 }
 
-static int run_job(const struct command_job *job, int *ret_status)
+static int run_job(const struct command_job *job, struct agent_slot *slot, int *ret_status)
 {
     struct command command;
     memcpy(&command.frame, job->payload, sizeof command.frame);
@@ -234,7 +244,7 @@ static int run_job(const struct command_job *job, int *ret_status)
     if (job->script_path)
         error = prepare_script(job, &command);
     if (!error)
-        error = run_command(&command, ret_status);
+        error = run_command(&command, slot, ret_status);
     munmap(texts, texts_size(&command.frame));
     return error;
 }
@@ -282,7 +292,7 @@ _Noreturn void supervisor_run(struct agent *a, struct agent_slot *slot,
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     processes_max = a->processes_max;
     yield_memory();
-    const int error = run_job(job, &status);
+    const int error = run_job(job, slot, &status);
     tell(slot, error, status, false);
     _exit(0);
 }
@@ -350,7 +360,7 @@ _Noreturn void supervisor_serve(struct agent *a, int job_fd)
         const struct command_job job = {payload, given.size,
                                         given.script_path[0] ? given.script_path : NULL};
         int status = 0;
-        const int error = run_job(&job, &status);
+        const int error = run_job(&job, &a->slots[given.slot], &status);
         reusable = nothing_left();
         tell(&a->slots[given.slot], error, status, reusable);
     }

@@ -161,6 +161,11 @@ static void on_timeout(uv_timer_t *uv_timer)
     http_reply_for(c->call.request, 200, HTTP_JSON, &body);
 }
 
+double rpc_timeout_ms(const struct api_call *call)
+{
+    return rpc_of((struct api_call *)(uintptr_t)call)->timeout_ms;
+}
+
 // ---- What many methods do ----
 
 // Whether the account owns the project or works on it.

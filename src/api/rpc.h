@@ -25,6 +25,9 @@ void rpc_fail_bare(struct api_call *call, const struct err *err);
 // With status 503.
 void rpc_unavailable(struct api_call *call, const struct err *err);
 
+// How long the caller waits, from when the method began, in ms.
+double rpc_timeout_ms(const struct api_call *call);
+
 // ---- What many methods do. In a handler, before it returns ----
 
 // Reads an id. If the text is none, answers in the database's words and returns false.

@@ -39,13 +39,15 @@
 #define LIMIT_EXEC_ENV_SIZE (128 * 1024)
 // The stamp of calls that are joined, bytes of JSON: it is compared with those of all that wait.
 #define LIMIT_AGGREGATE 1000
-// Asynchronous commands: how many a project has (hub-rpc 6.3); what all that have ended keep
-// together, bytes; the text of one, bytes, which is kept while it runs; and calls that wait for its
-// end.
-#define LIMIT_EXEC_JOBS        100
-#define LIMIT_EXEC_JOBS_SIZE   ((size_t)64 * 1024 * 1024)
-#define LIMIT_EXEC_JOB_TEXT    ((size_t)64 * 1024)
-#define LIMIT_EXEC_JOB_WAITING 100
+// Asynchronous commands of a project: how many are kept (hub-rpc 6.3), in its own memory; what all
+// of them keep together, bytes, beyond the first bytes of each stream; the text of one, bytes; and
+// calls that wait for its end. How long the project's agent may take to answer, milliseconds: it
+// does little else.
+#define LIMIT_EXEC_JOBS          100
+#define LIMIT_EXEC_JOBS_SIZE     ((size_t)64 * 1024 * 1024)
+#define LIMIT_EXEC_JOB_TEXT      ((size_t)64 * 1024)
+#define LIMIT_EXEC_JOB_WAITING   100
+#define LIMIT_EXEC_JOB_ANSWER_MS 30000
 // All results of joined calls that are kept for a minute, bytes.
 #define LIMIT_AGGREGATE_KEPT ((size_t)64 * 1024 * 1024)
 // Output of a command or of a kernel, bytes, that an event loop looks through itself. More is left

@@ -2,7 +2,7 @@
 // What hub and agent say to each other over the agent's Unix stream socket.
 //
 // A frame is a header and a payload. All numbers are little-endian, as on every machine that both
-// run on. A stream is one exec or file operation; its number is chosen by the hub and unique within
+// run on. A stream is one request and its answer; its number is chosen by the hub and unique within
 // the connection. Text in a payload is a 32-bit length and the bytes. The hub trusts nothing that
 // comes from an agent: sizes are checked, unknown frames end the connection.
 #ifndef PROTO_FRAME_H
@@ -15,8 +15,8 @@
 #include "base/macros.h"
 
 // Sandboxes outlive the hub, so agents of an earlier version may still serve. In version 1 commands
-// have no env, and there is no FRAME_KERNEL.
-#define FRAME_PROTOCOL_VERSION 2
+// have no env, and there is no FRAME_KERNEL. In version 2 there are no jobs.
+#define FRAME_PROTOCOL_VERSION 3
 #define FRAME_PROTOCOL_OLDEST  1
 // Largest payload in either direction. Output comes in pieces of at most FRAME_OUTPUT_MAX.
 #define FRAME_PAYLOAD_MAX (4u * 1024 * 1024)
@@ -31,11 +31,13 @@ enum frame_type {
                     // exits
     FRAME_KERNEL,   // a request to the kernel bridge (proto/kernel.h), whose answer comes as
                     // FRAME_STDOUT
+    FRAME_JOB,      // starts a job or asks for one (proto/job.h)
     // agent -> hub
-    FRAME_HELLO = 64, // u32 FRAME_PROTOCOL_VERSION, on accepting a connection
+    FRAME_HELLO = 64, // frame_hello, on accepting a connection
     FRAME_STDOUT,     // raw bytes
     FRAME_STDERR,     // raw bytes
     FRAME_EXIT,       // frame_exit; the last frame of its stream
+    FRAME_JOBS,       // u32: how many jobs run now, whenever that has changed
 };
 
 struct frame_header {
@@ -43,6 +45,11 @@ struct frame_header {
     uint32_t stream;
     uint8_t type;
     uint8_t reserved[3];
+};
+
+struct frame_hello {
+    uint32_t version; // FRAME_PROTOCOL_VERSION
+    uint32_t jobs;    // since version 3: how many run
 };
 
 // FRAME_EXEC: this, then texts: working directory (absolute), command, args[args_count],

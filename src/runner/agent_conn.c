@@ -45,6 +45,7 @@ struct agent_conn {
     int fd;
     int use_fd;       // while there are streams (runner/use.h)
     uint32_t version; // that the agent speaks; 0: it has not greeted
+    uint32_t jobs;    // that run
     bool broken, writable_wanted;
 
     struct slot *slots;
@@ -55,7 +56,7 @@ struct agent_conn {
     size_t head_size;          // bytes of `head` that are there
     struct frame_header frame; // the frame whose payload is being read
     size_t left;               // bytes of its payload still to come
-    struct buf gathered;       // of a FRAME_EXIT or FRAME_HELLO that came in pieces
+    struct buf gathered;       // of a payload that is needed as a whole and came in pieces
 
     struct buf queue;
     size_t queue_at;
@@ -144,6 +145,11 @@ static void slot_release(struct agent_conn *conn, struct slot *slot)
 uint32_t agent_conn_version(const struct agent_conn *conn)
 {
     return conn->version;
+}
+
+uint32_t agent_conn_jobs(const struct agent_conn *conn)
+{
+    return conn->jobs;
 }
 
 size_t agent_conn_streams(const struct agent_conn *conn)
@@ -375,7 +381,10 @@ static const char *check_header(struct agent_conn *conn)
         return greeted ? "a second hello" : "a frame before the hello";
     switch (frame->type) {
     case FRAME_HELLO:
-        return frame->size == sizeof(uint32_t) && !frame->stream ? NULL : "a malformed hello";
+        return frame->size >= sizeof(uint32_t) && frame->size <= sizeof(struct frame_hello) &&
+                       !frame->stream
+                   ? NULL
+                   : "a malformed hello";
     case FRAME_STDOUT:
     case FRAME_STDERR:
         return frame->size <= FRAME_OUTPUT_MAX ? check_stream(conn) : "too large a piece of output";
@@ -384,6 +393,9 @@ static const char *check_header(struct agent_conn *conn)
             frame->size > EXIT_SIZE_MAX)
             return "an exit of the wrong size";
         return check_stream(conn);
+    case FRAME_JOBS:
+        return frame->size == sizeof conn->jobs && !frame->stream ? NULL
+                                                                  : "a malformed count of jobs";
     default:
         return "a frame of an unknown type";
     }
@@ -391,12 +403,24 @@ static const char *check_header(struct agent_conn *conn)
 
 static const char *take_hello(struct agent_conn *conn, const uint8_t *payload)
 {
-    uint32_t version;
-    memcpy(&version, payload, sizeof version);
-    if (version < FRAME_PROTOCOL_OLDEST || version > FRAME_PROTOCOL_VERSION)
+    struct frame_hello hello = {0};
+    memcpy(&hello, payload, conn->frame.size);
+    if (hello.version < FRAME_PROTOCOL_OLDEST || hello.version > FRAME_PROTOCOL_VERSION)
         return "another version of the protocol";
-    conn->version = version;
+    if (conn->frame.size != (hello.version < 3 ? sizeof hello.version : sizeof hello))
+        return "a malformed hello";
+    conn->version = hello.version;
+    conn->jobs = hello.jobs;
     conn->io->ops->hello(conn->owner);
+    return NULL;
+}
+
+static const char *take_jobs(struct agent_conn *conn, const uint8_t *payload)
+{
+    const uint32_t before = conn->jobs;
+    memcpy(&conn->jobs, payload, sizeof conn->jobs);
+    if (conn->jobs < before)
+        conn->io->ops->jobs_ended(conn->owner);
     return NULL;
 }
 
@@ -430,7 +454,14 @@ static const char *take_output(struct agent_conn *conn, const uint8_t *bytes, si
 
 static const char *take_whole(struct agent_conn *conn, const uint8_t *payload)
 {
-    return conn->frame.type == FRAME_HELLO ? take_hello(conn, payload) : take_exit(conn, payload);
+    switch (conn->frame.type) {
+    case FRAME_HELLO:
+        return take_hello(conn, payload);
+    case FRAME_JOBS:
+        return take_jobs(conn, payload);
+    default:
+        return take_exit(conn, payload);
+    }
 }
 
 // A piece of a payload that is needed as a whole.

@@ -37,6 +37,8 @@ struct agent_stream {
 // but `closed`.
 struct agent_conn_ops {
     void (*hello)(void *owner);
+    // Some of the agent's jobs have ended.
+    void (*jobs_ended)(void *owner);
     // Output of a stream, in pieces of any size. False: not allowed for this stream.
     bool (*output)(struct agent_stream *stream, bool is_error, const void *bytes, size_t size);
     // The end of a stream; `text` is borrowed. False: not allowed for this stream, which then still
@@ -78,6 +80,8 @@ int agent_conn_submit(struct agent_conn *conn, enum frame_type type, int fd,
                       struct agent_stream *stream, struct err *err) MUST_USE;
 // The version of the protocol that the agent speaks, once it has greeted.
 uint32_t agent_conn_version(const struct agent_conn *conn);
+// How many jobs run, as the agent says.
+uint32_t agent_conn_jobs(const struct agent_conn *conn);
 // How many streams the agent has not ended.
 size_t agent_conn_streams(const struct agent_conn *conn);
 // Nobody waits for the stream any more: tells the agent to end it, and ignores what still comes.

@@ -66,17 +66,25 @@ static struct file_call *file_of(const struct job *job)
     return CONTAINER(job->call, struct file_call, call);
 }
 
-static struct kernel_call *kernel_of(const struct job *job)
+static struct ask_call *ask_of(const struct job *job)
 {
-    assert(job->kind == JOB_KERNEL);
-    return CONTAINER(job->call, struct kernel_call, call);
+    assert(job->kind == JOB_ASK);
+    return CONTAINER(job->call, struct ask_call, call);
+}
+
+static bool is_of_kernel(const struct job *job)
+{
+    return job->kind == JOB_ASK && ask_of(job)->type == FRAME_KERNEL;
+}
+
+bool job_is_stop(const struct job *job)
+{
+    return job->kind == JOB_STOP || job->kind == JOB_STOP_UNUSED;
 }
 
 const char *job_name(const struct job *job)
 {
-    return job->kind == JOB_EXEC     ? "the command"
-           : job->kind == JOB_KERNEL ? "the code"
-                                     : "the operation";
+    return job->kind == JOB_FILE ? "the operation" : is_of_kernel(job) ? "the code" : "the command";
 }
 
 // ---- The end of a call ----
@@ -158,23 +166,19 @@ static bool append_texts(struct buf *out, const char *const *texts, size_t count
     return true;
 }
 
-// Whether the agent knows what came with version 2 of the protocol.
-static int check_version(const struct agent_conn *conn, struct err *err)
+// Whether the agent knows what came with some version of the protocol.
+static int check_version(const struct agent_conn *conn, uint32_t version, struct err *err)
 {
-    if (agent_conn_version(conn) >= 2)
+    if (agent_conn_version(conn) >= version)
         return 0;
     return err_set(err, ERR_UNAVAILABLE,
                    "the project was started by an earlier version of the server, which cannot do "
                    "this; restart the project");
 }
 
-static int send_exec(struct job *job, struct agent_conn *conn, struct err *err)
+int exec_call_write(const struct exec_call *exec, struct buf *out, struct err *err)
 {
-    const struct exec_call *exec = exec_of(job);
     size_t args_count = exec->script ? 0 : exec->args_count;
-    if (exec->env_count && check_version(conn, err))
-        return -ERR_UNAVAILABLE;
-    struct buf *out = agent_conn_begin(conn);
     struct frame_exec fixed = {.timeout_ms = exec->timeout_ms,
                                .cpu_seconds = exec->cpu_seconds,
                                .script = exec->script,
@@ -188,7 +192,16 @@ static int send_exec(struct job *job, struct agent_conn *conn, struct err *err)
     if (!append_texts(out, exec->args, args_count) ||
         !append_texts(out, exec->env, exec->env_count))
         return err_set(err, ERR_TOO_LARGE, "the command is too long");
-    return agent_conn_submit(conn, FRAME_EXEC, -1, &job->stream, err);
+    return 0;
+}
+
+static int send_exec(struct job *job, struct agent_conn *conn, struct err *err)
+{
+    const struct exec_call *exec = exec_of(job);
+    int rc = exec->env_count ? check_version(conn, 2, err) : 0;
+    if (!rc)
+        rc = exec_call_write(exec, agent_conn_begin(conn), err);
+    return rc ? rc : agent_conn_submit(conn, FRAME_EXEC, -1, &job->stream, err);
 }
 
 static int send_file(struct job *job, struct agent_conn *conn, struct err *err)
@@ -203,15 +216,15 @@ static int send_file(struct job *job, struct agent_conn *conn, struct err *err)
     return agent_conn_submit(conn, FRAME_FILE, file->content_fd, &job->stream, err);
 }
 
-static int send_kernel(struct job *job, struct agent_conn *conn, struct err *err)
+static int send_ask(struct job *job, struct agent_conn *conn, struct err *err)
 {
-    const struct kernel_call *kernel = kernel_of(job);
-    if (check_version(conn, err))
+    const struct ask_call *ask = ask_of(job);
+    if (check_version(conn, ask->type == FRAME_JOB ? 3 : 2, err))
         return -ERR_UNAVAILABLE;
-    if (kernel->request_size > FRAME_PAYLOAD_MAX)
-        return err_set(err, ERR_TOO_LARGE, "the code is too long");
-    buf_append(agent_conn_begin(conn), kernel->request, kernel->request_size);
-    return agent_conn_submit(conn, FRAME_KERNEL, -1, &job->stream, err);
+    if (ask->request_size > FRAME_PAYLOAD_MAX)
+        return err_set(err, ERR_TOO_LARGE, "%s is too long", job_name(job));
+    buf_append(agent_conn_begin(conn), ask->request, ask->request_size);
+    return agent_conn_submit(conn, ask->type, -1, &job->stream, err);
 }
 
 static int send_request(struct job *job, struct agent_conn *conn, struct err *err)
@@ -219,8 +232,8 @@ static int send_request(struct job *job, struct agent_conn *conn, struct err *er
     switch (job->kind) {
     case JOB_EXEC:
         return send_exec(job, conn, err);
-    case JOB_KERNEL:
-        return send_kernel(job, conn, err);
+    case JOB_ASK:
+        return send_ask(job, conn, err);
     default:
         return send_file(job, conn, err);
     }
@@ -229,13 +242,13 @@ static int send_request(struct job *job, struct agent_conn *conn, struct err *er
 // How long it may be under way, 0: for as long as it takes.
 static uint64_t guard_ms(const struct job *job)
 {
-    if (job->kind == JOB_KERNEL)
-        return kernel_of(job)->timeout_ms;
+    if (job->kind == JOB_ASK)
+        return ask_of(job)->timeout_ms;
     const uint64_t timeout_ms = exec_of(job)->timeout_ms;
     return timeout_ms ? timeout_ms + GUARD_MS : 0;
 }
 
-// The limit of a command or of a kernel counts from when it was handed over. A file operation has
+// The limit of a command or of a question counts from when it was handed over. A file operation has
 // one for all of it, which is running already.
 static void start_guard(struct job *job)
 {
@@ -302,10 +315,10 @@ void exec_call_dispose(struct exec_call *exec)
     outputs_give_back(&exec->call, &exec->output_taken);
 }
 
-void kernel_call_dispose(struct kernel_call *kernel)
+void ask_call_dispose(struct ask_call *ask)
 {
-    buf_dispose(&kernel->reply);
-    outputs_give_back(&kernel->call, &kernel->reply_taken);
+    buf_dispose(&ask->reply);
+    outputs_give_back(&ask->call, &ask->reply_taken);
 }
 
 void file_call_dispose(struct file_call *file)
@@ -352,16 +365,16 @@ static bool file_output(struct job *job, bool is_error, const void *bytes, size_
     return true;
 }
 
-static bool kernel_output(struct job *job, bool is_error, const void *bytes, size_t size)
+static bool ask_output(struct job *job, bool is_error, const void *bytes, size_t size)
 {
-    struct kernel_call *kernel = kernel_of(job);
+    struct ask_call *ask = ask_of(job);
     struct err err;
     int rc = 0;
     if (is_error)
         return false;
-    if (size > kernel->reply_max - kernel->reply.size)
-        rc = err_set(&err, ERR_TOO_LARGE, "the result has more than %zu bytes", kernel->reply_max);
-    else if (!outputs_keep(&kernel->call, &kernel->reply, bytes, size, &kernel->reply_taken))
+    if (size > ask->reply_max - ask->reply.size)
+        rc = err_set(&err, ERR_TOO_LARGE, "the result has more than %zu bytes", ask->reply_max);
+    else if (!outputs_keep(&ask->call, &ask->reply, bytes, size, &ask->reply_taken))
         rc = no_room(&err);
     if (rc)
         give_up(job, &err);
@@ -373,8 +386,8 @@ bool job_output(struct agent_stream *stream, bool is_error, const void *bytes, s
     struct job *job = job_of_stream(stream);
     if (job->kind == JOB_FILE)
         return file_output(job, is_error, bytes, size);
-    if (job->kind == JOB_KERNEL)
-        return kernel_output(job, is_error, bytes, size);
+    if (job->kind == JOB_ASK)
+        return ask_output(job, is_error, bytes, size);
     exec_output(exec_of(job), is_error, bytes, size);
     return true;
 }
@@ -389,6 +402,13 @@ static const char *stop_reason(const struct project *project)
     return NULL;
 }
 
+// "" when no reason is known.
+static void copy_stop_reason(const struct project *project, char out[PROJECT_REASON_SIZE])
+{
+    const char *reason = stop_reason(project);
+    snprintf(out, PROJECT_REASON_SIZE, "%s", reason ? reason : "");
+}
+
 static bool exec_exit(struct job *job, const struct frame_exit *end, const char *text,
                       size_t text_size)
 {
@@ -398,29 +418,36 @@ static bool exec_exit(struct job *job, const struct frame_exit *end, const char 
     exec->outcome = (enum exec_outcome)end->outcome;
     exec->value = end->value;
     buf_append(&exec->ran, text, text_size);
-    const char *reason = exec->outcome == EXEC_STOPPED ? stop_reason(job->project) : NULL;
-    if (reason)
-        snprintf(exec->stop_reason, sizeof exec->stop_reason, "%s", reason);
+    if (exec->outcome == EXEC_STOPPED)
+        copy_stop_reason(job->project, exec->stop_reason);
     return true;
 }
 
-static bool kernel_exit(struct job *job, const struct frame_exit *end)
+static int refused(const struct job *job, int sys_errno, struct err *err)
+{
+    if (is_of_kernel(job))
+        return err_set_errno(err, ERR_UNAVAILABLE, sys_errno,
+                             "the program that runs Jupyter kernels cannot be started (%s); "
+                             "the server's log and `cohub doctor` tell more",
+                             err_errno_name(sys_errno));
+    return err_set_errno(err, ERR_UNAVAILABLE, sys_errno, "the command cannot be run (%s)",
+                         err_errno_name(sys_errno));
+}
+
+static bool ask_exit(struct job *job, const struct frame_exit *end)
 {
     struct project_call *call = job->call;
-    const char *reason;
+    struct ask_call *ask = ask_of(job);
+    copy_stop_reason(job->project, ask->stop_reason);
     switch ((enum exec_outcome)end->outcome) {
     case EXEC_EXITED:
         return true;
     case EXEC_NOT_STARTED:
-        call->rc = err_set_errno(&call->err, ERR_UNAVAILABLE, end->value,
-                                 "the program that runs Jupyter kernels cannot be started (%s); "
-                                 "the server's log and `cohub doctor` tell more",
-                                 err_errno_name(end->value));
+        call->rc = refused(job, end->value, &call->err);
         return true;
     case EXEC_STOPPED:
-        reason = stop_reason(job->project);
         call->rc = err_set(&call->err, ERR_UNAVAILABLE, "the project was stopped%s%s",
-                           reason ? ": " : "", reason ? reason : "");
+                           ask->stop_reason[0] ? ": " : "", ask->stop_reason);
         return true;
     default:
         return false;
@@ -485,9 +512,9 @@ bool job_exit(struct agent_stream *stream, const struct frame_exit *end, const c
               size_t text_size)
 {
     struct job *job = job_of_stream(stream);
-    bool fits = job->kind == JOB_FILE     ? file_exit(job, end, text, text_size)
-                : job->kind == JOB_KERNEL ? kernel_exit(job, end)
-                                          : exec_exit(job, end, text, text_size);
+    bool fits = job->kind == JOB_FILE  ? file_exit(job, end, text, text_size)
+                : job->kind == JOB_ASK ? ask_exit(job, end)
+                                       : exec_exit(job, end, text, text_size);
     if (!fits)
         return false;
     stream->number = 0;

@@ -11,7 +11,14 @@
 
 struct project;
 
-enum job_kind { JOB_START, JOB_STOP, JOB_EXEC, JOB_FILE, JOB_KERNEL };
+enum job_kind {
+    JOB_START,
+    JOB_STOP,
+    JOB_STOP_UNUSED, // a stop, unless jobs of the agent run (proto/job.h)
+    JOB_EXEC,
+    JOB_FILE,
+    JOB_ASK,
+};
 
 struct job {
     TAILQ_ENTRY(job) link;
@@ -52,6 +59,7 @@ bool job_output(struct agent_stream *stream, bool is_error, const void *bytes, s
 bool job_exit(struct agent_stream *stream, const struct frame_exit *end, const char *text,
               size_t text_size);
 struct job *job_of_stream(struct agent_stream *stream);
+bool job_is_stop(const struct job *job);
 // What is under way, in words.
 const char *job_name(const struct job *job);
 

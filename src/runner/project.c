@@ -233,6 +233,14 @@ static void on_hello(void *owner)
         project_up(project);
 }
 
+static void on_jobs_ended(void *owner)
+{
+    const struct project *project = owner;
+    const struct projects_config *config = &project->projects->config;
+    if (config->jobs_ended)
+        config->jobs_ended(config->ctx, &project->id);
+}
+
 // ---- Starting it ----
 
 static void on_load(struct work *work)
@@ -364,10 +372,34 @@ static void project_shutdown(struct project *project)
     agent_conn_shutdown(project->conn, STOP_GRACE_MS);
 }
 
+static void expect_no_stop(struct project *project)
+{
+    struct job *job;
+    TAILQ_FOREACH(job, &project->waiting, link)
+    job->after_stop = false;
+    project->wanted_again = false;
+}
+
+// Answers who wants it stopped only if nothing goes on in it.
+static void spare_used(struct project *project)
+{
+    for (struct job *job = TAILQ_FIRST(&project->stops), *next; job; job = next) {
+        next = TAILQ_NEXT(job, link);
+        if (job->kind != JOB_STOP_UNUSED)
+            continue;
+        CONTAINER(job->call, struct idle_call, call)->in_use = true;
+        job_finish(job);
+    }
+    if (TAILQ_EMPTY(&project->stops))
+        expect_no_stop(project);
+}
+
 // What can go to the agent goes; a stop comes behind it. If the connection turns out to be broken,
 // the calls wait for what follows.
 static void project_serve(struct project *project)
 {
+    if (agent_conn_jobs(project->conn))
+        spare_used(project);
     for (struct job *job = TAILQ_FIRST(&project->waiting), *next; job; job = next) {
         next = TAILQ_NEXT(job, link);
         if (job->after_stop)
@@ -394,7 +426,7 @@ static void project_up(struct project *project)
 
 void project_add_job(struct project *project, struct job *job)
 {
-    bool is_stop = job->kind == JOB_STOP;
+    bool is_stop = job_is_stop(job);
     if (!is_stop) {
         job->after_stop = !TAILQ_EMPTY(&project->stops) || project->phase > PHASE_RUNNING;
         project->wanted |= project->phase < PHASE_RUNNING && !job->after_stop;
@@ -411,7 +443,8 @@ void project_add_job(struct project *project, struct job *job)
 
 bool project_in_use(const struct project *project)
 {
-    return !TAILQ_EMPTY(&project->waiting) || (project->conn && agent_conn_streams(project->conn));
+    return !TAILQ_EMPTY(&project->waiting) ||
+           (project->conn && (agent_conn_streams(project->conn) || agent_conn_jobs(project->conn)));
 }
 
 // What it does from now on is not seen but through the runner, until somebody asks for it.
@@ -601,6 +634,7 @@ static void on_lost(struct agent_stream *stream)
 }
 
 const struct agent_conn_ops project_conn_ops = {.hello = on_hello,
+                                                .jobs_ended = on_jobs_ended,
                                                 .output = job_output,
                                                 .exit = job_exit,
                                                 .lost = on_lost,

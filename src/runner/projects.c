@@ -81,7 +81,7 @@ static void on_stop_unused(struct loop_message *message)
     if (idle->in_use)
         project_call_answer(call);
     else
-        take_call(message, JOB_STOP);
+        take_call(message, JOB_STOP_UNUSED);
 }
 
 static void on_disconnect(struct loop_message *message)
@@ -103,9 +103,9 @@ static void on_file(struct loop_message *message)
     take_call(message, JOB_FILE);
 }
 
-static void on_kernel(struct loop_message *message)
+static void on_ask(struct loop_message *message)
 {
-    take_call(message, JOB_KERNEL);
+    take_call(message, JOB_ASK);
 }
 
 static void submit(struct projects *projects, struct project_call *call, uint32_t wait_ms,
@@ -148,11 +148,12 @@ void projects_exec(struct projects *projects, struct exec_call *call)
     submit(projects, &call->call, call->start_wait_ms, on_exec);
 }
 
-void projects_kernel(struct projects *projects, struct kernel_call *kernel)
+void projects_ask(struct projects *projects, struct ask_call *ask)
 {
-    kernel->reply = (struct buf){0};
-    kernel->reply_taken = 0;
-    submit(projects, &kernel->call, kernel->start_wait_ms, on_kernel);
+    ask->reply = (struct buf){0};
+    ask->reply_taken = 0;
+    ask->stop_reason[0] = '\0';
+    submit(projects, &ask->call, ask->start_wait_ms, on_ask);
 }
 
 // The content as a file in memory, which the agent can copy from at its own pace.
@@ -182,31 +183,6 @@ void projects_file(struct projects *projects, struct file_call *call)
         return;
     }
     submit(projects, &call->call, call->timeout_ms, on_file);
-}
-
-// ---- Looking at a command ----
-
-static void on_looked(struct loop_message *message)
-{
-    struct exec_look *look = CONTAINER(message, struct exec_look, message);
-    look->done(look);
-}
-
-static void on_look(struct loop_message *message)
-{
-    struct exec_look *look = CONTAINER(message, struct exec_look, message);
-    const struct exec_call *exec = look->exec;
-    look->output = look->error_output = (struct buf){0};
-    buf_append(&look->output, exec->output.data, exec->output.size);
-    buf_append(&look->error_output, exec->error_output.data, exec->error_output.size);
-    look->output_total = exec->output_total;
-    look->error_output_total = exec->error_output_total;
-    loop_post(look->loop, &look->message, on_looked);
-}
-
-void projects_exec_look(struct projects *projects, struct exec_look *look)
-{
-    loop_post(&projects->loop, &look->message, on_look);
 }
 
 // ---- Finding what runs already ----

@@ -54,6 +54,8 @@ struct projects_config {
     // NULL.
     void (*changed)(void *ctx, const struct uuid *project_id, enum project_state state,
                     int64_t seen_ms, const char *error);
+    // The same: commands that went on by themselves (proto/job.h) have ended; or NULL.
+    void (*jobs_ended)(void *ctx, const struct uuid *project_id);
 };
 
 // Starts the thread. The working directory is the data folder.
@@ -96,8 +98,8 @@ struct project_call {
 void projects_start(struct projects *projects, struct project_call *call, uint32_t wait_ms);
 // SIGTERM, 5 s later SIGKILL, then the sandbox is gone. Nothing happens if it does not run.
 void projects_stop(struct projects *projects, struct project_call *call);
-// Stops it only if nobody uses it: no call waits for it, and none is under way in it, of this
-// process or another.
+// Stops it only if nobody uses it: no call waits for it, none is under way in it, of this process
+// or another, and no command goes on by itself (proto/job.h).
 struct idle_call {
     struct project_call call;
     bool in_use; // out: then nothing was done
@@ -144,38 +146,30 @@ struct exec_call {
 void projects_exec(struct projects *projects, struct exec_call *call);
 void exec_call_dispose(struct exec_call *call); // frees the buffers of the results
 
-// What a command has written so far. The call was submitted, and its buffers are there until
-// `done`.
-struct exec_look {
-    // in
-    const struct exec_call *exec;
-    struct loop *loop;
-    void (*done)(struct exec_look *look);
-    // out
-    struct buf output, error_output; // the caller's
-    uint64_t output_total, error_output_total;
-    // projects'
-    struct loop_message message;
-};
-void projects_exec_look(struct projects *projects, struct exec_look *look);
+// Appends what the agent is told of it: the payload of FRAME_EXEC. ERR_TOO_LARGE when it is larger
+// than any frame.
+int exec_call_write(const struct exec_call *call, struct buf *out, struct err *err) MUST_USE;
 
-struct kernel_call {
+// A question to what runs in the project, whose answer is a sequence of bytes.
+struct ask_call {
     struct project_call call;
     // in
-    const char *request; // to the kernel bridge (proto/kernel.h)
+    enum frame_type type; // FRAME_KERNEL (proto/kernel.h) or FRAME_JOB (proto/job.h)
+    const char *request;
     size_t request_size;
     size_t reply_max;       // bytes; ERR_TOO_LARGE beyond
     uint32_t start_wait_ms; // as of exec_call
     uint32_t timeout_ms;    // from when it was handed over; ERR_TIMEOUT "timeout" then; 0: none
     // out, if rc is 0
-    struct buf reply; // all that the bridge sent: nothing if it ended meanwhile
+    struct buf reply; // all that was answered: of a kernel bridge that ended meanwhile, a part
+    char stop_reason[PROJECT_REASON_SIZE]; // if the project is being stopped; "": not known here
     // projects'
     size_t reply_taken; // of what all calls together may keep
 };
-// Asks the kernel bridge of a project, which is started if it does not run. ERR_UNAVAILABLE when
-// the bridge cannot be run or the project stops meanwhile.
-void projects_kernel(struct projects *projects, struct kernel_call *kernel);
-void kernel_call_dispose(struct kernel_call *kernel);
+// Starts the project if it does not run. ERR_UNAVAILABLE with sys_errno when it is refused; and
+// when the project stops meanwhile, or its agent is of a version that cannot do it.
+void projects_ask(struct projects *projects, struct ask_call *ask);
+void ask_call_dispose(struct ask_call *ask);
 
 struct file_call {
     struct project_call call;

@@ -19,7 +19,6 @@
 #include "svc/account_index.h"
 #include "svc/copies.h"
 #include "svc/disk.h"
-#include "svc/exec_jobs.h"
 #include "svc/expiry.h"
 #include "svc/idle.h"
 #include "svc/mail.h"
@@ -68,6 +67,14 @@ static void on_state_changed(void *ctx, const struct uuid *project_id, enum proj
     status_refresh_later(&hub->svc, project_id);
 }
 
+// What they may have written, and that the project was in use until now.
+static void on_jobs_ended(void *ctx, const struct uuid *project_id)
+{
+    struct hub *hub = ctx;
+    disk_changed(&hub->svc, project_id);
+    project_mark_edited(&hub->svc, project_id);
+}
+
 static int load_spec(void *ctx, const struct uuid *project_id, struct project_spec *ret_spec,
                      struct err *err)
 {
@@ -109,6 +116,7 @@ static int open_projects(struct hub *hub, struct err *err)
         .ctx = hub,
         .load = load_spec,
         .changed = on_state_changed,
+        .jobs_ended = on_jobs_ended,
     };
     return projects_open(&config, &hub->svc.projects, err);
 }
@@ -319,7 +327,6 @@ static void close_hub(struct hub *hub)
     http_server_drain(hub->metrics.http, STOP_GRACE_MS);
     hub->svc.drained = true;
     copies_shut(&hub->svc);
-    exec_jobs_shut(&hub->svc);
     projects_shut(hub->svc.projects);
     http_server_stop(hub->metrics.http);
     copies_close(&hub->svc);

@@ -106,22 +106,14 @@ static void on_made(struct work *work)
     finish(CONTAINER(work, struct exec_request, work));
 }
 
-// What nobody waits for ends last when the server does.
-static bool outlives_the_store(const struct exec_request *r)
-{
-    return r->svc->closing && r->loop == r->svc->loop;
-}
-
 static void on_executed(struct project_call *call)
 {
     struct exec_call *x = CONTAINER(call, struct exec_call, call);
     struct exec_request *r = CONTAINER(x, struct exec_request, exec);
     r->rc = call->rc;
     r->err = call->err;
-    if (!outlives_the_store(r)) {
-        disk_changed(r->svc, &r->project_id);
-        project_mark_edited(r->svc, &r->project_id); // it was in use until now
-    }
+    disk_changed(r->svc, &r->project_id);
+    project_mark_edited(r->svc, &r->project_id); // it was in use until now
     if (!r->rc && x->output.size + x->error_output.size > LIMIT_OUTPUT_INLINE) {
         bool submitted = work_submit_gated(r->loop, &r->svc->rendering, &r->work,
                                            r->project_id.text, make_now, on_made);
@@ -133,13 +125,12 @@ static void on_executed(struct project_call *call)
     finish(r);
 }
 
-// From then on the request is the loop's that it names, and may be over.
 static void submit(struct exec_request *r)
 {
-    void (*const submitted)(struct exec_request *) = r->submitted;
-    projects_exec(r->svc->projects, &r->exec);
-    if (submitted)
-        submitted(r);
+    if (r->prepared)
+        r->prepared(r);
+    else
+        projects_exec(r->svc->projects, &r->exec);
 }
 
 // The first command since the hub started: nothing is known of the home yet.

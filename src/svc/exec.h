@@ -48,7 +48,8 @@ struct exec_request {
     const cJSON *aggregate; // NULL: runs on its own
     struct loop *loop;
     void (*done)(struct exec_request *request);
-    void (*submitted)(struct exec_request *request); // on the thread of `loop`; or NULL
+    // Instead of running it: `exec` is filled. On the thread of `loop`; or NULL.
+    void (*prepared)(struct exec_request *request);
     // out
     int rc; // negative: it could not be run at all (wrong input, no start, the project went away)
     struct err err;
@@ -59,6 +60,7 @@ struct exec_request {
     struct buf script, directory;
     struct exec_stamp stamp;
     struct aggregate *group;
+    struct exec_job_call *job; // that it is prepared for (svc/exec_jobs.h)
     struct exec_request *next;
     struct loop_message message;
     struct work work;

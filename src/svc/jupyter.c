@@ -309,7 +309,7 @@ static void read_reply(struct work *work)
         r->rc = err_set(&r->err, ERR_UNAVAILABLE, ERR_CLOSING_TEXT);
         return;
     }
-    r->rc = jupyter_reply_read(r->op, &r->kernel_call.reply, &reply, &r->err);
+    r->rc = jupyter_reply_read(r->op, &r->ask.reply, &reply, &r->err);
     if (r->rc)
         return;
     r->failed = reply.failed;
@@ -330,13 +330,13 @@ static void on_read(struct work *work)
 
 static void on_answered(struct project_call *call)
 {
-    struct kernel_call *kernel_call = CONTAINER(call, struct kernel_call, call);
-    struct jupyter_request *r = CONTAINER(kernel_call, struct jupyter_request, kernel_call);
+    struct ask_call *ask = CONTAINER(call, struct ask_call, call);
+    struct jupyter_request *r = CONTAINER(ask, struct jupyter_request, ask);
     if (r->op == JUPYTER_EXECUTE)
         disk_changed(r->svc, &r->project_id);
     if (call->rc) {
         fail(r, &call->err);
-    } else if (kernel_call->reply.size > LIMIT_OUTPUT_INLINE) {
+    } else if (ask->reply.size > LIMIT_OUTPUT_INLINE) {
         const bool submitted = work_submit_gated(r->loop, &r->svc->rendering, &r->work,
                                                  r->project_id.text, read_reply, on_read);
         assert(submitted);
@@ -355,22 +355,23 @@ static uint32_t longest_ms(const struct jupyter_request *r)
     return r->answer_ms && r->answer_ms < ms ? r->answer_ms : (uint32_t)ms;
 }
 
-static void ask(struct jupyter_request *r)
+static void begin(struct jupyter_request *r)
 {
     struct err err;
     if (write_request(r, &err)) {
         fail(r, &err);
         return;
     }
-    r->kernel_call = (struct kernel_call){
+    r->ask = (struct ask_call){
         .call = {.project_id = r->project_id, .loop = r->loop, .done = on_answered},
+        .type = FRAME_KERNEL,
         .request = r->request.data,
         .request_size = r->request.size,
         .reply_max = r->op == JUPYTER_EXECUTE ? KERNEL_REPLY_MAX : LIMIT_KERNEL_LIST,
         .start_wait_ms = PROJECT_START_WAIT_MS,
         .timeout_ms = longest_ms(r),
     };
-    projects_kernel(r->svc->projects, &r->kernel_call);
+    projects_ask(r->svc->projects, &r->ask);
     if (r->op == JUPYTER_EXECUTE)
         look_at_memory(r);
 }
@@ -388,7 +389,7 @@ static void on_disk_learnt(struct work *work)
     if (r->rc)
         finish(r);
     else
-        ask(r);
+        begin(r);
 }
 
 void jupyter_run(struct svc *svc, struct jupyter_request *r)
@@ -398,7 +399,7 @@ void jupyter_run(struct svc *svc, struct jupyter_request *r)
     r->rc = 0;
     r->failed = r->died = false;
     r->request = r->error = (struct buf){0};
-    r->kernel_call = (struct kernel_call){0};
+    r->ask = (struct ask_call){0};
     r->memory = NULL;
     r->result = NULL;
     struct err err;
@@ -407,13 +408,13 @@ void jupyter_run(struct svc *svc, struct jupyter_request *r)
     else if (r->op == JUPYTER_EXECUTE && !disk_file_size_max(svc, &r->project_id, &size))
         work_submit(r->loop, &r->work, learn_disk, on_disk_learnt);
     else
-        ask(r);
+        begin(r);
 }
 
 void jupyter_request_dispose(struct jupyter_request *r)
 {
     memory_forget(r);
-    kernel_call_dispose(&r->kernel_call);
+    ask_call_dispose(&r->ask);
     buf_dispose(&r->request);
     buf_dispose(&r->error);
 }

@@ -47,7 +47,7 @@ struct jupyter_request {
     size_t result_size;
     // the service's
     struct svc *svc;
-    struct kernel_call kernel_call;
+    struct ask_call ask;
     struct jupyter_memory *memory;
     struct buf request;
     int64_t cell_ms;

@@ -13,7 +13,6 @@
 #include "query/query.h"
 #include "svc/disk.h"
 #include "svc/exec.h"
-#include "svc/exec_jobs.h"
 #include "svc/tables/tables.h"
 
 // A secret that was made just now does not belong to keys that are there.
@@ -73,7 +72,6 @@ int svc_init(struct svc *svc, struct db *db, const struct site *site, struct err
     throttle_init(&svc->read);
     throttle_init(&svc->keys);
     svc->aggregator = aggregator_new();
-    svc->exec_jobs = exec_jobs_new();
     svc->disk = disk_new();
     return 0;
 }
@@ -83,7 +81,6 @@ void svc_dispose(struct svc *svc)
     query_schema_free(svc->schema);
     sessions_dispose(&svc->sessions);
     aggregator_free(svc->aggregator);
-    exec_jobs_free(svc->exec_jobs);
     disk_free(svc->disk);
     throttle_dispose(&svc->edited);
     throttle_dispose(&svc->touched);

@@ -17,7 +17,6 @@
 
 struct projects;
 struct aggregator;
-struct exec_jobs;
 struct copies;
 struct disk;
 struct mailer;
@@ -92,7 +91,6 @@ struct svc {
     struct throttle read;        // blobs marked as read
     struct throttle keys;        // API keys marked as active
     struct aggregator *aggregator;
-    struct exec_jobs *exec_jobs;
     struct disk *disk;
     struct mailer *mailer; // NULL where nothing is sent (commands)
     struct copies *copies; // NULL where nothing is copied

@@ -2,11 +2,16 @@
 """system.exec and system.signal of a project (hub-rpc 6.3, 6.7): what is run, what comes back, and in which words it fails."""
 import json
 import re
+import threading
 import time
+import uuid
 
+import httpx
 import pytest
 
 from harness.process import wait_until
+from harness.rpc import Project
+from harness.store import execute as store
 
 SCRIPT = r"/tmp/f-\d+-\d+-\w+"
 
@@ -168,7 +173,7 @@ def test_the_rpcs_own_time_passes_first_and_the_command_ends_later(refusal, exec
     ({"command": "true", "max_output": -1}, "max_output must not be negative"),
     ({"command": "true", "args": ["x"] * 4097}, "at most 4096 args are allowed"),
     ({"command": "true", "compute_server_id": 1}, "this server has no compute servers"),
-    ({"command": "true", "async_stats": True}, "async_stats is not supported: what a command uses is not recorded"),
+    ({"command": "true", "async_stats": True}, "async_stats is for asynchronous commands"),
     ({"command": "true", "async_call": True, "aggregate": 1}, "aggregate and async_call cannot be combined"),
 ])
 def test_parameters_that_are_refused(refusal, parameters, text):
@@ -204,12 +209,17 @@ def test_equal_calls_share_a_run(execute):
 
 # ---- Asynchronous ----
 
-def started(reply):
+def started(reply, runs=True):
     job = reply["job_id"]
     assert re.fullmatch("[0-9a-f-]{36}", job) and abs(reply["start"] / 1000 - time.time()) < 60
+    assert not runs or reply["pid"] > 1
     assert reply == {"type": "async", "stdout": "", "stderr": "", "exit_code": 0, "start": reply["start"], "job_id": job,
-                     "status": "running"}
+                     "status": "running", **({"pid": reply["pid"]} if runs else {})}
     return job
+
+
+def gone(job):
+    return f"Error: Async operation '{job}' does not exist."
 
 
 def test_a_command_goes_on_and_its_output_is_seen_meanwhile(execute, home):
@@ -239,8 +249,8 @@ def test_a_failed_one(execute):
     assert end["stderr"] == f"command '{script}' exited with nonzero code 3 -- stderr='err\n'"
     end = execute(async_get=started(execute(script, async_call=True, err_on_exit=False)), async_await=True)
     assert (end["status"], end["exit_code"], end["stdout"], end["stderr"]) == ("completed", 3, "out\n", "err\n")
-    end = execute(async_get=started(execute("no-such-program", async_call=True)), async_await=True)
-    assert end["status"] == "error" and "ENOENT" in end["stderr"]
+    end = execute(async_get=started(execute("no-such-program", async_call=True), runs=False), async_await=True)
+    assert end["status"] == "error" and "ENOENT" in end["stderr"] and "pid" not in end
 
 
 def test_its_output_is_bounded(execute):
@@ -258,18 +268,39 @@ def test_it_belongs_to_the_project(hub, account, project, key, execute, refusal)
     job = started(execute("echo mine; sleep 65432", async_call=True))
     assert hub.method(key, "system.exec", {"async_get": job}, project="")["job_id"] == job
     other = hub.project(account)
-    gone = f"Error: Async operation '{job}' does not exist."
-    assert hub.refusal(account, "system.exec", {"async_get": job}, project=other) == gone
+    assert hub.refusal(account, "system.exec", {"async_get": job}, project=other) == gone(job)
+    assert refusal(async_get=str(uuid.uuid4())).endswith("does not exist.")
     assert refusal(async_get="x'") == "Error: Async operation 'x'' does not exist."
 
 
-def test_it_ends_with_its_project(hub, account, project, execute):
+class Waiting(threading.Thread):
+    """A call that waits for the end of a job. It has reached the project when calls that came behind it are answered."""
+
+    def __init__(self, wait, call_behind):
+        super().__init__()
+        self.wait, self.end = wait, None
+        self.start()
+        for _ in range(5):
+            call_behind()
+
+    def run(self):
+        self.end = self.wait()
+
+    def answer(self):
+        self.join(60)
+        assert self.end is not None
+        return self.end
+
+
+def test_it_ends_with_its_project(hub, account, project, execute, refusal):
     job = started(execute("echo begun; sleep 54321", async_call=True, timeout=0))
     wait_until(lambda: execute(async_get=job)["stdout"], 20, "it runs")
+    waiting = Waiting(lambda: execute(async_get=job, async_await=True), lambda: execute(async_get=job))
     hub.method(account, "projects.stop", {"project_id": project})
-    end = execute(async_get=job, async_await=True)
-    assert end["status"] == "error"
+    end = waiting.answer()
+    assert end["status"] == "error" and end["stdout"] == "begun\n"
     assert re.match(f"killed command 'bash {SCRIPT}' -- the project was stopped", end["stderr"])
+    assert refusal(async_get=job) == gone(job)  # in the project that is started anew
 
 
 def test_a_project_has_a_hundred_of_them(hub, account):
@@ -280,7 +311,7 @@ def test_a_project_has_a_hundred_of_them(hub, account):
     for _ in range(99):
         started(call(command="sleep", args=["43210"], async_call=True))
     started(call(command="sleep", args=["43210"], async_call=True))  # the one that has ended makes room
-    assert call(hub.refusal, async_get=first) == f"Error: Async operation '{first}' does not exist."
+    assert call(hub.refusal, async_get=first) == gone(first)
     assert call(hub.refusal, command="true", async_call=True) == (
         "Error: 100 asynchronous commands of this project run already")
     hub.method(account, "projects.stop", {"project_id": project})
@@ -304,17 +335,120 @@ def test_what_is_wrong_is_said_at_once(refusal):
     assert refusal("", async_call=True) == "Error: command must not be empty"
 
 
+@pytest.mark.parametrize("how", ["restart", "kill"])
+def test_it_goes_on_while_the_server_is_gone(hub_factory, how):
+    hub = hub_factory()
+    account = hub.account()
+    project = hub.project(account)
+    home = hub.data / "projects" / project
+    call = lambda **parameters: hub.method(account, "system.exec", parameters, project=project)
+    script = "echo one; until [ -e go ]; do sleep 0.05; done; seq 100000; echo over >&2; exit 5"
+    start = call(command=script, async_call=True, timeout=0, err_on_exit=False)
+    job = started(start)
+    failing = started(call(command="until [ -e go ]; do sleep 0.05; done; echo why >&2; exit 6", async_call=True))
+    wait_until(lambda: call(async_get=job)["stdout"], 20, "it runs")
+    if how == "restart":
+        hub.stop()
+    else:
+        hub.kill()
+    (home / "go").touch()
+    hub.start()
+    end = call(async_get=job, async_await=True)
+    assert end.pop("elapsed_s") > 0
+    stdout = "one\n" + "".join(f"{i}\n" for i in range(1, 100001))
+    assert end == {**start, "stdout": stdout, "stderr": "over\n", "exit_code": 5, "status": "completed"}
+    end = call(async_get=failing, async_await=True)
+    assert end["stderr"].endswith("; exit 6' exited with nonzero code 6 -- stderr='why\n'") and end["status"] == "error"
+    hub.method(account, "projects.stop", {"project_id": project})
+
+
+@pytest.mark.long  # clients have ten seconds
 def test_who_waits_when_the_server_ends_is_told(hub_factory):
     hub = hub_factory()
     account = hub.account()
     project = hub.project(account)
-    job = hub.method(account, "system.exec", {"command": "sleep 32109", "async_call": True, "timeout": 0},
-                     project=project)["job_id"]
+    call = lambda method=hub.method, **parameters: method(account, "system.exec", parameters, project=project, timeout=50000)
+    job = started(call(command="sleep 32109", async_call=True, timeout=0))
+    client = Project(hub.url, account, project)  # which is not closed with the hub
+
+    def wait():
+        with client, pytest.raises(httpx.HTTPStatusError) as refusal:
+            client.call("system.exec", [{"async_get": job, "async_await": True}], timeout_ms=50000)
+        return refusal.value.response.status_code
+
+    waiting = Waiting(wait, lambda: call(async_get=job))
     hub.stop()
+    assert waiting.answer() == 503
     hub.start()
-    assert hub.refusal(account, "system.exec", {"async_get": job}, project=project) == (
-        f"Error: Async operation '{job}' does not exist.")
+    assert call(async_get=job)["status"] == "running"
     hub.method(account, "projects.stop", {"project_id": project})
+
+
+def test_its_pid_is_the_projects(execute, signal):
+    start = execute("echo $$; sleep 19876 & wait", async_call=True, err_on_exit=False)
+    job = started(start)
+    wait_until(lambda: execute(async_get=job)["stdout"] == f"{start['pid']}\n", 10, "it says its number")
+    assert execute(f"kill -15 -- -{start['pid']}") == blocking()  # its group
+    end = execute(async_get=job, async_await=True)
+    assert (end["exit_code"], end["pid"]) == (143, start["pid"])
+
+
+def test_what_it_uses_is_told_to_who_asks(execute):
+    script = "x=$(head -c 20000000 /dev/zero | tr '\\0' x); timeout 1 bash -c 'while :; do :; done'; sleep 65432"
+    start = execute(script, async_call=True, async_stats=True)
+    assert start.pop("stats") == []
+    job = started(start)
+    assert "stats" not in execute(async_get=job) and "stats" not in execute(async_get=job, async_stats=False)
+    stats = wait_until(lambda: [s for s in execute(async_get=job, async_stats=True)["stats"] if s["cpu_secs"] > 0.3], 30,
+                       "it has used the processor")
+    stats = execute(async_get=job, async_stats=True)["stats"]
+    assert all(set(sample) == {"timestamp", "mem_rss", "cpu_pct", "cpu_secs"} for sample in stats)
+    assert stats[0]["timestamp"] >= start["start"] and abs(stats[-1]["timestamp"] / 1000 - time.time()) < 60
+    assert sorted(sample["timestamp"] for sample in stats) == [sample["timestamp"] for sample in stats]
+    assert max(sample["cpu_pct"] for sample in stats) > 5 and stats[-1]["cpu_secs"] < 60
+    assert max(sample["mem_rss"] for sample in stats) > 15
+    execute(f"kill -9 -- -{start['pid']}")
+    end = execute(async_get=job, async_await=True, async_stats=True)
+    assert end["stats"][:1] == stats[:1] and len(end["stats"]) <= 100
+
+
+def test_samples_are_a_hundred_at_most(execute):
+    job = started(execute("sleep 54320", async_call=True))
+    lengths = []
+    wait_until(lambda: lengths.append(len(execute(async_get=job, async_stats=True)["stats"])) or lengths[-1] < max(lengths),
+               60, "every second sample goes")
+    assert 80 < max(lengths) <= 100 and 50 <= lengths[-1] < max(lengths)
+
+
+def test_a_project_in_which_it_runs_is_in_use(hub_factory):
+    hub = hub_factory(env={"COHUB_PROJECTS_IDLE_CHECK": "1", "COHUB_PROJECTS_IDLE_GRACE": "1", "COHUB_PROJECTS_MINTIME": "1"})
+    account = hub.account()
+    project, witness = hub.project(account), hub.project(account)
+    state = lambda project: hub.method(account, "projects.state", {"project_id": project})["state"]
+    job = hub.method(account, "system.exec", {"command": "until [ -e go ]; do sleep 0.05; done", "async_call": True,
+                                              "timeout": 0}, project=project)["job_id"]
+    hub.kill()
+    hub.start()  # which does not know who started it
+    for _ in range(2):
+        hub.exec(account, witness, "true")
+        make_old(hub, project, witness)
+        wait_until(lambda: state(witness) == "opened", 30, "another one is stopped")
+    assert state(project) == "running"
+    (hub.data / "projects" / project / "go").touch()
+    wait_until(lambda: edited(hub, project) > 1, 30, "its end counts as use")
+    make_old(hub, project)
+    wait_until(lambda: state(project) == "opened", 30, "it is stopped, too")
+    assert hub.refusal(account, "system.exec", {"async_get": job}, project=project) == gone(job)
+    hub.method(account, "projects.stop", {"project_id": project})
+
+
+def make_old(hub, *projects):
+    for project in projects:
+        store(hub, "UPDATE projects SET last_edited = 1 WHERE project_id = ?", project)
+
+
+def edited(hub, project):
+    return store(hub, "SELECT last_edited FROM projects WHERE project_id = ?", project)[0][0]
 
 
 # ---- system.signal ----

@@ -163,6 +163,35 @@ def test_started_by_both_at_once_it_runs_once(two):
             becomes(two[0], project, "running")
 
 
+def test_a_job_that_one_started_is_read_and_awaited_at_the_other(two):
+    account = two[0].account()
+    project = two[0].project(account)
+    call = lambda hub, **parameters: hub.method(account, "system.exec", parameters, project=project)
+    start = call(two[0], command="echo begun; until [ -e go ]; do sleep 0.05; done; echo done; exit 3", async_call=True,
+                 err_on_exit=False)
+    job = start["job_id"]
+    wait_until(lambda: call(two[1], async_get=job)["stdout"], SECOND_S, "the other hub sees what it has written")
+    assert call(two[1], async_get=job) == {**start, "stdout": "begun\n"}
+    two[0].kill()
+    (two[0].data / "projects" / project / "go").touch()
+    end = call(two[1], async_get=job, async_await=True)
+    assert end.pop("elapsed_s") > 0
+    assert end == {**start, "stdout": "begun\ndone\n", "exit_code": 3, "status": "completed"}
+
+
+def test_a_job_that_one_started_keeps_the_project_from_being_idle_for_the_other(hubs):
+    first, = hubs(1)
+    second, = hubs(1, env=IDLE_SOON)  # only this one looks
+    account = first.account()
+    project, witness = first.project(account), first.project(account)
+    first.method(account, "system.exec", {"command": "sleep 45678", "async_call": True, "timeout": 0}, project=project)
+    first.kill()
+    execute(first, "UPDATE projects SET last_edited = 1 WHERE project_id = ?", project)
+    second.exec(account, witness, "true")
+    becomes(second, witness, "opened")
+    assert state(second, project) == "running"
+
+
 def test_stopped_by_one_it_ends_for_the_other(two):
     first, second = two
     account = first.account()

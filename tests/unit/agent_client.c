@@ -39,7 +39,7 @@ struct client *client_open(const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     struct frame_header header;
-    uint32_t version = 0;
+    struct frame_hello hello = {0};
     struct client *c = mem_zalloc(sizeof *c);
     c->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_true(strlen(path) < sizeof address.sun_path);
@@ -48,9 +48,10 @@ struct client *client_open(const char *path)
         fail_msg("connect %s: %s", path, strerror(errno));
     assert_true(receive(c, &header, sizeof header, WAIT_MS));
     assert_int_equal(header.type, FRAME_HELLO);
-    assert_int_equal(header.size, sizeof version);
-    assert_true(receive(c, &version, sizeof version, WAIT_MS));
-    assert_int_equal(version, FRAME_PROTOCOL_VERSION);
+    assert_int_equal(header.size, sizeof hello);
+    assert_true(receive(c, &hello, sizeof hello, WAIT_MS));
+    assert_int_equal(hello.version, FRAME_PROTOCOL_VERSION);
+    c->jobs = hello.jobs;
     return c;
 }
 
@@ -107,9 +108,8 @@ static void add_text(struct buf *payload, const char *text)
     payload->size += frame_write_text(out, text, size);
 }
 
-void client_exec(struct client *c, uint32_t stream, const struct client_command *command)
+static void add_command(struct buf *payload, const struct client_command *command)
 {
-    auto_buf struct buf payload = {0};
     struct frame_exec frame = {.timeout_ms = command->timeout_ms,
                                .cpu_seconds = command->cpu_seconds,
                                .script = command->script};
@@ -117,14 +117,32 @@ void client_exec(struct client *c, uint32_t stream, const struct client_command 
         frame.args_count++;
     for (const char *const *variable = command->env; variable && *variable; variable++)
         frame.env_count++;
-    buf_append(&payload, &frame, sizeof frame);
-    add_text(&payload, command->directory ? command->directory : "/");
-    add_text(&payload, command->command);
+    buf_append(payload, &frame, sizeof frame);
+    add_text(payload, command->directory ? command->directory : "/");
+    add_text(payload, command->command);
     for (uint32_t i = 0; i < frame.args_count; i++)
-        add_text(&payload, command->args[i]);
+        add_text(payload, command->args[i]);
     for (uint32_t i = 0; i < frame.env_count; i++)
-        add_text(&payload, command->env[i]);
+        add_text(payload, command->env[i]);
+}
+
+void client_exec(struct client *c, uint32_t stream, const struct client_command *command)
+{
+    auto_buf struct buf payload = {0};
+    add_command(&payload, command);
     client_send(c, FRAME_EXEC, stream, payload.data, payload.size, -1);
+}
+
+void client_job(struct client *c, uint32_t stream, const struct frame_job *job, const char *note,
+                const struct client_command *command)
+{
+    auto_buf struct buf payload = {0};
+    buf_append(&payload, job, sizeof *job);
+    if (command) {
+        add_text(&payload, note);
+        add_command(&payload, command);
+    }
+    client_send(c, FRAME_JOB, stream, payload.data, payload.size, -1);
 }
 
 void client_file(struct client *c, uint32_t stream, bool write, const char *path, uint32_t size_max,
@@ -166,6 +184,11 @@ bool client_read(struct client *c, int wait_ms)
     assert_true(frame_read_header(bytes, &header));
     assert_true(header.size <= sizeof payload && header.stream < CLIENT_STREAMS);
     assert_true(receive(c, payload, header.size, WAIT_MS));
+    if (header.type == FRAME_JOBS) {
+        assert_int_equal(header.size, sizeof c->jobs);
+        memcpy(&c->jobs, payload, sizeof c->jobs);
+        return true;
+    }
     struct client_result *result = &c->results[header.stream];
     assert_false(result->ended);
     if (header.type == FRAME_STDOUT)

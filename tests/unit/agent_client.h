@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "proto/frame.h"
+#include "proto/job.h"
 
 #define CLIENT_STREAMS 2048
 
@@ -21,7 +22,8 @@ struct client_result {
 
 struct client {
     int fd;
-    bool closed; // by the agent
+    bool closed;   // by the agent
+    uint32_t jobs; // that run, as it says
     struct client_result results[CLIENT_STREAMS];
 };
 
@@ -40,6 +42,9 @@ void client_close(struct client *c);
 void client_send(struct client *c, enum frame_type type, uint32_t stream, const void *payload,
                  size_t size, int fd);
 void client_exec(struct client *c, uint32_t stream, const struct client_command *command);
+// `note` and `command` of a start; else NULL.
+void client_job(struct client *c, uint32_t stream, const struct frame_job *job, const char *note,
+                const struct client_command *command);
 void client_file(struct client *c, uint32_t stream, bool write, const char *path, uint32_t size_max,
                  int content_fd);
 void client_shutdown(struct client *c, uint32_t grace_ms);

@@ -47,6 +47,7 @@ static struct fixture {
     pthread_cond_t news;
     struct change changes[CHANGES_KEEP];
     size_t changes_count, changes_seen;
+    unsigned jobs_ended;
     size_t open_fds;
 } t;
 
@@ -80,6 +81,15 @@ static void on_changed(void *ctx, const struct uuid *id, enum project_state stat
     change->id = *id;
     change->state = state;
     snprintf(change->error, sizeof change->error, "%s", error ? error : "");
+    pthread_cond_signal(&t.news);
+    pthread_mutex_unlock(&t.lock);
+}
+
+static void on_jobs_ended(void *ctx, const struct uuid *id UNUSED)
+{
+    (void)ctx;
+    pthread_mutex_lock(&t.lock);
+    t.jobs_ended++;
     pthread_cond_signal(&t.news);
     pthread_mutex_unlock(&t.lock);
 }
@@ -135,8 +145,10 @@ static int new_channel(int *ret_theirs)
 
 static void open_projects(void)
 {
-    struct projects_config config = {
-        .start_timeout_ms = t.start_timeout_ms, .load = on_load, .changed = on_changed};
+    struct projects_config config = {.start_timeout_ms = t.start_timeout_ms,
+                                     .load = on_load,
+                                     .changed = on_changed,
+                                     .jobs_ended = on_jobs_ended};
     t.runner = new_channel(&config.runner_fd);
     struct err err;
     assert_int_equal(projects_open(&config, &t.projects, &err), 0);
@@ -333,14 +345,15 @@ static void send_frame(int fd, enum frame_type type, uint32_t stream, const void
     send_all(fd, frame, at + size);
 }
 
-static void send_hello_of(int fd, uint32_t version)
+static void send_hello_of(int fd, uint32_t version, uint32_t jobs)
 {
-    send_frame(fd, FRAME_HELLO, 0, &version, sizeof version);
+    const struct frame_hello hello = {version, jobs};
+    send_frame(fd, FRAME_HELLO, 0, &hello, version < 3 ? sizeof hello.version : sizeof hello);
 }
 
 static void send_hello(int fd)
 {
-    send_hello_of(fd, FRAME_PROTOCOL_VERSION);
+    send_hello_of(fd, FRAME_PROTOCOL_VERSION, 0);
 }
 
 static void send_exit(int fd, uint32_t stream, uint32_t outcome, int32_t value, uint64_t size,
@@ -545,49 +558,77 @@ static void test_found_running(void **state)
     agent_end(&agent);
 }
 
-struct test_kernel {
-    struct kernel_call kernel;
+struct test_ask {
+    struct ask_call ask;
     bool done;
 };
 
-static void on_kernel_done(struct project_call *call)
+static void on_ask_done(struct project_call *call)
 {
-    CONTAINER(call, struct test_kernel, kernel.call)->done = true;
+    CONTAINER(call, struct test_ask, ask.call)->done = true;
 }
+
+static struct test_ask ask_of(const struct uuid *id, enum frame_type type)
+{
+    return (struct test_ask){
+        .ask = {.call = {.project_id = *id, .loop = &t.loop, .done = on_ask_done},
+                .type = type,
+                .request = "{}",
+                .request_size = 2,
+                .reply_max = 100}};
+}
+
+static const char too_old[] = "the project was started by an earlier version of the server, "
+                              "which cannot do this; restart the project";
 
 // Of a sandbox that was started before the hub was upgraded. What it does not know is refused
 // before it is sent, and the rest goes on.
 static void test_agent_of_version_1(void **state)
 {
     (void)state;
-    static const char refusal[] = "the project was started by an earlier version of the server, "
-                                  "which cannot do this; restart the project";
     static const char *const env[] = {"A=b"};
     struct uuid id = uuid_new();
     struct agent agent = {.listener = agent_listen(&id)};
     struct test_exec plain = exec_of(&id), with_env = exec_of(&id);
-    struct test_kernel kernel = {
-        .kernel = {.call = {.project_id = id, .loop = &t.loop, .done = on_kernel_done},
-                   .request = "{}",
-                   .request_size = 2,
-                   .reply_max = 100}};
+    struct test_ask kernel = ask_of(&id, FRAME_KERNEL);
     with_env.exec.env = env;
     with_env.exec.env_count = 1;
     projects_exec(t.projects, &with_env.exec);
-    projects_kernel(t.projects, &kernel.kernel);
+    projects_ask(t.projects, &kernel.ask);
     projects_exec(t.projects, &plain.exec);
     agent.conn = agent_accept(agent.listener);
-    send_hello_of(agent.conn, 1);
+    send_hello_of(agent.conn, 1, 0);
     serve_one(agent.conn);
     wait_done(&with_env.done);
     wait_done(&kernel.done);
     wait_done(&plain.done);
-    expect_failure(&with_env.exec.call, ERR_UNAVAILABLE, refusal);
-    expect_failure(&kernel.kernel.call, ERR_UNAVAILABLE, refusal);
+    expect_failure(&with_env.exec.call, ERR_UNAVAILABLE, too_old);
+    expect_failure(&kernel.ask.call, ERR_UNAVAILABLE, too_old);
     assert_int_equal(plain.exec.call.rc, 0);
     exec_call_dispose(&plain.exec);
     exec_call_dispose(&with_env.exec);
-    kernel_call_dispose(&kernel.kernel);
+    ask_call_dispose(&kernel.ask);
+    agent_end(&agent);
+}
+
+// It has kernels, but no jobs.
+static void test_agent_of_version_2(void **state)
+{
+    (void)state;
+    struct uuid id = uuid_new();
+    struct agent agent = {.listener = agent_listen(&id)};
+    struct test_ask kernel = ask_of(&id, FRAME_KERNEL), job = ask_of(&id, FRAME_JOB);
+    projects_ask(t.projects, &job.ask);
+    projects_ask(t.projects, &kernel.ask);
+    agent.conn = agent_accept(agent.listener);
+    send_hello_of(agent.conn, 2, 0);
+    send_exit(agent.conn, expect_frame(agent.conn, FRAME_KERNEL), EXEC_EXITED, 0, 0, "");
+    wait_done(&job.done);
+    wait_done(&kernel.done);
+    expect_failure(&job.ask.call, ERR_UNAVAILABLE, too_old);
+    assert_int_equal(kernel.ask.call.rc, 0);
+    ask_call_dispose(&job.ask);
+    ask_call_dispose(&kernel.ask);
     agent_end(&agent);
 }
 
@@ -965,7 +1006,7 @@ struct violation {
     uint8_t type;
     uint8_t reserved;
     uint32_t size;
-    bool other_stream;
+    bool other_stream, own_stream;
     struct frame_exit end; // begins the payload
     uint32_t text_size;    // goes on with it
 };
@@ -985,6 +1026,9 @@ static const struct violation violations[] = {
     {"text of huge size", .type = FRAME_EXIT, .size = 20, .text_size = UINT32_MAX},
     {"bytes behind the text", .type = FRAME_EXIT, .size = 24},
     {"unknown outcome", .type = FRAME_EXIT, .size = 20, .end = {.outcome = 77}},
+    {"short count of jobs", .type = FRAME_JOBS, .size = 3},
+    {"long count of jobs", .type = FRAME_JOBS, .size = 8},
+    {"count of jobs of a stream", .type = FRAME_JOBS, .size = 4, .own_stream = true},
     {"outcome of a file", .type = FRAME_EXIT, .size = 20, .end = {.outcome = EXEC_FILE_FAILED}},
 };
 
@@ -995,7 +1039,7 @@ static void send_violation(int conn, const struct violation *violation, uint32_t
                                   .stream = violation->other_stream ? stream + 1 : stream,
                                   .type = violation->type,
                                   .reserved = {violation->reserved}};
-    if (violation->type == FRAME_HELLO)
+    if (!violation->own_stream && (violation->type == FRAME_HELLO || violation->type == FRAME_JOBS))
         header.stream = 0;
     memcpy(bytes, &header, sizeof header);
     memcpy(bytes + sizeof header, &violation->end, sizeof violation->end);
@@ -1028,11 +1072,13 @@ static void test_violations(void **state)
     }
 }
 
+#define BAD_GREETINGS 5
+
 // Before the hello: another frame, another version, a hello of the wrong size.
 static void test_bad_greetings(void **state)
 {
     (void)state;
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < BAD_GREETINGS; i++) {
         struct uuid id = uuid_new();
         struct test_exec exec = exec_of(&id);
         projects_exec(t.projects, &exec.exec);
@@ -1041,9 +1087,20 @@ static void test_bad_greetings(void **state)
         struct agent agent = {.listener = agent_listen(&id)};
         answer(&asked, &id, 0, "");
         agent.conn = agent_accept(agent.listener);
-        uint32_t version[2] = {FRAME_PROTOCOL_VERSION + 1, 0};
-        send_frame(agent.conn, i ? FRAME_HELLO : FRAME_STDOUT, 0, version, i == 1 ? 4 : 8);
-        expect_start_failed(&exec, &id, i == 1 ? "version" : "hello");
+        const struct {
+            enum frame_type type;
+            uint32_t version;
+            size_t size;
+            const char *why;
+        } greetings[] = {{FRAME_STDOUT, FRAME_PROTOCOL_VERSION, 8, "hello"},
+                         {FRAME_HELLO, FRAME_PROTOCOL_VERSION + 1, 8, "version"},
+                         {FRAME_HELLO, FRAME_PROTOCOL_VERSION, 4, "hello"},
+                         {FRAME_HELLO, 2, 8, "hello"},
+                         {FRAME_HELLO, FRAME_PROTOCOL_VERSION, 12, "hello"}};
+        const uint32_t payload[3] = {greetings[i].version};
+        static_assert(ARRAY_LEN(greetings) == BAD_GREETINGS, "all of them");
+        send_frame(agent.conn, greetings[i].type, 0, payload, greetings[i].size);
+        expect_start_failed(&exec, &id, greetings[i].why);
         expect_asked(RUNNER_KILL, &id, &asked);
         answer(&asked, &id, ESRCH, "");
         agent_end(&agent);
@@ -1186,6 +1243,76 @@ static void test_stop_of_found(void **state)
     wait_done(&stop.done);
     assert_int_equal(stop.call.rc, 0);
     assert_int_equal(projects_running(t.projects), 0);
+}
+
+struct test_idle {
+    struct idle_call idle;
+    bool done;
+};
+
+static void on_idle_done(struct project_call *call)
+{
+    CONTAINER(call, struct test_idle, idle.call)->done = true;
+}
+
+static struct test_idle idle_of(const struct uuid *id)
+{
+    return (struct test_idle){
+        .idle = {.call = {.project_id = *id, .loop = &t.loop, .done = on_idle_done}}};
+}
+
+static void send_jobs(int fd, uint32_t jobs)
+{
+    send_frame(fd, FRAME_JOBS, 0, &jobs, sizeof jobs);
+}
+
+static void wait_jobs_ended(unsigned times)
+{
+    struct timespec limit;
+    clock_gettime(CLOCK_REALTIME, &limit);
+    limit.tv_sec += PATIENCE_S;
+    pthread_mutex_lock(&t.lock);
+    while (t.jobs_ended < times)
+        assert_int_equal(pthread_cond_timedwait(&t.news, &t.lock, &limit), 0);
+    assert_int_equal(t.jobs_ended, times);
+    pthread_mutex_unlock(&t.lock);
+}
+
+// What the agent tells in its hello, and what it tells later.
+static void test_not_idle_while_jobs_run(void **state)
+{
+    (void)state;
+    struct uuid id = uuid_new();
+    struct agent agent = {.listener = agent_listen(&id)};
+    struct test_idle idle = idle_of(&id);
+    struct test_exec exec = exec_of(&id);
+    projects_stop_unused(t.projects, &idle.idle);
+    projects_exec(t.projects, &exec.exec);
+    agent.conn = agent_accept(agent.listener);
+    send_hello_of(agent.conn, FRAME_PROTOCOL_VERSION, 2);
+    wait_done(&idle.done);
+    assert_true(idle.idle.in_use);
+    serve_one(agent.conn); // who came meanwhile does not wait for a stop
+    wait_done(&exec.done);
+    assert_int_equal(exec.exec.call.rc, 0);
+    exec_call_dispose(&exec.exec);
+
+    send_jobs(agent.conn, 1);
+    wait_jobs_ended(1);
+    idle = idle_of(&id);
+    projects_stop_unused(t.projects, &idle.idle);
+    wait_done(&idle.done);
+    assert_true(idle.idle.in_use);
+
+    send_jobs(agent.conn, 2);
+    send_jobs(agent.conn, 0);
+    wait_jobs_ended(2);
+    idle = idle_of(&id);
+    projects_stop_unused(t.projects, &idle.idle);
+    expect_frame(agent.conn, FRAME_SHUTDOWN);
+    agent_end(&agent);
+    wait_done(&idle.done);
+    assert_false(idle.idle.in_use);
 }
 
 // ---- Files ----
@@ -1565,6 +1692,7 @@ int main(void)
         TEST(test_exec_starts_project),
         TEST(test_found_running),
         TEST(test_agent_of_version_1),
+        TEST(test_agent_of_version_2),
         TEST(test_wait_shorter_than_start),
         TEST(test_load_refuses),
         TEST(test_runner_refuses),
@@ -1586,6 +1714,7 @@ int main(void)
         TEST(test_stop_while_starting),
         TEST(test_stop_of_stopped),
         TEST(test_stop_of_found),
+        TEST(test_not_idle_while_jobs_run),
         TEST(test_file_write),
         TEST(test_files_queued),
         TEST(test_file_read),

@@ -13,6 +13,7 @@
 
 #define TIMEOUT_S        60
 #define ASYNC_OUTPUT_MAX 1048576
+#define MB               (1024.0 * 1024) // of memory
 
 struct exec_params {
     const char *command, *path, *cwd, *async_get;
@@ -53,7 +54,7 @@ static const struct api_param exec_params[] = {
     {FIELD(async_await), .type = PARAM_BOOL, .text = "with `async_get`: wait for its end",
      .default_text = "false"},
     {FIELD(async_stats), .type = PARAM_BOOL,
-     .text = "refused: what an asynchronous command uses is not recorded", .default_text = "false"},
+     .text = "with `async_get`: answer what it has used, too", .default_text = "false"},
     {FIELD(compute_server_id), .type = PARAM_NUMBER, .text = "0", .default_text = "0"},
     {FIELD(aggregate), .type = PARAM_ANY,
      .text = "a number that grows, such as a time: of equal calls, those whose number is not "
@@ -102,10 +103,10 @@ static const char *problem_of(const struct exec_params *p)
 {
     if (p->compute_server_id.given && p->compute_server_id.value != 0)
         return "this server has no compute servers";
-    if (p->async_stats)
-        return "async_stats is not supported: what a command uses is not recorded";
     if (p->async_get)
         return NULL;
+    if (p->async_stats && !p->async_call)
+        return "async_stats is for asynchronous commands";
     if (!p->command)
         return "command must be given";
     // Not called a timeout: that word means that a call may be repeated.
@@ -152,6 +153,7 @@ struct exec_op {
     struct api_call *call;
     struct exec_request request;
     struct exec_job_call job;
+    bool with_stats;
 };
 
 static void write_blocking(struct buf *out, void *arg)
@@ -190,6 +192,13 @@ static void on_exec_done(struct exec_request *request)
     exec_result_unref(result);
 }
 
+// Rounded to parts of that number.
+static void write_number(struct buf *out, const char *key, double value, double parts)
+{
+    json_key(out, key);
+    json_double(out, round(value * parts) / parts);
+}
+
 static const char *status_name(enum exec_job_status status)
 {
     return status == EXEC_JOB_RUNNING     ? "running"
@@ -197,9 +206,31 @@ static const char *status_name(enum exec_job_status status)
                                           : "error";
 }
 
+// The processor's part is that of the time since the sample before.
+static void write_stats(struct buf *out, const struct exec_job_call *job)
+{
+    struct job_sample before = {.time_ms = job->start_ms};
+    json_key(out, "stats");
+    json_begin_array(out);
+    for (size_t i = 0; i < job->samples_count; i++) {
+        const struct job_sample *sample = &job->samples[i];
+        const double ms = (double)sample->time_ms - (double)before.time_ms;
+        const double cpu_ms = (double)sample->cpu_ms - (double)before.cpu_ms;
+        json_begin_object(out);
+        json_member_int(out, "timestamp", sample->time_ms);
+        write_number(out, "mem_rss", (double)sample->memory / MB, 10);
+        write_number(out, "cpu_pct", ms > 0 && cpu_ms > 0 ? 100 * cpu_ms / ms : 0, 10);
+        write_number(out, "cpu_secs", (double)sample->cpu_ms / 1000, 100);
+        json_end_object(out);
+        before = *sample;
+    }
+    json_end_array(out);
+}
+
 static void write_job(struct buf *out, void *arg)
 {
-    const struct exec_job_call *job = arg;
+    const struct exec_op *op = arg;
+    const struct exec_job_call *job = &op->job;
     const struct exec_result *result = job->result;
     const bool failed = job->status == EXEC_JOB_ERROR;
     json_begin_object(out);
@@ -213,16 +244,19 @@ static void write_job(struct buf *out, void *arg)
     json_member_int(out, "start", job->start_ms);
     json_member_str(out, "job_id", job->id.text);
     json_member_str(out, "status", status_name(job->status));
-    if (result) {
-        json_key(out, "elapsed_s");
-        json_double(out, round((double)job->elapsed_us / 1000) / 1000);
-    }
+    if (job->pid)
+        json_member_int(out, "pid", job->pid);
+    if (result)
+        write_number(out, "elapsed_s", (double)job->elapsed_ms / 1000, 1000);
+    if (op->with_stats)
+        write_stats(out, job);
     json_end_object(out);
 }
 
-static void dispose_job(void *job)
+static void dispose_job(void *arg)
 {
-    exec_job_call_dispose(job);
+    struct exec_op *op = arg;
+    exec_job_call_dispose(&op->job);
 }
 
 static size_t job_text_size(const struct exec_job_call *job)
@@ -234,14 +268,15 @@ static size_t job_text_size(const struct exec_job_call *job)
 
 static void on_job_done(struct exec_job_call *job)
 {
-    struct api_call *call = CONTAINER(job, struct exec_op, job)->call;
+    struct exec_op *op = CONTAINER(job, struct exec_op, job);
+    struct api_call *call = op->call;
     if (job->rc) {
         const struct err err = job->err;
         exec_job_call_dispose(job);
         rpc_fail(call, &err);
         return;
     }
-    api_send_written(call, job_text_size(job), write_job, dispose_job, job);
+    api_send_written(call, job_text_size(job), write_job, dispose_job, op);
 }
 
 // ---- The method ----
@@ -280,10 +315,12 @@ static void handle_exec(struct api_call *call, const void *params)
     }
     struct exec_op *op = arena_zalloc(call->arena, sizeof *op);
     op->call = call;
+    op->with_stats = p->async_stats;
     op->job = (struct exec_job_call){
         .project_id = call->project_id,
         .job_id = p->async_get,
         .await = p->async_await,
+        .await_timeout_ms = rpc_timeout_ms(call),
         .loop = call->loop,
         .done = on_job_done,
     };
@@ -307,7 +344,7 @@ static const struct api_example exec_examples[] = {
      "stderr='7\\n'\"}"},
     {"In the background:", EXEC_EXAMPLE("\"command\":\"sleep 1\",\"async_call\":true"),
      "{\"type\":\"async\",\"stdout\":\"\",\"stderr\":\"\",\"exit_code\":0,\"start\":1756489740133,"
-     "\"job_id\":\"0d5d3a0c-3d0c-4b5e-8a3e-7b1f9d2c4e6a\",\"status\":\"running\"}"},
+     "\"job_id\":\"0d5d3a0c-3d0c-4b5e-8a3e-7b1f9d2c4e6a\",\"status\":\"running\",\"pid\":12}"},
 };
 
 const struct api_endpoint project_system_exec = {
@@ -321,14 +358,22 @@ const struct api_endpoint project_system_exec = {
               "\"string\"},\"stderr\":{\"type\":\"string\"},\"exit_code\":{\"type\":\"integer\"},"
               "\"job_id\":{\"type\":\"string\",\"format\":\"uuid\"},\"start\":{\"type\":"
               "\"integer\"},\"status\":{\"enum\":[\"running\",\"completed\",\"error\"]},"
-              "\"elapsed_s\":{\"type\":\"number\"}}}",
+              "\"pid\":{\"type\":\"integer\"},\"elapsed_s\":{\"type\":\"number\"},\"stats\":{"
+              "\"type\":\"array\",\"maxItems\":100,\"items\":{\"type\":\"object\",\"required\":["
+              "\"timestamp\",\"mem_rss\",\"cpu_pct\",\"cpu_secs\"],\"properties\":{\"timestamp\":{"
+              "\"type\":\"integer\"},\"mem_rss\":{\"type\":\"number\"},\"cpu_pct\":{\"type\":"
+              "\"number\"},\"cpu_secs\":{\"type\":\"number\"}}}}}}",
     API_EXAMPLES(exec_examples),
-    .notes = "The call's own `timeout`, 15 s unless the body says otherwise, is how long the "
-             "answer is waited for: the command goes on to its own limit, and is then killed. An "
-             "asynchronous command belongs to the project, and ends with it. A project has at most "
-             "100 of them; each is kept for an hour after its end or the last look at it, by the "
-             "server process that started it: another one, or the same after a restart, does not "
-             "know it.",
+    .notes =
+        "The call's own `timeout`, 15 s unless the body says otherwise, is how long the "
+        "answer is waited for: the command goes on to its own limit, and is then killed. An "
+        "asynchronous command belongs to the project: it goes on while the server restarts, and "
+        "ends, and is forgotten, with the project. At most 100 are kept, each for an hour "
+        "after its end or the last look at it. `pid` is its number in "
+        "the project, and that of its process group. `stats` are at most 100 samples of all "
+        "its processes together, at first 20 in a second and ever fewer as it goes on: "
+        "`timestamp` in milliseconds, `mem_rss` in MB, `cpu_pct` of one processor since the "
+        "sample before, `cpu_secs` so far.",
     .handler = handle_exec,
 };
 
