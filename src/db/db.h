@@ -159,8 +159,8 @@ int db_write_settle(struct db *db, struct err *err) MUST_USE;
 // ---- Change notices ----
 
 // Every process that uses the database sees a topic's number grow soon after a transaction that
-// named the topic is durable (at once on one machine). Reading it costs nothing, so caches compare
-// it at every use.
+// named the topic is durable (at once on one machine), and at every look while it cannot hear of
+// them. Reading it costs nothing, so caches compare it at every use.
 enum db_topic {
     DB_TOPIC_ACCOUNTS, // keys, banning, rights of accounts
     DB_TOPIC_SETTINGS,

@@ -5,8 +5,9 @@
 // few idle ones that others take. So sessions may be short, and what a connection has prepared
 // serves all of them. Reading connections cannot write, and their transactions see one state.
 //
-// While the server cannot be reached, only one try a second is made to find out; everybody else
-// fails at once instead of waiting for the network.
+// Once the server could not be reached, one try a second is made to find out whether it can;
+// everybody else fails at once instead of waiting for the network. Only who has just lost a
+// connection tries by himself.
 //
 // The topics' numbers are the process's own; notices keep them in step (postgres_listener.c).
 #include <inttypes.h>

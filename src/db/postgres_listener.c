@@ -115,7 +115,7 @@ static void reconnect(struct postgres_db *db)
     struct postgres_wait wait = {wait_or_end, listener};
     struct postgres_conn *conn;
     struct err err;
-    if (postgres_reach(db, false, true, wait, &conn, &err))
+    if (postgres_reach(db, false, false, wait, &conn, &err))
         return;
     if (listen_to(conn, &err)) {
         postgres_conn_free(conn);

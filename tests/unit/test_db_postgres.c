@@ -682,6 +682,7 @@ static void only_one_tries_a_silent_server(void **state)
         continue; // its end is under way
     assert_int_equal(err.code, ERR_UNAVAILABLE);
     int silent_fd = unix_socket(path, true);
+    close(accept(silent_fd, NULL, NULL)); // maybe before anybody knew
     int client_fd = accept(silent_fd, NULL, NULL);
     assert_true(client_fd >= 0);
     assert_int_equal(find_setting(session, "x", &err), -ERR_UNAVAILABLE);
