@@ -132,32 +132,36 @@ void rpc_unavailable(struct api_call *call, const struct err *err)
 }
 
 // What went wrong on the way to the method, in the words of hub-rpc 1.5.
-static const char *way_error(struct rpc_call *c, const char *message, const char *code)
+static void way_error(const struct rpc_call *c, const char *message, const char *code,
+                      struct buf *out)
 {
-    const char *subject =
-        c->family == API_HUB
-            ? arena_printf(c->call.arena, "hub.account.%s.api", c->call.caller.account_id.text)
-            : arena_printf(c->call.arena, "project.%s.0.api.-", c->call.project_id.text);
-    return arena_printf(c->call.arena, "%s - callHub: subject='%s', name='%.200s', code='%s' ",
-                        message, subject, c->name, code);
+    const bool to_hub = c->family == API_HUB;
+    buf_printf(out, "%s - callHub: subject='%s.%s.%s', name='%.200s', code='%s' ", message,
+               to_hub ? "hub.account" : "project",
+               to_hub ? c->call.caller.account_id.text : c->call.project_id.text,
+               to_hub ? "api" : "0.api.-", c->name, code);
 }
 
 static void refuse_way(struct rpc_call *c, const char *message, const char *code)
 {
-    rpc_refuse_bare(&c->call, "%s", way_error(c, message, code));
+    auto_buf struct buf text = {0};
+    way_error(c, message, code, &text);
+    rpc_refuse_bare(&c->call, "%s", buf_cstr(&text));
 }
 
-// The handler goes on, and what it answers is dropped.
+// The handler goes on, perhaps on another thread, where the arena is its own; what it answers is
+// dropped.
 static void on_timeout(uv_timer_t *uv_timer)
 {
     struct call_timer *timer = CONTAINER(uv_timer, struct call_timer, timer);
     struct rpc_call *c = timer->call;
     struct buf body = {0};
+    auto_buf struct buf text = {0};
     call_timer_stop(c->api_loop, timer);
     c->timer = NULL;
-    const char *text = way_error(c, "timeout", "408");
-    note_error(&c->call, text);
-    write_error(&body, text);
+    way_error(c, "timeout", "408", &text);
+    note_error(&c->call, buf_cstr(&text));
+    write_error(&body, text.data);
     http_reply_for(c->call.request, 200, HTTP_JSON, &body);
 }
 
@@ -287,10 +291,10 @@ static void on_started(struct project_call *start)
 {
     struct rpc_call *c = CONTAINER(start, struct rpc_start, start)->call;
     if (start->rc) {
+        auto_buf struct buf text = {0};
+        way_error(c, start->err.message, start->err.code == ERR_TIMEOUT ? "408" : "503", &text);
         http_request_set_error(c->call.request, &start->err);
-        send_error(
-            c, 200,
-            way_error(c, start->err.message, start->err.code == ERR_TIMEOUT ? "408" : "503"));
+        send_error(c, 200, buf_cstr(&text));
         return;
     }
     if (c->entry->endpoint->run == API_INSTANT)
@@ -375,8 +379,8 @@ static bool identify(struct rpc_call *c)
         call->caller = owner.caller;
         http_request_set_account(call->request, &call->caller.account_id);
     }
-    const struct uuid *holder = is_project ? &owner.project_id : &owner.caller.account_id;
-    if (!http_request_set_owner(call->request, holder)) {
+    // Of a project's key, too, it is the account's that made it: who has many has one share.
+    if (!http_request_set_owner(call->request, &owner.caller.account_id)) {
         err_set(&err, ERR_UNAVAILABLE, ERR_MEMORY_TEXT);
         rpc_unavailable(call, &err);
         return false;

@@ -26,7 +26,16 @@ static struct owner *owner_add(struct budget *budget, const char *name, size_t n
     return owner;
 }
 
-bool budget_assign(struct budget *budget, const char *name, size_t size)
+// False, and nothing is added, if that would be more than `max`.
+static bool add(atomic_size_t *used, size_t size, size_t max)
+{
+    if (atomic_fetch_add(used, size) + size <= max)
+        return true;
+    atomic_fetch_sub(used, size);
+    return false;
+}
+
+static bool take_of(struct budget *budget, const char *name, size_t size)
 {
     const size_t name_size = strlen(name), share = budget->max / BUDGET_SHARES;
     if (!size)
@@ -42,10 +51,19 @@ bool budget_assign(struct budget *budget, const char *name, size_t size)
     return fits;
 }
 
+bool budget_assign(struct budget *budget, const char *owner, size_t size)
+{
+    const bool fits = take_of(budget, owner, size);
+    if (fits)
+        atomic_fetch_sub(&budget->nobodys, size);
+    return fits;
+}
+
 bool budget_take(struct budget *budget, const char *owner, size_t size)
 {
-    const size_t before = atomic_fetch_add(&budget->used, size);
-    if (before + size <= budget->max && (!owner || budget_assign(budget, owner, size)))
+    if (!add(&budget->used, size, budget->max))
+        return false;
+    if (owner ? take_of(budget, owner, size) : add(&budget->nobodys, size, budget->max / 2))
         return true;
     atomic_fetch_sub(&budget->used, size);
     return false;
@@ -67,7 +85,9 @@ static void give_back_of(struct budget *budget, const char *name, size_t size)
 
 void budget_give_back(struct budget *budget, const char *owner, size_t size)
 {
-    if (owner && size)
+    if (!owner)
+        atomic_fetch_sub(&budget->nobodys, size);
+    else if (size)
         give_back_of(budget, owner, size);
     atomic_fetch_sub(&budget->used, size);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // A number of bytes that many may hold together, and of which each may hold a share: whoever fills
-// its own leaves the rest to others. Any thread.
+// its own leaves the rest to others. Those who are nobody in particular share a half. Any thread.
 #ifndef BASE_BUDGET_H
 #define BASE_BUDGET_H
 
@@ -18,6 +18,7 @@
 struct budget {
     size_t max;
     atomic_size_t used;
+    atomic_size_t nobodys; // of it
     pthread_mutex_t lock;
     struct map owners; // what each holds, of those that hold anything
 };
@@ -30,7 +31,7 @@ struct budget {
 // Nobody holds anything any more.
 void budget_dispose(struct budget *budget);
 // False, and nothing is taken, when there is not as much left of the whole or of the owner's share.
-// `owner` may be NULL: nobody in particular, who has no share of its own. The text is not kept.
+// `owner` may be NULL: nobody in particular. The text is not kept.
 bool budget_take(struct budget *budget, const char *owner, size_t size) MUST_USE;
 // What was taken for nobody in particular counts as the owner's from now on; if true.
 bool budget_assign(struct budget *budget, const char *owner, size_t size) MUST_USE;

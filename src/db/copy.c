@@ -403,14 +403,11 @@ static const struct db_stmt drop_note = {"DROP TABLE " DB_COPY_NOTE};
 // When its tables were made tells a database from all others.
 static int read_name(struct db_session *source, struct buf *out, struct err *err)
 {
-    static const struct db_stmt list = {
-        "SELECT number, applied FROM schema_migrations ORDER BY number"};
-    auto_rows struct db_rows *rows = NULL;
-    int rc = db_query(source, &list, DB_NO_ARGS, &rows, err);
-    while (!rc && (rc = db_rows_next(rows, err)) > 0) {
-        buf_printf(out, "%lld ", (long long)db_rows_int(rows, 1));
-        rc = 0;
-    }
+    static const struct db_stmt find = {"SELECT applied FROM schema_migrations WHERE number = 1"};
+    int64_t made;
+    int rc = db_query_int(source, &find, DB_NO_ARGS, &made, err);
+    if (!rc)
+        buf_printf(out, "%lld", (long long)made);
     return rc;
 }
 

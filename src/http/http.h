@@ -8,7 +8,8 @@
 //
 // What a stranger can cost is bounded: every phase of a connection has a deadline, bodies have a
 // size limit, and the bytes of all bodies, of what handlers hold to answer, and of unsent replies
-// together have a limit for the process, of which no caller gets more than a share.
+// together have a limit for the process, of which no caller who is known gets more than a share,
+// and all others together no more than half.
 #ifndef HTTP_HTTP_H
 #define HTTP_HTTP_H
 

@@ -84,7 +84,7 @@ struct http_request {
     const char *event;
     unsigned event_index;
     struct uuid account_id; // "" if none
-    struct err *err;        // in the arena
+    struct err *err;        // the request's; not in the arena, which may be another thread's now
     const char *client;     // in the arena, once asked for
     struct {
         const char *name, *value;

@@ -234,6 +234,7 @@ static void request_free(struct http_request *r)
     if (r->kept)
         r->kept_release(r->kept);
     buf_dispose(&r->body);
+    free(r->err);
     arena_dispose(&r->arena);
     request_give_back(r->loop, r);
 }
@@ -648,7 +649,8 @@ void http_request_set_account(struct http_request *r, const struct uuid *account
 
 void http_request_set_error(struct http_request *r, const struct err *err)
 {
-    r->err = arena_alloc(&r->arena, sizeof *err);
+    if (!r->err)
+        r->err = mem_alloc(sizeof *r->err);
     *r->err = *err;
 }
 

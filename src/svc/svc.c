@@ -55,8 +55,8 @@ int svc_init(struct svc *svc, struct db *db, const struct site *site, struct err
     work_gate_init(&svc->homes, several);
     svc->homes.owner_running = several - 1;
     svc->homes.owner_max = LIMIT_HOME_WAITING;
-    work_gate_init(&svc->removing, several);
-    svc->removing.owner_running = several - 1;
+    work_gate_init(&svc->removing, 2); // each may take long, and holds a worker
+    svc->removing.owner_running = 1;
     svc->removing.owner_max = LIMIT_HOME_WAITING;
     work_gate_init(&svc->saving, 1);
     svc->saving.owner_max = LIMIT_SAVES_WAITING;

@@ -297,6 +297,10 @@ static void test_a_budget_has_shares(void **state UNUSED)
     assert_false(budget_take(&budget, "c", 26));
     assert_true(budget_take(&budget, NULL, 45));
     assert_false(budget_take(&budget, "c", 6)); // of the whole
+    budget_give_back(&budget, "b", 25);
+    assert_false(
+        budget_take(&budget, NULL, 6)); // of what is for those who are nobody in particular
+    assert_true(budget_take(&budget, "b", 25));
     assert_true(budget_assign(&budget, "c", 25));
     assert_false(budget_assign(&budget, "c", 1));
     assert_int_equal(budget_used(&budget), 95);

@@ -115,17 +115,18 @@ static void write_on_worker(struct work *work)
     sessions_give(sessions, session);
 }
 
+// The call, and `op` with it, may be gone once it is answered.
 static void send_names(struct naming *op)
 {
+    auto_buf struct buf names = op->names;
     if (op->rc) {
         api_fail(op->call, &op->err);
-    } else {
-        struct buf *out = api_reply(op->call);
-        json_key(out, "usernames");
-        json_raw(out, op->names.data, op->names.size);
-        api_send(op->call);
+        return;
     }
-    buf_dispose(&op->names);
+    struct buf *out = api_reply(op->call);
+    json_key(out, "usernames");
+    json_raw(out, names.data, names.size);
+    api_send(op->call);
 }
 
 static void on_written(struct work *work)

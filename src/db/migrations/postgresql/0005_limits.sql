@@ -11,4 +11,9 @@ DELETE FROM mentions WHERE octet_length(path) > 2500;
 DELETE FROM listings WHERE octet_length(path) > 2500;
 DELETE FROM server_settings WHERE octet_length(name) > 2500;
 UPDATE central_log SET event = substr(event, 1, 625) WHERE octet_length(event) > 2500;
+DELETE FROM registration_tokens t USING registration_tokens other
+    WHERE octet_length(t.token) > 2500
+      AND (other.token = substr(t.token, 1, 625)
+           OR octet_length(other.token) > 2500 AND other.token < t.token
+              AND substr(other.token, 1, 625) = substr(t.token, 1, 625));
 UPDATE registration_tokens SET token = substr(token, 1, 625) WHERE octet_length(token) > 2500;
