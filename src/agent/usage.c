@@ -23,9 +23,15 @@
 #define OWNER_FIRST   2
 static_assert(JOB_JOBS_MAX + OWNER_FIRST <= UINT8_MAX, "an owner fits into a byte");
 
+// Not of a job whose command has ended, and whose pipes somebody still holds.
+static bool is_measured(const struct job *job)
+{
+    return job->exec && job->exec->pid;
+}
+
 static bool is_due(const struct job *job, uint64_t now_ms)
 {
-    return job->exec && job->usage.next_ms <= now_ms;
+    return is_measured(job) && job->usage.next_ms <= now_ms;
 }
 
 void usage_begin(const struct agent *a, struct job *job)
@@ -48,7 +54,7 @@ uint64_t usage_next_ms(const struct agent *a)
         return next;
     for (unsigned i = 0; i < JOB_JOBS_MAX; i++) {
         const struct job *job = &a->jobs.all[i];
-        if (job->exec && job->usage.next_ms < next)
+        if (is_measured(job) && job->usage.next_ms < next)
             next = job->usage.next_ms;
     }
     return next == UINT64_MAX || next > a->usage.rest_ms ? next : a->usage.rest_ms;
@@ -69,7 +75,7 @@ static bool pass_begin(struct agent *a, uint64_t now_ms)
     scan->began_ms = now_ms;
     for (unsigned i = 0; i < JOB_JOBS_MAX; i++) {
         struct job *job = &a->jobs.all[i];
-        job->usage.in_pass = is_due(job, now_ms + job->usage.interval_ms / 2) && job->exec->pid;
+        job->usage.in_pass = is_due(job, now_ms + job->usage.interval_ms / 2);
         job->usage.ticks = job->usage.pages = 0;
         job->usage.met = false;
         if (job->usage.in_pass)
