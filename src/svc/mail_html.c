@@ -25,8 +25,21 @@ static bool is_unseen(gunichar c)
     case G_UNICODE_CONTROL:
         return !g_unichar_isspace(c);
     default:
-        return g_unichar_iszerowidth(c) || c == 0x115f; // which fills
+        return g_unichar_iszerowidth(c) || g_unichar_combining_class(c) || c == 0x115f; // fills
     }
+}
+
+// Normalising would sort runs of marks, slowly. False: it is no UTF-8.
+static bool leave_out_unseen(const char *text, struct buf *out)
+{
+    if (!g_utf8_validate(text, -1, NULL))
+        return false;
+    for (size_t size; *text; text += size) {
+        size = (size_t)g_utf8_skip[(unsigned char)*text];
+        if (!is_unseen(g_utf8_get_char(text)))
+            buf_append(out, text, size);
+    }
+    return true;
 }
 
 // ASCII as it is; of others only what they are to a domain counts. Pictures can begin one, but they
@@ -45,7 +58,10 @@ static char kind_of(gunichar c)
 // in one too, but the next hardly begins in Latin without a space. False: it is no UTF-8.
 static bool as_seen(const char *text, struct buf *out)
 {
-    char *alike = g_utf8_normalize(text, -1, G_NORMALIZE_ALL_COMPOSE);
+    auto_buf struct buf seen = {0};
+    if (!leave_out_unseen(text, &seen))
+        return false;
+    char *alike = g_utf8_normalize(buf_cstr(&seen), -1, G_NORMALIZE_ALL_COMPOSE);
     bool full_stop = false;
     for (char *p = alike; p && *p; p = g_utf8_next_char(p)) {
         const gunichar c = g_utf8_get_char(p);

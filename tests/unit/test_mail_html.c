@@ -123,6 +123,8 @@ static void test_links_in_plain_text(void **state UNUSED)
         "example.c\u202eom",
         "https:\u2060//10.1.2.3/",
         "https:/\u0336/10.1.2.3/",
+        "example\u0344\u0316\u0344\u0316.com",
+        "example\uff9e.com",
         "https\uff1a\uff0f\uff0f10.1.2.3",
         "https:/\x01/10.1.2.3",
         "b\u00fccher.de",
