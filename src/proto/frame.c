@@ -17,6 +17,24 @@ bool frame_read_header(const uint8_t *bytes, struct frame_header *ret_header)
     return true;
 }
 
+bool frame_outcome_fits(uint32_t outcome, int32_t value)
+{
+    switch (outcome) {
+    case EXEC_EXITED:
+        return value >= 0 && value <= 255;
+    case EXEC_SIGNALED:
+    case EXEC_STOPPED:
+        return value >= 1 && value <= 64;
+    case EXEC_TIMED_OUT:
+        return value == 0;
+    case EXEC_NOT_STARTED:
+    case EXEC_FILE_FAILED:
+        return value > 0;
+    default:
+        return false;
+    }
+}
+
 bool frame_read_struct(const uint8_t *payload, size_t size, size_t *at, void *out, size_t out_size)
 {
     if (*at > size || size - *at < out_size)

@@ -88,6 +88,9 @@ struct frame_exit {
     uint64_t size;
 };
 
+// Whether the agent may say so: a value is as above.
+bool frame_outcome_fits(uint32_t outcome, int32_t value);
+
 // Reads text fields from a payload. `at` moves on; false when the payload is too short. The text is
 // borrowed, without NUL.
 bool frame_read_text(const uint8_t *payload, size_t size, size_t *at, const char **ret_text,

@@ -433,8 +433,8 @@ static const char *take_exit(struct agent_conn *conn, const uint8_t *payload)
     if (!frame_read_text(payload, conn->frame.size, &at, &text, &text_size) ||
         at != conn->frame.size)
         return "an exit with a malformed text";
-    if (end.outcome > EXEC_STOPPED)
-        return "an exit with an unknown outcome";
+    if (!frame_outcome_fits(end.outcome, end.value))
+        return "an exit with an outcome that makes no sense";
     struct agent_stream *stream = slot_find(conn, conn->frame.stream)->stream;
     if (stream && !conn->io->ops->exit(stream, &end, text, text_size))
         return "an exit that does not fit its request";

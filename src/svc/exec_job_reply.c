@@ -73,7 +73,7 @@ static bool read_note(const struct buf *bytes, struct exec_job_reply *reply)
 
 static bool makes_sense(const struct job_state *state)
 {
-    return state->running <= 1 && state->outcome <= EXEC_STOPPED &&
+    return state->running <= 1 && frame_outcome_fits(state->outcome, state->value) &&
            state->outcome != EXEC_FILE_FAILED && state->pid >= 0 && state->start_ms >= 0 &&
            state->start_ms <= TIME_MAX && state->elapsed_ms <= (uint64_t)TIME_MAX &&
            state->total[0] >= state->kept[0] && state->total[1] >= state->kept[1] &&

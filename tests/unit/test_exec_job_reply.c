@@ -150,6 +150,16 @@ static void test_states_that_make_no_sense(void **state)
     WRONG(running, 2);
     WRONG(outcome, EXEC_FILE_FAILED);
     WRONG(outcome, EXEC_STOPPED + 1);
+    WRONG(value, -1);
+    WRONG(value, 256);
+    right.outcome = EXEC_SIGNALED;
+    WRONG(value, 0);
+    WRONG(value, INT32_MAX);
+    right.outcome = EXEC_NOT_STARTED;
+    WRONG(value, INT32_MIN);
+    right.outcome = EXEC_TIMED_OUT;
+    WRONG(value, 1);
+    right.outcome = EXEC_EXITED;
     WRONG(pid, -1);
     WRONG(start_ms, -1);
     WRONG(start_ms, INT64_MAX);
