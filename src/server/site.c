@@ -11,6 +11,7 @@
 #define URL_FILE     "run/url"
 #define URL_FILE_NEW URL_FILE ".new"
 #define URL_MAX      512
+#define TRANSITION_S 60 // longer than a stop, of an agent that does not answer too
 
 void site_listener_url(const struct serve *serve, size_t listener, struct buf *out)
 {
@@ -158,6 +159,13 @@ static int check_address(const char *key, const char *address, struct err *err)
                    address);
 }
 
+// Twice what a start may take; a stop does not get shorter with that.
+static int64_t transition_ms(const struct config *c)
+{
+    const int64_t start_s = 2 * config_int(c, CONFIG_PROJECTS_START_TIMEOUT);
+    return 1000 * (start_s > TRANSITION_S ? start_s : TRANSITION_S);
+}
+
 static int check_site_url(const char *url, struct err *err)
 {
     const char *host = !strncmp(url, "http://", 7)    ? url + 7
@@ -197,7 +205,7 @@ int site_configure(const struct config *c, struct site *ret_site, struct err *er
         .sign_ups_per_half_hour = config_int(c, CONFIG_LIMITS_SIGN_UPS_PER_HALF_HOUR),
         .verify_email = config_int(c, CONFIG_SITE_VERIFY_EMAIL),
         .reveal_accounts = config_int(c, CONFIG_SITE_REVEAL_ACCOUNTS),
-        .transition_ms = 2 * 1000 * config_int(c, CONFIG_PROJECTS_START_TIMEOUT),
+        .transition_ms = transition_ms(c),
         .jupyter = read_jupyter(c),
         .written = read_written(c),
     };
