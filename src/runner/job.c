@@ -133,6 +133,8 @@ static void on_deadline(uv_timer_t *timer)
     struct job *job = CONTAINER(timer, struct job, timer);
     struct err err;
     err_set(&err, ERR_TIMEOUT, "timeout");
+    if (job->kind == JOB_ASK)
+        ask_of(job)->handed_over = job->stream.number != 0;
     if (job->stream.number)
         agent_conn_abandon(job->project->conn, &job->stream);
     job_fail(job, &err);

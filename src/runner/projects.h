@@ -163,6 +163,7 @@ struct ask_call {
     // out, if rc is 0
     struct buf reply; // all that was answered: of a kernel bridge that ended meanwhile, a part
     char stop_reason[PROJECT_REASON_SIZE]; // if the project is being stopped; "": not known here
+    bool handed_over;                      // of ERR_TIMEOUT: the agent may still do it
     // projects'
     size_t reply_taken; // of what all calls together may keep
 };

@@ -47,6 +47,10 @@ static void fail_asked(struct exec_job_call *call)
     else if (err.sys_errno == EBUSY)
         err_set(&err, ERR_RATE_LIMITED, "%d calls wait for this operation already",
                 LIMIT_EXEC_JOB_WAITING);
+    else if (call->request && err.code == ERR_TIMEOUT && call->ask.handed_over)
+        // Not called a timeout: that word means that a call may be repeated.
+        err_set(&err, ERR_UNAVAILABLE,
+                "the project did not answer in time; the command may still begin");
     fail(call, &err);
 }
 

@@ -632,6 +632,28 @@ static void test_agent_of_version_2(void **state)
     agent_end(&agent);
 }
 
+// Of what the agent was given and has not answered, nobody knows whether it is done.
+static void test_question_without_an_answer(void **state)
+{
+    (void)state;
+    struct uuid id = uuid_new();
+    struct agent agent = {.listener = agent_listen(&id)};
+    struct test_ask impatient = ask_of(&id, FRAME_JOB), given = ask_of(&id, FRAME_JOB);
+    impatient.ask.start_wait_ms = 1;
+    projects_ask(t.projects, &impatient.ask);
+    wait_done(&impatient.done);
+    expect_failure(&impatient.ask.call, ERR_TIMEOUT, "timeout");
+    assert_false(impatient.ask.handed_over);
+    given.ask.timeout_ms = 1;
+    projects_ask(t.projects, &given.ask);
+    agent.conn = agent_accept(agent.listener);
+    send_hello(agent.conn);
+    wait_done(&given.done);
+    expect_failure(&given.ask.call, ERR_TIMEOUT, "timeout");
+    assert_true(given.ask.handed_over);
+    agent_end(&agent);
+}
+
 static void test_wait_shorter_than_start(void **state)
 {
     (void)state;
@@ -1278,7 +1300,7 @@ static void wait_jobs_ended(unsigned times)
     pthread_mutex_unlock(&t.lock);
 }
 
-// What the agent tells in its hello, and what it tells later.
+// What the agent tells in its hello, and what it tells later. Some may have ended before the hello.
 static void test_not_idle_while_jobs_run(void **state)
 {
     (void)state;
@@ -1292,13 +1314,14 @@ static void test_not_idle_while_jobs_run(void **state)
     send_hello_of(agent.conn, FRAME_PROTOCOL_VERSION, 2);
     wait_done(&idle.done);
     assert_true(idle.idle.in_use);
+    wait_jobs_ended(1);
     serve_one(agent.conn); // who came meanwhile does not wait for a stop
     wait_done(&exec.done);
     assert_int_equal(exec.exec.call.rc, 0);
     exec_call_dispose(&exec.exec);
 
     send_jobs(agent.conn, 1);
-    wait_jobs_ended(1);
+    wait_jobs_ended(2);
     idle = idle_of(&id);
     projects_stop_unused(t.projects, &idle.idle);
     wait_done(&idle.done);
@@ -1306,7 +1329,7 @@ static void test_not_idle_while_jobs_run(void **state)
 
     send_jobs(agent.conn, 2);
     send_jobs(agent.conn, 0);
-    wait_jobs_ended(2);
+    wait_jobs_ended(3);
     idle = idle_of(&id);
     projects_stop_unused(t.projects, &idle.idle);
     expect_frame(agent.conn, FRAME_SHUTDOWN);
@@ -1693,6 +1716,7 @@ int main(void)
         TEST(test_found_running),
         TEST(test_agent_of_version_1),
         TEST(test_agent_of_version_2),
+        TEST(test_question_without_an_answer),
         TEST(test_wait_shorter_than_start),
         TEST(test_load_refuses),
         TEST(test_runner_refuses),
