@@ -226,22 +226,19 @@ void project_find(struct project *project)
 
 static void project_up(struct project *project);
 
+static void on_hello(void *owner)
+{
+    struct project *project = owner;
+    if (project->phase == PHASE_PROBING || project->phase == PHASE_GREETING)
+        project_up(project);
+}
+
 static void on_jobs_ended(void *owner)
 {
     const struct project *project = owner;
     const struct projects_config *config = &project->projects->config;
     if (config->jobs_ended)
         config->jobs_ended(config->ctx, &project->id);
-}
-
-static void on_hello(void *owner)
-{
-    struct project *project = owner;
-    // In a sandbox that was there before, some may have ended while nobody was told.
-    if (!project->owned)
-        on_jobs_ended(project);
-    if (project->phase == PHASE_PROBING || project->phase == PHASE_GREETING)
-        project_up(project);
 }
 
 // ---- Starting it ----
