@@ -85,10 +85,12 @@ static void give_back_of(struct budget *budget, const char *name, size_t size)
 
 void budget_give_back(struct budget *budget, const char *owner, size_t size)
 {
-    if (!owner)
-        atomic_fetch_sub(&budget->nobodys, size);
-    else if (size)
+    if (!size)
+        return;
+    if (owner)
         give_back_of(budget, owner, size);
+    else
+        atomic_fetch_sub(&budget->nobodys, size);
     atomic_fetch_sub(&budget->used, size);
 }
 
