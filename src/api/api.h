@@ -174,16 +174,14 @@ extern const struct api_member api_outcome_members[1];
 void api_refuse(struct api_call *call, const char *fmt, ...) PRINTF_LIKE(2, 3);
 // Begins a reply with an event of its own.
 struct buf *api_reply_event(struct api_call *call, const char *event);
-// Status 503 and {"error":text} with the public text of `err`; of methods too.
-void api_unavailable(struct api_call *call, const struct err *err);
 
 // ---- What a call costs others ----
 
 // Who takes turns with other callers, NULL if it is nobody in particular; lives as long as the
 // call.
 const char *api_owner(const struct api_call *call);
-// Counts bytes as held for the call until it is answered, beside its reply. ERR_UNAVAILABLE: there
-// is no memory for them, or the caller has too much. Any thread.
+// Counts bytes as held for the call until it is answered, beside its reply. ERR_NO_MEMORY: there
+// is none for them, or the caller has too much. Any thread.
 int api_hold(struct api_call *call, size_t size, struct err *err) MUST_USE;
 
 // ---- For the HTTP server ----

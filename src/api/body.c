@@ -40,7 +40,7 @@ static void finish(struct body_read *read, struct err *err)
     read->body = read->parsed;
     if (read->parsed && size > PARSED_SIZE_MIN &&
         !http_request_memory_take(read->request, json_size(read->parsed)))
-        read->rc = err_set(err, ERR_UNAVAILABLE, ERR_MEMORY_TEXT);
+        read->rc = err_set(err, ERR_NO_MEMORY, ERR_MEMORY_TEXT);
     if (read->rc) {
         struct err *kept = arena_alloc(http_request_arena(read->request), sizeof *kept);
         *kept = *err;

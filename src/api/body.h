@@ -15,7 +15,7 @@ struct svc;
 struct body_read {
     // On the request's loop; `ready` runs before body_read returns unless the body is large.
     void (*ready)(struct body_read *read);
-    int rc;                // as params_read_body, or ERR_UNAVAILABLE: there is no memory for it
+    int rc;                // as params_read_body, or ERR_NO_MEMORY: there is no memory for it
     const struct err *err; // if rc is not 0; the request's
     bool waited;           // others have used the loop meanwhile
     const cJSON *body;     // kept as long as the request; NULL: it has none

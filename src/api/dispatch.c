@@ -9,7 +9,6 @@
 #include "api/credentials.h"
 #include "api/loop_state.h"
 #include "api/params.h"
-#include "api/rpc.h"
 #include "http/http.h"
 
 // Names that exist in the protocol but not over HTTP, beside those of replies (api-v1 1.4, 3.32,
@@ -77,12 +76,6 @@ void api_error(struct api_call *call, const char *fmt, ...)
     api_error_strn(call, text, strlen(text));
 }
 
-void api_fail(struct api_call *call, const struct err *err)
-{
-    http_request_set_error(call->request, err);
-    api_error(call, "%s", err->message);
-}
-
 const struct api_member api_outcome_members[] = {
     {.name = "error", .schema = "{\"oneOf\":[{\"const\":false},{\"type\":\"string\"}]}"},
 };
@@ -127,14 +120,15 @@ void api_refuse(struct api_call *call, const char *fmt, ...)
     refuse(call->request, 400, text);
 }
 
-void api_unavailable(struct api_call *call, const struct err *err)
+void api_fail(struct api_call *call, const struct err *err)
 {
-    if (call->endpoint->family == API_V1) {
-        buf_dispose(&call->reply);
-        refuse(call->request, err_http_status(ERR_UNAVAILABLE), err->message);
-    } else {
-        rpc_unavailable(call, err);
+    http_request_set_error(call->request, err);
+    if (err->code != ERR_NO_MEMORY) {
+        api_error(call, "%s", err->message);
+        return;
     }
+    buf_dispose(&call->reply);
+    refuse(call->request, err_http_status(err->code), err->message);
 }
 
 // ---- Who calls ----
@@ -174,8 +168,8 @@ static bool identify(struct api_call *call, struct api_loop *l,
     http_request_set_account(call->request, &call->caller.account_id);
     if (http_request_set_owner(call->request, &call->caller.account_id))
         return true;
-    err_set(&err, ERR_UNAVAILABLE, ERR_MEMORY_TEXT);
-    api_unavailable(call, &err);
+    err_set(&err, ERR_NO_MEMORY, ERR_MEMORY_TEXT);
+    api_fail(call, &err);
     return false;
 }
 

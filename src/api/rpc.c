@@ -112,7 +112,10 @@ void rpc_refuse_bare(struct api_call *call, const char *fmt, ...)
 static void fail(struct api_call *call, const char *prefix, const struct err *err)
 {
     http_request_set_error(call->request, err);
-    send_error(rpc_of(call), 200, arena_printf(call->arena, "%s%s", prefix, err->message));
+    if (err->code == ERR_NO_MEMORY)
+        send_error(rpc_of(call), err_http_status(err->code), err->message);
+    else
+        send_error(rpc_of(call), 200, arena_printf(call->arena, "%s%s", prefix, err->message));
 }
 
 void rpc_fail(struct api_call *call, const struct err *err)
@@ -123,12 +126,6 @@ void rpc_fail(struct api_call *call, const struct err *err)
 void rpc_fail_bare(struct api_call *call, const struct err *err)
 {
     fail(call, "", err);
-}
-
-void rpc_unavailable(struct api_call *call, const struct err *err)
-{
-    http_request_set_error(call->request, err);
-    send_error(rpc_of(call), 503, err->message);
 }
 
 // What went wrong on the way to the method, in the words of hub-rpc 1.5.
@@ -381,8 +378,8 @@ static bool identify(struct rpc_call *c)
     }
     // Of a project's key, too, it is the account's that made it: who has many has one share.
     if (!http_request_set_owner(call->request, &owner.caller.account_id)) {
-        err_set(&err, ERR_UNAVAILABLE, ERR_MEMORY_TEXT);
-        rpc_unavailable(call, &err);
+        err_set(&err, ERR_NO_MEMORY, ERR_MEMORY_TEXT);
+        rpc_fail_bare(call, &err);
         return false;
     }
     return c->family == API_HUB || find_project(c, &owner);

@@ -19,11 +19,10 @@ void rpc_null(struct api_call *call);
 void rpc_refuse(struct api_call *call, const char *fmt, ...) PRINTF_LIKE(2, 3);
 // {"error":TEXT}, for texts with another class ("OwnershipError: ") or none.
 void rpc_refuse_bare(struct api_call *call, const char *fmt, ...) PRINTF_LIKE(2, 3);
-// The same with the public text of `err`, which is noted for the log.
+// The same with the public text of `err`, which is noted for the log. ERR_NO_MEMORY: its text
+// alone, with status 503.
 void rpc_fail(struct api_call *call, const struct err *err);
 void rpc_fail_bare(struct api_call *call, const struct err *err);
-// With status 503.
-void rpc_unavailable(struct api_call *call, const struct err *err);
 
 // How long the caller waits, from when the method began, in ms.
 double rpc_timeout_ms(const struct api_call *call);

@@ -13,7 +13,7 @@ const char *api_owner(const struct api_call *call)
 int api_hold(struct api_call *call, size_t size, struct err *err)
 {
     if (!http_request_memory_take(call->request, size))
-        return err_set(err, ERR_UNAVAILABLE, ERR_MEMORY_TEXT);
+        return err_set(err, ERR_NO_MEMORY, ERR_MEMORY_TEXT);
     call->held += size;
     return 0;
 }
@@ -33,6 +33,14 @@ static void write_now(struct work *work)
         w->write(&w->call->reply, w->arg);
 }
 
+static void fail(struct api_call *call, const struct err *err)
+{
+    if (call->endpoint->family == API_V1)
+        api_fail(call, err);
+    else
+        rpc_fail(call, err);
+}
+
 static void on_written(struct work *work)
 {
     struct writing *w = CONTAINER(work, struct writing, work);
@@ -50,7 +58,7 @@ void api_send_written(struct api_call *call, size_t size, api_write_fn *write,
     const bool is_long = size > LIMIT_OUTPUT_INLINE;
     if (is_long && size > call->held && api_hold(call, size - call->held, &err)) {
         dispose(arg);
-        api_unavailable(call, &err);
+        fail(call, &err);
         return;
     }
     struct writing *w = arena_zalloc(call->arena, sizeof *w);

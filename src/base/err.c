@@ -16,7 +16,8 @@ static const struct {
     [ERR_CONFLICT] = {"conflict", 409},       [ERR_TOO_LARGE] = {"too_large", 413},
     [ERR_UNSUPPORTED] = {"unsupported", 415}, [ERR_RATE_LIMITED] = {"rate_limited", 429},
     [ERR_TIMEOUT] = {"timeout", 408},         [ERR_UNAVAILABLE] = {"unavailable", 503},
-    [ERR_NO_SPACE] = {"no_space", 507},       [ERR_INTERNAL] = {"internal", 500},
+    [ERR_NO_MEMORY] = {"no_memory", 503},     [ERR_NO_SPACE] = {"no_space", 507},
+    [ERR_INTERNAL] = {"internal", 500},
 };
 
 static void set_message(struct err *err, enum err_code code, int sys_errno, const char *fmt,

@@ -21,6 +21,7 @@ enum err_code {
     ERR_RATE_LIMITED, // too often
     ERR_TIMEOUT,      // a deadline passed
     ERR_UNAVAILABLE,  // shutting down, out of capacity, a peer is gone
+    ERR_NO_MEMORY,    // none left for this, or no more of it for this caller
     ERR_NO_SPACE,     // the disk is full
     ERR_INTERNAL,     // everything else; the detail says what
 };
@@ -34,7 +35,7 @@ struct err {
 
 // What ERR_UNAVAILABLE says of all that is not begun or not finished because the server ends.
 #define ERR_CLOSING_TEXT "the server is shutting down"
-// And of what there is no memory for, or no more of it for this caller.
+// What ERR_NO_MEMORY says.
 #define ERR_MEMORY_TEXT "the server has no memory left for this; try again later"
 
 // Fills `err` (which may be NULL) with a public text; returns -code.

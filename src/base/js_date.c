@@ -9,9 +9,8 @@
 #include "base/macros.h"
 #include "base/text.h"
 
-#define TIME_MS_MAX INT64_C(8640000000000000)
-#define WORD_MAX    12
-#define NONE        (-1)
+#define WORD_MAX 12
+#define NONE     (-1)
 
 struct date {
     int year, month, day; // month from 1; NONE: not said
@@ -252,6 +251,6 @@ bool js_date_parse(const char *text, int64_t *ret_time_ms)
     text += strspn(text, " \t");
     const size_t size = strlen(text);
     if (size > 4 && strspn(text, "0123456789") == size)
-        return text_parse_int64(text, 0, TIME_MS_MAX, ret_time_ms);
+        return text_parse_int64(text, 0, JS_DATE_MS_MAX, ret_time_ms);
     return (read_iso(text, &d) || read_words(text, &d)) && to_ms(&d, ret_time_ms);
 }

@@ -8,6 +8,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+// The last time that such a date can have, milliseconds since 1970.
+#define JS_DATE_MS_MAX INT64_C(8640000000000000)
+
 // False when the text is no date, or one that does not exist. A number of more than four digits is
 // milliseconds since 1970.
 bool js_date_parse(const char *text, int64_t *ret_time_ms);

@@ -17,8 +17,7 @@
 // How often is looked for what other hubs have left and for what is old, and the leases renewed.
 #define TEND_MS        20000
 #define CLAIM_AGAIN_MS 1000
-#define LEASES_MS      5000             // how often is looked for leases that are about to end
-#define DATE_MS_MAX    8640000000000000 // the last time of JavaScript's dates
+#define LEASES_MS      5000 // how often is looked for leases that are about to end
 
 static void pump(struct copies *copies);
 
@@ -361,7 +360,7 @@ static bool read_time(const cJSON *when, int64_t *ret_time_ms)
 {
     if (cJSON_IsString(when))
         return js_date_parse(when->valuestring, ret_time_ms);
-    if (!cJSON_IsNumber(when) || !(when->valuedouble >= 0 && when->valuedouble <= DATE_MS_MAX))
+    if (!cJSON_IsNumber(when) || !(when->valuedouble >= 0 && when->valuedouble <= JS_DATE_MS_MAX))
         return false;
     *ret_time_ms = (int64_t)when->valuedouble;
     return true;

@@ -5,11 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/js_date.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "svc/exec_jobs.h"
-
-#define TIME_MAX INT64_C(8640000000000000) // the last date there is
 
 struct note {
     double max_output;
@@ -75,7 +74,7 @@ static bool makes_sense(const struct job_state *state)
 {
     return state->running <= 1 && frame_outcome_fits(state->outcome, state->value) &&
            state->outcome != EXEC_FILE_FAILED && state->pid >= 0 && state->start_ms >= 0 &&
-           state->start_ms <= TIME_MAX && state->elapsed_ms <= (uint64_t)TIME_MAX &&
+           state->start_ms <= JS_DATE_MS_MAX && state->elapsed_ms <= (uint64_t)JS_DATE_MS_MAX &&
            state->total[0] >= state->kept[0] && state->total[1] >= state->kept[1] &&
            state->samples_count <= JOB_SAMPLES_MAX;
 }

@@ -67,3 +67,18 @@ int query_fixture_run(const struct query_request *request, const cJSON *query, s
     query_one_dispose(one);
     return rc;
 }
+
+enum query_cost query_fixture_cost(const struct query_request *request, const char *text)
+{
+    struct arena arena = {0};
+    struct err err;
+    struct query_one *one;
+    auto_json cJSON *query = cJSON_Parse(text);
+    struct query_request whole = *request;
+    whole.arena = &arena;
+    int rc = query_one_parse(&whole, query, &one, &err);
+    assert(rc == 0);
+    const enum query_cost cost = query_one_cost(one);
+    arena_dispose(&arena);
+    return cost;
+}

@@ -22,5 +22,7 @@ int query_fixture_close(void);
 // Parses and runs one query; what a get gives is appended to `out`.
 int query_fixture_run(const struct query_request *request, const cJSON *query, struct buf *out,
                       struct err *err);
+// What one query costs, which can be parsed. `request` needs no arena.
+enum query_cost query_fixture_cost(const struct query_request *request, const char *text);
 
 #endif

@@ -56,17 +56,13 @@ static const struct api_example query_examples[] = {
 struct query_call {
     struct api_call *call;
     struct user_query query;
-    bool no_memory;
     cJSON *made; // of methods that ask by a query of their own: it and its options
     void (*answer)(struct query_call *op, const cJSON *row);
 };
 
 static int hold(struct user_query *query, size_t size, struct err *err)
 {
-    struct query_call *op = CONTAINER(query, struct query_call, query);
-    const int rc = api_hold(op->call, size, err);
-    op->no_memory = rc;
-    return rc;
+    return api_hold(CONTAINER(query, struct query_call, query)->call, size, err);
 }
 
 static struct query_call *query_call_new(struct api_call *call)
@@ -88,10 +84,6 @@ static struct query_call *query_call_new(struct api_call *call)
 static void on_queried(struct user_query *query)
 {
     struct query_call *op = CONTAINER(query, struct query_call, query);
-    if (op->no_memory) {
-        rpc_unavailable(op->call, &query->err);
-        return;
-    }
     if (query->rc) {
         rpc_fail_bare(op->call, &query->err);
         return;

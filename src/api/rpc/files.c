@@ -323,16 +323,12 @@ const struct api_endpoint project_system_canonical_paths = {
 
 struct text_op {
     struct api_call *call;
-    bool no_memory;
     struct text_file file;
 };
 
 static int hold_text(struct text_file *file, size_t size, struct err *err)
 {
-    struct text_op *op = CONTAINER(file, struct text_op, file);
-    const int rc = api_hold(op->call, size, err);
-    op->no_memory = rc;
-    return rc;
+    return api_hold(CONTAINER(file, struct text_op, file)->call, size, err);
 }
 
 // Why it failed, as Node.js says it.
@@ -361,20 +357,17 @@ static void dispose_text(void *file)
 
 static void on_text_done(struct text_file *file)
 {
-    const struct text_op *op = CONTAINER(file, struct text_op, file);
-    struct api_call *call = op->call;
+    struct api_call *call = CONTAINER(file, struct text_op, file)->call;
     if (!file->rc && !file->write) {
         api_send_written(call, file->data.size, write_text, dispose_text, file);
         return;
     }
-    const bool no_memory = op->no_memory, failed = file->rc;
+    const bool failed = file->rc;
     struct err err;
     if (failed)
         err = text_error(file);
     text_file_dispose(file);
-    if (no_memory)
-        api_unavailable(call, &err);
-    else if (failed)
+    if (failed)
         rpc_fail(call, &err);
     else
         rpc_null(call);

@@ -81,16 +81,12 @@ static void write_content(struct buf *out, const struct text_file *file)
 
 struct file_op {
     struct api_call *call;
-    bool no_memory;
     struct text_file file;
 };
 
 static int hold_one(struct text_file *file, size_t size, struct err *err)
 {
-    struct file_op *op = CONTAINER(file, struct file_op, file);
-    const int rc = api_hold(op->call, size, err);
-    op->no_memory = rc;
-    return rc;
+    return api_hold(CONTAINER(file, struct file_op, file)->call, size, err);
 }
 
 static void write_one(struct buf *out, void *file)
@@ -108,10 +104,10 @@ static void on_file_done(struct text_file *file)
 {
     struct file_op *op = CONTAINER(file, struct file_op, file);
     struct api_call *call = op->call;
-    if (op->no_memory) {
+    if (file->rc == -ERR_NO_MEMORY) {
         const struct err err = file->err;
         text_file_dispose(file);
-        api_unavailable(call, &err);
+        api_fail(call, &err);
         return;
     }
     struct buf *out = file->rc ? api_reply_event(call, "error") : api_reply(call);

@@ -139,7 +139,6 @@ struct query_call {
     struct api_call *call;
     const struct query_params *params;
     struct user_query query;
-    bool no_memory;
 };
 
 static void echo(struct buf *out, const char *name, const cJSON *value)
@@ -152,19 +151,12 @@ static void echo(struct buf *out, const char *name, const cJSON *value)
 
 static int hold(struct user_query *query, size_t size, struct err *err)
 {
-    struct query_call *op = CONTAINER(query, struct query_call, query);
-    const int rc = api_hold(op->call, size, err);
-    op->no_memory = rc;
-    return rc;
+    return api_hold(CONTAINER(query, struct query_call, query)->call, size, err);
 }
 
 static void on_queried(struct user_query *query)
 {
     struct query_call *op = CONTAINER(query, struct query_call, query);
-    if (op->no_memory) {
-        api_unavailable(op->call, &query->err);
-        return;
-    }
     if (query->rc) {
         api_fail(op->call, &query->err);
         return;

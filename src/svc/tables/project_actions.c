@@ -2,9 +2,9 @@
 // What a project is asked to do by `action_request` (user-query 12.2).
 //
 // The set stores the request as begun and is answered, unless its caller waits for the end; the
-// action goes on behind it. When it has
-// ended, the request is stored once more, unless another has taken its place meanwhile. One whose
-// hub ended first is ended by any hub, once it is too old to be under way.
+// action goes on behind it. When it has ended, the request is stored once more, unless another
+// has taken its place meanwhile. One whose hub ended first is ended by any hub, once it is too
+// old to be under way.
 #include "svc/tables/projects.h"
 
 #include <errno.h>
