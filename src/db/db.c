@@ -405,12 +405,11 @@ static void wake_waiter(struct db_write *write)
     pthread_mutex_unlock(&waiter->lock);
 }
 
-static int write_and_wait(struct db *db, db_txn_fn *fn, void *arg, bool in_order, struct err *err)
+static int write_and_wait(struct db *db, struct db_write write, struct err *err)
 {
     struct waiter waiter = {
-        .write = {.fn = fn, .arg = arg, .done = wake_waiter, .in_order = in_order},
-        .lock = PTHREAD_MUTEX_INITIALIZER,
-        .woken = PTHREAD_COND_INITIALIZER};
+        .write = write, .lock = PTHREAD_MUTEX_INITIALIZER, .woken = PTHREAD_COND_INITIALIZER};
+    waiter.write.done = wake_waiter;
     db->backend->write(db, &waiter.write);
     pthread_mutex_lock(&waiter.lock);
     while (!waiter.finished)
@@ -425,7 +424,12 @@ static int write_and_wait(struct db *db, db_txn_fn *fn, void *arg, bool in_order
 
 int db_write(struct db *db, db_txn_fn *fn, void *arg, struct err *err)
 {
-    return write_and_wait(db, fn, arg, false, err);
+    return db_write_in_turn(db, 0, fn, arg, err);
+}
+
+int db_write_in_turn(struct db *db, uint64_t turn, db_txn_fn *fn, void *arg, struct err *err)
+{
+    return write_and_wait(db, (struct db_write){.fn = fn, .arg = arg, .turn = turn}, err);
 }
 
 static int write_nothing(struct db_session *txn UNUSED, void *arg UNUSED, struct err *err UNUSED)
@@ -435,7 +439,7 @@ static int write_nothing(struct db_session *txn UNUSED, void *arg UNUSED, struct
 
 int db_write_settle(struct db *db, struct err *err)
 {
-    return write_and_wait(db, write_nothing, NULL, true, err);
+    return write_and_wait(db, (struct db_write){.fn = write_nothing, .in_order = true}, err);
 }
 
 void db_write_async(struct db *db, struct db_write *write)

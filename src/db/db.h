@@ -135,6 +135,10 @@ typedef int db_txn_fn(struct db_session *txn, void *arg, struct err *err);
 
 // Runs fn in a transaction and waits until it is durable. Not from an event loop.
 int db_write(struct db *db, db_txn_fn *fn, void *arg, struct err *err) MUST_USE;
+// The same one at a time of those with the same `turn`, of all processes (0: as db_write). For what
+// takes long over a row before it changes it: at once they would undo one another, again and again.
+int db_write_in_turn(struct db *db, uint64_t turn, db_txn_fn *fn, void *arg,
+                     struct err *err) MUST_USE;
 
 // The same without waiting: `done` runs on the thread of `loop`, with rc and err set. The caller
 // keeps it alive until then.
@@ -146,6 +150,7 @@ struct db_write {
     // Whether it comes after all those with this set that were given before it. Others may be
     // carried out at the same time and in any order.
     bool in_order;
+    uint64_t turn; // as of db_write_in_turn
     int rc;
     struct err err;
     struct loop_message message; // the store's

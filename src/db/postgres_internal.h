@@ -33,6 +33,7 @@ struct postgres_conn {
     struct postgres_conn *next; // of the idle ones
     struct postgres_wait wait;
     enum postgres_state state;             // of the transaction or statement under way
+    uint64_t turn;                         // that it has, 0: none
     struct postgres_rows *streaming;       // whose rows have not all arrived
     struct map stmts;                      // by their text
     struct postgres_stmt *newest, *oldest; // in the order of their last use
@@ -78,13 +79,14 @@ struct postgres_queue {
 struct postgres_writer {
     struct postgres_db *db;
     pthread_t thread;
+    bool in_order; // of what it runs, as of struct db_write; under the writers' lock
+    uint64_t turn; // this too
 };
 
 struct postgres_writers {
     pthread_mutex_t lock;
     pthread_cond_t queued;
     struct postgres_queue any, in_order; // under `lock`, and all below
-    bool order_taken;                    // a thread runs one of those in order
     bool stopping;
     unsigned started, idle; // threads
     size_t waiting;         // writes

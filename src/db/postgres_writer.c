@@ -9,6 +9,7 @@
 // A connection that is lost takes its transaction with it, which then runs again too; but once
 // COMMIT is under way nobody can tell from outside. So every transaction knows its number, and
 // another connection asks the server what became of it.
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
@@ -64,6 +65,31 @@ static int reach(struct attempt *attempt, struct err *err)
     return rc;
 }
 
+// Ends with the connection, if not before.
+static int take_turn(struct attempt *attempt)
+{
+    struct postgres_conn *conn = attempt->session->conn;
+    uint64_t turn = attempt->write->turn;
+    if (turn == conn->turn)
+        return 0;
+    char sql[64];
+    snprintf(sql, sizeof sql, "SELECT pg_advisory_lock(%" PRId64 ")", (int64_t)turn);
+    int rc = postgres_run(conn, sql, postgres_deadline(), NULL, &attempt->write->err);
+    if (!rc)
+        conn->turn = turn;
+    return rc;
+}
+
+static void give_turn_back(struct postgres_session *session)
+{
+    struct postgres_conn *conn = session->conn;
+    if (!conn || !conn->turn)
+        return;
+    conn->turn = 0;
+    if (postgres_run(conn, "SELECT pg_advisory_unlock_all()", postgres_deadline(), NULL, NULL))
+        postgres_session_drop(session);
+}
+
 static int begin(struct attempt *attempt)
 {
     struct postgres_session *session = attempt->session;
@@ -74,10 +100,12 @@ static int begin(struct attempt *attempt)
     if (rc)
         return rc;
     session->conn->state = POSTGRES_FINE;
-    rc =
-        postgres_run(session->conn,
-                     db->base.version ? BEGIN_WRITING SELECT_NUMBER : BEGIN_MIGRATING SELECT_NUMBER,
-                     postgres_deadline(), &result, err);
+    rc = take_turn(attempt);
+    if (!rc)
+        rc = postgres_run(session->conn,
+                          db->base.version ? BEGIN_WRITING SELECT_NUMBER
+                                           : BEGIN_MIGRATING SELECT_NUMBER,
+                          postgres_deadline(), &result, err);
     if (rc)
         return rc;
     snprintf(attempt->number, sizeof attempt->number, "%s", PQgetvalue(result, 0, 0));
@@ -236,6 +264,7 @@ static void serve(struct postgres_session *session, struct db_write *write)
             break;
         back_off(attempts);
     }
+    give_turn_back(session);
 }
 
 static void on_message(struct loop_message *message)
@@ -268,23 +297,36 @@ static void queue_add(struct postgres_queue *queue, struct db_write *write)
     queue->last = &write->next;
 }
 
-static struct db_write *queue_take(struct postgres_queue *queue)
+// Whether none is under way that it has to wait for.
+static bool may_run(const struct postgres_writers *writers, const struct db_write *write)
 {
-    struct db_write *write = queue->first;
-    queue->first = write->next;
-    if (!queue->first)
-        queue->last = &queue->first;
+    for (unsigned i = 0; i < writers->started; i++) {
+        const struct postgres_writer *other = &writers->all[i];
+        if ((write->in_order && other->in_order) || (write->turn && write->turn == other->turn))
+            return false;
+    }
+    return true;
+}
+
+static struct db_write *queue_take(struct postgres_queue *queue, struct db_write **link)
+{
+    struct db_write *write = *link;
+    *link = write->next;
+    if (!*link)
+        queue->last = link;
     return write;
 }
 
 // The next write for a thread that is free; NULL when there is none.
 static struct db_write *take(struct postgres_writers *writers)
 {
-    if (writers->in_order.first && !writers->order_taken) {
-        writers->order_taken = true;
-        return queue_take(&writers->in_order);
-    }
-    return writers->any.first ? queue_take(&writers->any) : NULL;
+    struct db_write **link = &writers->in_order.first;
+    if (*link && may_run(writers, *link))
+        return queue_take(&writers->in_order, link);
+    link = &writers->any.first;
+    while (*link && !may_run(writers, *link))
+        link = &(*link)->next;
+    return *link ? queue_take(&writers->any, link) : NULL;
 }
 
 static struct db_write *wait_for_write(struct postgres_writers *writers)
@@ -308,13 +350,16 @@ static void *writer_main(void *arg)
     db_session_init(&session.base, db);
     pthread_mutex_lock(&writers->lock);
     while ((write = wait_for_write(writers))) {
-        bool in_order = write->in_order;
+        writer->in_order = write->in_order;
+        writer->turn = write->turn;
         pthread_mutex_unlock(&writers->lock);
         serve(&session, write);
         finish(db, write);
         pthread_mutex_lock(&writers->lock);
-        if (in_order)
-            writers->order_taken = false;
+        writer->in_order = false;
+        if (writer->turn) // whose next one waits for any thread, this one may take another
+            pthread_cond_signal(&writers->queued);
+        writer->turn = 0;
     }
     pthread_mutex_unlock(&writers->lock);
     postgres_session_drop(&session);

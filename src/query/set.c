@@ -3,6 +3,7 @@
 // the change itself, in one transaction that may run again.
 //
 // The text of a statement is made of names that the table's description has; every value is bound.
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -183,7 +184,7 @@ static int check_maps(const struct query_one *one, struct err *err)
     return 0;
 }
 
-bool query_one_merges(const struct query_one *one)
+static bool merges_maps(const struct query_one *one)
 {
     bool merges = false;
     for (const cJSON *item = one->pattern->child; item && one->entry; item = item->next) {
@@ -191,6 +192,34 @@ bool query_one_merges(const struct query_one *one)
         merges |= column && is_map(column);
     }
     return merges;
+}
+
+// What is not sent of the key, the rules put there: of the caller.
+static void append_key(const struct query_one *one, const char *name, struct buf *text)
+{
+    const struct query_caller caller = sender(one);
+    const struct query_set_field *field = find_field(find_plan(one, &caller), name);
+    const cJSON *value = query_given(one->pattern, name);
+    if (value && !(field && field->rule == QUERY_ACCOUNT_ID))
+        json_value(text, value);
+    else
+        buf_printf(text, "%s%s", caller.account_id.text, caller.project_id.text);
+}
+
+uint64_t query_one_turn(const struct query_one *one)
+{
+    static const unsigned char key[crypto_shorthash_KEYBYTES]; // the same in all processes
+    uint64_t turn;
+    auto_buf struct buf text = {0};
+    if (!merges_maps(one))
+        return 0;
+    const struct query_table *table = one->entry->table;
+    buf_append_str(&text, table->base ? table->base : table->name);
+    for (size_t i = 0; i < ARRAY_LEN(table->key) && table->key[i]; i++)
+        append_key(one, table->key[i], &text);
+    _Static_assert(sizeof turn == crypto_shorthash_BYTES, "SipHash-2-4 gives 64 bits");
+    crypto_shorthash((unsigned char *)&turn, (const unsigned char *)text.data, text.size, key);
+    return turn ? turn : 1;
 }
 
 static void set_begin(struct query_one *one, const struct query_caller *caller,

@@ -65,7 +65,7 @@ static int run_one(struct user_query *query, struct db_session *session, struct 
         rc = query_one_get(session, one, &result, &query->err);
         break;
     case QUERY_WRITE:
-        rc = db_write(query->svc->db, query_one_set, one, &query->err);
+        rc = db_write_in_turn(query->svc->db, query_one_turn(one), query_one_set, one, &query->err);
         if (!rc)
             query_one_committed(one);
         break;
@@ -197,7 +197,7 @@ static void run_single(struct user_query *query, struct db_session *session)
         submit(query);
         return;
     case QUERY_WRITE: // few of one account at once keep others from writing
-        if (query_one_merges(query->one))
+        if (query_one_turn(query->one))
             submit(query);
         else
             write_single(query);

@@ -7,6 +7,8 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
+#include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -744,6 +746,103 @@ static void nothing_is_lost_between_transactions(void **state)
                      COUNTERS * COUNTS);
 }
 
+// ---- In turn ----
+
+struct counting {
+    struct db *db;
+    _Atomic int *runs;
+};
+
+static int count_up_and_tell(struct db_session *txn, void *arg, struct err *err)
+{
+    const struct counting *counting = arg;
+    (*counting->runs)++;
+    return count_up(txn, NULL, err);
+}
+
+static void *count_in_turn(void *arg)
+{
+    struct counting *counting = arg;
+    struct err err;
+    for (int i = 0; i < COUNTS; i++) {
+        if (db_write_in_turn(counting->db, 7, count_up_and_tell, counting, &err)) {
+            fprintf(stderr, "%s (%s)\n", err.message, err.detail);
+            return arg;
+        }
+    }
+    return NULL;
+}
+
+static void those_of_one_turn_never_run_again(void **state)
+{
+    struct fixture *f = *state;
+    struct db *second;
+    struct err err;
+    _Atomic int runs = 0;
+    pthread_t threads[COUNTERS];
+    struct counting counting[2] = {{f->db, &runs}, {NULL, &runs}};
+    assert_int_equal(db_open(f->url, &second, &err), 0);
+    counting[1].db = second;
+    run_sql(f, "INSERT INTO server_settings (name, value) VALUES ('counter', '0')");
+    for (int i = 0; i < COUNTERS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, count_in_turn, &counting[i % 2]), 0);
+    for (int i = 0; i < COUNTERS; i++) {
+        void *failed;
+        pthread_join(threads[i], &failed);
+        assert_null(failed);
+    }
+    db_close(second);
+    assert_int_equal(runs, COUNTERS * COUNTS);
+    assert_int_equal(query_int(f->session, "SELECT CAST(value AS BIGINT) FROM server_settings"),
+                     COUNTERS * COUNTS);
+}
+
+static int wait_to_go_on(struct db_session *txn UNUSED, void *arg, struct err *err UNUSED)
+{
+    sem_t *go_on = arg;
+    sem_wait(go_on);
+    return 0;
+}
+
+struct in_turn {
+    struct db *db;
+    sem_t *go_on;
+};
+
+static void *write_in_turn(void *arg)
+{
+    struct in_turn *in_turn = arg;
+    struct err err;
+    return db_write_in_turn(in_turn->db, 7, wait_to_go_on, in_turn->go_on, &err) ? arg : NULL;
+}
+
+static void who_waits_for_a_turn_keeps_nobody_else_from_writing(void **state)
+{
+    struct fixture *f = *state;
+    enum { WAITING = LIMIT_DB_WRITERS + 2 };
+    struct err err;
+    sem_t go_on;
+    pthread_t threads[WAITING];
+    struct in_turn in_turn = {f->db, &go_on};
+    sem_init(&go_on, 0, 0);
+    for (int i = 0; i < WAITING; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, write_in_turn, &in_turn), 0);
+    while (db_stats_get(f->db).queue < WAITING)
+        sched_yield();
+    char name[] = "a";
+    assert_int_equal(db_write(f->db, put, name, &err), 0);
+    for (int i = 0; i < WAITING; i++)
+        sem_post(&go_on);
+    for (int i = 0; i < WAITING; i++) {
+        void *failed;
+        pthread_join(threads[i], &failed);
+        assert_null(failed);
+    }
+    sem_destroy(&go_on);
+}
+
+// ---- Errors within ----
+
 static int put_twice_regardless(struct db_session *txn, void *arg UNUSED, struct err *err UNUSED)
 {
     struct err ignored;
@@ -989,6 +1088,8 @@ int main(void)
         TEST(commit_whose_answer_is_lost_counts_once),
         TEST(only_one_tries_a_silent_server),
         TEST(nothing_is_lost_between_transactions),
+        TEST(those_of_one_turn_never_run_again),
+        TEST(who_waits_for_a_turn_keeps_nobody_else_from_writing),
         TEST(transaction_that_ignores_an_error_fails),
         TEST(row_is_named_to_other_processes),
         TEST(what_was_missed_may_be_anything),
