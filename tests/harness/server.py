@@ -20,7 +20,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILD = pathlib.Path(os.environ.get("COHUB_BUILD") or ROOT / "build").resolve()
 COHUB = BUILD / "src" / "cli" / "cohub"
 
-READY_S = 30  # a sanitized hub on a busy machine
+READY_S = 120  # a sanitized hub on a busy machine
 STOP_S = 120  # of a sanitized hub whose database does not answer
 STOPPED_WELL = 1  # of the projects that run at the end of a hub: each takes a command, and a hub may have hundreds
 # What the log of a process that did something forbidden holds.
