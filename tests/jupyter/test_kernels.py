@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from harness.process import wait_until
+from harness.process import identities, wait_until
 
 TWO = [{"data": {"text/plain": "2"}}]
 
@@ -151,7 +151,7 @@ def test_stop(bridge_factory):
     assert own.call("stop", pid=pid) == {"result": {"success": True}}
     assert own.call("stop", pid=pid) == {"result": {"success": False}}
     assert own.list() == []
-    wait_until(lambda: not pathlib.Path(f"/proc/{pid}").exists(), 20, "the end of the kernel")
+    wait_until(lambda: not pathlib.Path(f"/proc/{pid}").exists(), 60, "the end of the kernel")
     assert own.run("1+1") == TWO
 
 
@@ -174,7 +174,7 @@ def test_end_of_the_bridge_ends_kernels(bridge_factory):
     assert call.end.recv(1) == b""
     for pid in pids:
         assert not pathlib.Path(f"/proc/{pid}").exists()
-    wait_until(lambda: not folder.exists(), 20, "the end of the bridge's folder")
+    wait_until(lambda: not folder.exists(), 60, "the end of the bridge's folder")
 
 
 def test_kernels_do_not_outlive_a_bridge_that_is_killed(bridge_factory):
@@ -184,8 +184,7 @@ def test_kernels_do_not_outlive_a_bridge_that_is_killed(bridge_factory):
     pid = own.list()[0]["pid"]
     own.process.kill()
     own.process.wait()
-    wait_until(lambda: not pathlib.Path(f"/proc/{pid}").exists() or "\nState:\tZ" in pathlib.Path(f"/proc/{pid}/status").read_text(),
-               20, "the end of the kernel")
+    wait_until(lambda: not identities([pid]), 60, "the end of the kernel")
 
 
 def test_bridge_cannot_be_traced(bridge):
@@ -208,13 +207,13 @@ def test_pool_is_filled_and_used(bridge_factory):
 def test_no_pool(bridge_factory):
     own = bridge_factory()
     own.run("1")
-    wait_until(lambda: own.list() == [], 20, "no kernels")
+    wait_until(lambda: own.list() == [], 60, "no kernels")
 
 
 def test_pool_is_culled(bridge_factory):
     own = bridge_factory()
     own.run("1", pool={"size": 2, "idle_ms": 4000})
-    wait_until(lambda: own.list() == [], 60, "no kernels")
+    wait_until(lambda: own.list() == [], 180, "no kernels")
 
 
 def test_pool_shrinks_with_what_is_asked(bridge_factory):
@@ -232,7 +231,7 @@ def test_pool_is_bounded_over_all_names(bridge_factory, fake):
     own.run("k.text('x')", kernel="one")
     own.wait_for(idle=10)
     own.run("k.text('x')", kernel="two")
-    wait_until(lambda: [kernel["kernel_name"] for kernel in own.list()] == ["two"] * 10, 60, "kernels of the other name")
+    wait_until(lambda: [kernel["kernel_name"] for kernel in own.list()] == ["two"] * 10, 180, "kernels of the other name")
 
 
 def test_kernel_that_ends_while_it_waits(bridge_factory, fake):
@@ -266,7 +265,7 @@ def test_more_calls_than_run_at_once(bridge_factory, fake):
     assert [call.waits() for call in calls] == [True] * 20
     calls[16].give_up()
     answers = []
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while len(answers) < 19 and time.monotonic() < deadline:
         _let_go(own.home / "go")
         for i, call in enumerate(calls):
@@ -288,6 +287,6 @@ def test_slow_reader_does_not_keep_others_waiting(bridge_factory, fake):
     fake()
     own = bridge_factory()
     slow = own.start("k.text('x' * 5000000)", kernel="fake", limits={"cell_output": 6000000, "output": 6000000})
-    wait_until(lambda: not slow.waits(), 30, "the beginning of the answer")
+    wait_until(lambda: not slow.waits(), 60, "the beginning of the answer")
     assert own.run("k.text('y')", kernel="fake") == [{"name": "stdout", "text": "y"}]
     assert slow.answer() == {"result": [{"name": "stdout", "text": "x" * 5000000}]}

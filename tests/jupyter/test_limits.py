@@ -2,8 +2,9 @@
 """Time, output and the system's limits; how the end of a kernel is told (hub-rpc 7.4)."""
 import pytest
 
-from harness.process import memory_peak_kb, wait_until
+from harness.process import identities, memory_peak_kb, wait_until
 
+CELL_MS = 5000  # within which a kernel beside other work gets to where its code waits
 NOTICE = "Output truncated since it exceeded the {} output limit of {} characters"
 
 
@@ -18,21 +19,21 @@ def texts(items):
 # ---- Time ----
 
 def test_interrupted(bridge):
-    items = bridge.run("print('begun')\nimport time\ntime.sleep(60)\nprint('not this')", limits={"cell_ms": 300})
+    items = bridge.run("print('begun')\nimport time\ntime.sleep(60)\nprint('not this')", limits={"cell_ms": CELL_MS})
     assert items[0] == {"name": "stdout", "text": "begun\n"}
     assert (items[-1]["ename"], items[-1]["evalue"]) == ("KeyboardInterrupt", "")
     assert "not this\n" not in texts(items)
 
 
 def test_history_and_input_have_time_each(bridge):
-    items = bridge.run("print(x)\nimport time\ntime.sleep(60)", limits={"cell_ms": 500},
+    items = bridge.run("print(x)\nimport time\ntime.sleep(60)", limits={"cell_ms": CELL_MS},
                        history=["x = 7\nimport time\ntime.sleep(60)\nx = 8"])
     assert (texts(items)[0], texts(items)[-1]) == ("7\n", "KeyboardInterrupt")
 
 
 def test_killed_if_interrupts_do_not_work(bridge):
     answer = bridge.error("import signal, os, time\nsignal.signal(signal.SIGINT, lambda *_: print('no', flush=True))\n"
-                          "while True: time.sleep(1)", limits={"cell_ms": 200})
+                          "while True: time.sleep(1)", limits={"cell_ms": CELL_MS})
     assert answer == {"error": "Kernel last terminated by signal SIGKILL."}
 
 
@@ -43,8 +44,8 @@ def test_total_time_over_before_a_cell(bridge):
 
 def test_total_time_ends_a_cell(bridge):
     bridge.run("1")  # so that others are kept in reserve
-    wait_until(lambda: bridge.state().get("idle"), 60, "a kernel that waits")
-    assert texts(bridge.run("import time; time.sleep(60)", limits={"total_ms": 2000}))[-1] == "KeyboardInterrupt"
+    wait_until(lambda: bridge.state().get("idle"), 180, "a kernel that waits")
+    assert texts(bridge.run("import time; time.sleep(60)", limits={"total_ms": 2 * CELL_MS}))[-1] == "KeyboardInterrupt"
 
 
 # ---- Output ----
@@ -108,8 +109,8 @@ def test_many_values(bridge):
 
 def test_ulimits(bridge):
     limits = {"files": 200, "file_bytes": 1 << 20, "cpu_s": 1000, "memory_bytes": 3000000 << 10}
-    item, = bridge.run("import resource as r\nprint([r.getrlimit(x) for x in (r.RLIMIT_NOFILE, r.RLIMIT_FSIZE, r.RLIMIT_AS)])\n"
-                       "print(1000 < r.getrlimit(r.RLIMIT_CPU)[0] < 1030)", ulimits=limits)
+    item, = bridge.run("import resource as r\nprint([r.getrlimit(x) for x in (r.RLIMIT_NOFILE, r.RLIMIT_FSIZE, r.RLIMIT_AS)],\n"
+                       "1000 < r.getrlimit(r.RLIMIT_CPU)[0] < 1030, sep='\\n')", ulimits=limits)
     assert item["text"] == f"{[(200, 200), (1 << 20, 1 << 20), (3000000 << 10, 3000000 << 10)]}\nTrue\n"
 
 
@@ -153,15 +154,7 @@ def test_end_in_history(bridge):
 
 def test_children_end_with_their_kernel(bridge):
     item, = bridge.run("import subprocess\nprint(subprocess.Popen(['sleep', '1000']).pid)")
-    wait_until(lambda: _is_gone(int(item["text"])), 20, "the end of the kernel's child")
-
-
-def _is_gone(pid):
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8") as stat:
-            return stat.read().rsplit(")", 1)[1].split()[0] == "Z"
-    except FileNotFoundError:
-        return True
+    wait_until(lambda: not identities([int(item["text"])]), 60, "the end of the kernel's child")
 
 
 def test_given_up_kills_the_kernel(bridge_factory):
