@@ -253,7 +253,8 @@ def test_100_megabytes_of_output_cost_the_hub_a_bounded_part(hub_factory):
     project = hub.project(account)
     hub.exec(account, project, "true")
     before = memory_peak_kb(parts.serving(hub))
-    reply = hub.exec(account, project, "head -c 100000000 /dev/zero | tr '\\0' x; echo end >&2", timeout=60)
+    reply = hub.api("project_exec", key=account, timeout=300, json={
+        "project_id": project, "command": "head -c 100000000 /dev/zero | tr '\\0' x; echo end >&2", "timeout": 290}).json()
     cap = 16 * 1024 * 1024
     assert reply["stdout"] == "x" * cap + f" (truncated at {cap} characters)"
     assert reply["stderr"] == "end\n"

@@ -45,4 +45,4 @@ def test_what_is_past_its_time_is_deleted(hub_factory, many):
             add(hub, table, columns, count, {ACCOUNT: account.id, PROJECT: project, TIME: time})
     hub.start()
     for table, count in kept.items():
-        wait_until(lambda: len(execute(hub, f"SELECT * FROM {table}")) == count, 20, f"{table} is cleared")
+        wait_until(lambda: len(execute(hub, f"SELECT * FROM {table}")) == count, 60, f"{table} is cleared")

@@ -18,6 +18,8 @@ def state(hub, project):
 def started(hub, account, **parameters):
     project = hub.project(account, **parameters)
     assert hub.exec(account, project, "true")["event"] == "project_exec_output"
+    # It is written after the answer; before, the project is taken for one that has been stopped.
+    wait_until(lambda: execute(hub, "SELECT last_started FROM projects WHERE project_id = ?", project)[0][0], 60, "its start is noted")
     return project
 
 
@@ -28,7 +30,7 @@ def soon(hub_factory):
 
 
 def stops(hub, project):
-    wait_until(lambda: state(hub, project) == "opened", 20, "the idle project is stopped")
+    wait_until(lambda: state(hub, project) == "opened", 60, "the idle project is stopped")
     assert not hub.sandbox(project)
 
 
@@ -107,4 +109,4 @@ def test_a_project_that_died_unseen(hub_factory):
     account = hub.account()
     project = hub.project(account)
     execute(hub, "UPDATE projects SET state = 'running' WHERE project_id = ?", project)
-    wait_until(lambda: state(hub, project) == "opened", 20, "it is found not to run")
+    wait_until(lambda: state(hub, project) == "opened", 60, "it is found not to run")
