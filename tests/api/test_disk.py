@@ -142,7 +142,7 @@ def test_what_lies_outside_the_home_does_not_count(put, run, write):
 def test_a_folder_that_is_shut_counts_too(home, project, run, write, hide, mode):
     run(f"mkdir -p folder/below; head -c 900000 /dev/zero > folder/below/file; {hide}")
     assert write("file", 200_000)["error"] == refused(project, "file")
-    wait_until(lambda: (home / "folder").stat().st_mode & 0o777 == mode, 20, "it is shut again")
+    wait_until(lambda: (home / "folder").stat().st_mode & 0o777 == mode, 60, "it is shut again")
 
 
 def test_two_names_of_a_file_count_once(run, write):
@@ -168,14 +168,15 @@ def test_the_record_says_how_much_it_is(hub, project, put, run):
     def recorded():
         return execute(hub, "SELECT disk_size FROM projects WHERE project_id = ?", project)[0][0]
 
-    wait_until(recorded, 20, "a record of the size")
+    wait_until(recorded, 60, "a record of the size")
     assert 1_100_000 <= recorded() <= 1_120_000
 
 
 # ---- Commands ----
 
 def test_a_command_cannot_write_a_file_beyond_the_hard_quota(home, run):
-    done = run("head -c 900000 /dev/zero > old; dd if=/dev/zero of=file bs=10k count=1000")
+    # It begins far behind a hole: what is really written does not have the project stopped meanwhile.
+    done = run("head -c 900000 /dev/zero > old; dd if=/dev/zero of=file bs=10k seek=110 count=1000")
     assert done["exit_code"] == 1
     assert "File too large" in done["stderr"]
     assert (home / "file").stat().st_size <= 1_200_000
@@ -218,12 +219,12 @@ def is_stopped(state):
 
 def test_a_project_beyond_its_hard_quota_is_stopped_and_can_free_space(home, run, state, write):
     run(FILL)
-    wait_until(lambda: is_stopped(state()), 20, "the project's end")
+    wait_until(lambda: is_stopped(state()), 60, "the project's end")
     done = run("echo grows > new")
     assert (done["exit_code"], (home / "new").stat().st_size) == (1, 0)
     assert "File too large" in done["stderr"]
     assert run("sleep 2.5; rm file*; echo removed")["stdout"] == "removed\n"  # it is not stopped for what it had
-    assert state()["state"] == "running" and "error" not in state()
+    wait_until(lambda: (now := state())["state"] == "running" and "error" not in now, 60, "its record says so")
     assert is_written(write("new", 500_000))
 
 
@@ -231,12 +232,12 @@ def test_the_command_that_fills_the_disk_is_told_why_it_ends(run, state):
     reply = run(f"{FILL}; exec sleep 1000", timeout=600, err_on_exit=False)
     told = re.search("killed command 'bash [^']+' -- the project was stopped: (.*), , $", reply["error"])
     assert EXCEEDED.fullmatch(told[1])
-    assert wait_until(lambda: is_stopped(state()) and state(), 20, "the project's end")["error"] == told[1]
+    assert wait_until(lambda: is_stopped(state()) and state(), 60, "the project's end")["error"] == told[1]
 
 
 def test_what_goes_on_in_the_background_is_looked_at(run, state):
     run(f"(sleep 1; {FILL}) > /dev/null 2>&1 &")
-    wait_until(lambda: is_stopped(state()), 20, "the project's end")
+    wait_until(lambda: is_stopped(state()), 60, "the project's end")
 
 
 def test_a_hub_that_comes_back_looks_at_what_runs(hub, home, run, state):
@@ -244,14 +245,15 @@ def test_a_hub_that_comes_back_looks_at_what_runs(hub, home, run, state):
     hub.stop()
     (home / "file").write_bytes(b"x" * 2_000_000)
     hub.start()
-    wait_until(lambda: is_stopped(state()), 20, "the project's end")
+    wait_until(lambda: is_stopped(state()), 60, "the project's end")
 
 
 def test_too_deep_folders_stop_a_project_however_often_it_is_started(home, run, state):
     run('for i in $(seq 150); do mkdir d; cd d; done')
-    wait_until(lambda: "too many folders in folders" in state().get("error", ""), 20, "the project's end")
-    assert run("echo again")["stdout"] == "again\n"
-    wait_until(lambda: "too many folders in folders" in state().get("error", ""), 20, "its end again")
+    wait_until(lambda: "too many folders in folders" in state().get("error", ""), 60, "the project's end")
+    # It has a moment after each start; a slow machine may need a second one.
+    wait_until(lambda: run("echo again").get("stdout") == "again\n", 60, "a command runs")
+    wait_until(lambda: "too many folders in folders" in state().get("error", ""), 60, "its end again")
 
 
 # ---- Files without a name ----
@@ -269,7 +271,7 @@ def background(command):
 def ready(home, run):
     """Waits for the file, and has the hub look at what there is now."""
     def wait():
-        wait_until((home / "ready").exists, 20, "the file")
+        wait_until((home / "ready").exists, 60, "the file")
         run("true")
 
     return wait
@@ -280,7 +282,7 @@ def test_a_removed_file_counts_while_it_is_open(project, run, write, ready):
     ready()
     assert write("new", 200_000)["error"] == refused(project, "new")
     run("pkill sleep")
-    wait_until(lambda: is_written(write("new", 900_000)), 20, "the room")
+    wait_until(lambda: is_written(write("new", 900_000)), 60, "the room")
 
 
 def test_a_removed_file_counts_once(run, write, ready):
@@ -297,5 +299,5 @@ def test_a_removed_file_in_memory_does_not_count(run, write, ready):
 
 def test_removed_files_beyond_the_hard_quota_stop_the_project_and_are_gone_then(run, state, write):
     run(background(" ".join(hold(f"file{i}", 900_000, "sleep 1000 &") for i in range(3))))
-    wait_until(lambda: is_stopped(state()), 20, "the project's end")
+    wait_until(lambda: is_stopped(state()), 60, "the project's end")
     assert is_written(write("new", 900_000))

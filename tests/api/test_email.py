@@ -73,10 +73,10 @@ def test_the_welcome_mail_of_a_site_with_a_name(verifying_site):
 
 
 def test_no_welcome_without_an_address_and_none_for_an_administrators_work(hub):
-    before = execute(hub, "SELECT count(*) FROM mail") + [len(hub.cli("mail", "list"))]
+    before = {mail["id"] for mail in hub.cli("mail", "list")}  # waiting or delivered
     assert hub.call("create_account")["event"] == "account_created"
     assert mails(hub, hub.account().email) == []
-    assert execute(hub, "SELECT count(*) FROM mail") + [len(hub.cli("mail", "list"))] == before
+    assert {mail["id"] for mail in hub.cli("mail", "list")} <= before
 
 
 @pytest.mark.parametrize("email", ["{}@qq.com", "é{}@example.org"])
@@ -111,8 +111,8 @@ def link(hub, email):
 
 def verify(hub, parameters, method="post"):
     if method == "post":
-        return httpx.post(f"{hub.url}/auth/verify", data=parameters)
-    return httpx.get(f"{hub.url}/auth/verify", params=parameters)
+        return httpx.post(f"{hub.url}/auth/verify", data=parameters, timeout=60)
+    return httpx.get(f"{hub.url}/auth/verify", params=parameters, timeout=60)
 
 
 def test_verify(verifying_site):

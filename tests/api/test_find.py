@@ -208,7 +208,7 @@ def test_customize(hub_factory):
                         ("email_signup", "no")):
         hub.call("query", key=administrator, query={"site_settings": {"name": name, "value": value}})
     # What was set is read anew a moment after it was acknowledged.
-    wait_until(lambda: not hub.method(account, "system.getCustomize")["emailSignup"], 30, "the last of the settings counts")
+    wait_until(lambda: not hub.method(account, "system.getCustomize")["emailSignup"], 60, "the last of the settings counts")
     site = hub.method(account, "system.getCustomize")
     assert site.items() >= {"siteName": "Ours", "siteDescription": "d", "termsOfServiceURL": "http://t",
                             "jupyterApiEnabled": False, "emailSignup": False, "anonymousSignup": False,

@@ -132,7 +132,7 @@ def test_numbers_beyond_what_is_exact(hub, me, project):
 ])
 def test_bodies_that_are_no_good_json(hub, me, body):
     reply = httpx.post(f"{hub.url}/api/v1/query", content=body,
-                       headers={"Authorization": f"Bearer {me.key}", "Content-Type": "application/json"})
+                       headers={"Authorization": f"Bearer {me.key}", "Content-Type": "application/json"}, timeout=60)
     assert reply.status_code == 400 and "error" in reply.json()
 
 

@@ -84,9 +84,9 @@ def test_a_hub_that_does_not_start_says_why(hub_factory):
 
 def test_nginx_in_front(hub, nginx, certificate):
     front = nginx(hub.url)
-    plain = httpx.post(f"{front.url}/api/v1/ping", auth=(hub.key, ""), trust_env=False)
+    plain = httpx.post(f"{front.url}/api/v1/ping", auth=(hub.key, ""), trust_env=False, timeout=60)
     assert plain.json()["event"] == "pong"
-    with httpx.Client(verify=certificate[0], trust_env=False) as client:
+    with httpx.Client(verify=certificate[0], trust_env=False, timeout=60) as client:
         tls = client.post(f"{front.tls_url}/api/v1/ping", auth=(hub.key, ""))
     assert tls.json()["event"] == "pong"
 

@@ -105,9 +105,9 @@ def test_unlink_as_a_form(hub, account):
 # ---- /auth/strategies ----
 
 def test_strategies(hub):
-    names = httpx.get(f"{hub.url}/auth/strategies")
+    names = httpx.get(f"{hub.url}/auth/strategies", timeout=60)
     assert names.json() == ["email"] and names.headers["Content-Type"].startswith("application/json")
-    [email] = httpx.get(f"{hub.url}/auth/strategies", params={"v": "2"}).json()
+    [email] = httpx.get(f"{hub.url}/auth/strategies", params={"v": "2"}, timeout=60).json()
     assert email == {"name": "email", "display": "Email", "type": "email", "icon": None, "public": True}
 
 

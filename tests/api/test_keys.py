@@ -31,7 +31,7 @@ def is_refused(hub, key, error=NO_ACCOUNT):
     """Whether calls with the key are refused since a command: at once on one machine, when the notice of it has come on
     PostgreSQL."""
     if hub.database_url:
-        wait_until(lambda: answers(hub, key) == {(400, error)}, 5, "the key is refused")
+        wait_until(lambda: answers(hub, key) == {(400, error)}, 60, "the key is refused")
     return answers(hub, key) == {(400, error)}
 
 
@@ -138,7 +138,7 @@ def test_an_expired_key_is_deleted_when_it_is_used(hub, account):
     made, other = (hub.cli("key", "create", account.id, "--expires", "2020-01-31") for _ in range(2))
     assert made["id"] in ids(hub, account)
     assert not works(hub, made["api_key"])
-    wait_until(lambda: made["id"] not in ids(hub, account), 10, "the key is deleted")
+    wait_until(lambda: made["id"] not in ids(hub, account), 60, "the key is deleted")
     assert other["id"] in ids(hub, account)
 
 
@@ -154,15 +154,15 @@ def test_when_a_key_was_used(hub_factory):
     made = hub.cli("key", "create", account.id)
     assert last_active(hub, made["id"]) is None
     assert works(hub, made["api_key"])
-    wait_until(lambda: last_active(hub, made["id"]), 10, "the use is noted")
+    wait_until(lambda: last_active(hub, made["id"]), 60, "the use is noted")
     execute(hub, "UPDATE api_keys SET last_active = 1 WHERE id = ?", made["id"])
     second = hub.cli("key", "create", account.id)
     assert works(hub, made["api_key"]) and works(hub, second["api_key"])
-    wait_until(lambda: last_active(hub, second["id"]), 10, "what came later is noted")
+    wait_until(lambda: last_active(hub, second["id"]), 60, "what came later is noted")
     assert last_active(hub, made["id"]) == 1
     hub.restart()
     assert works(hub, made["api_key"])
-    wait_until(lambda: last_active(hub, made["id"]) > 1, 10, "the use is noted again")
+    wait_until(lambda: last_active(hub, made["id"]) > 1, 60, "the use is noted again")
     [shown] = [key for key in hub.cli("key", "list", account.id) if key["id"] == made["id"]]
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", shown["last_active"])
 
@@ -187,7 +187,7 @@ def test_a_ban_and_its_end(hub_factory):
         assert hub.api("ping", key=key).status_code == 400
     assert hub.cli("account", "unban", account.id)["banned"] is False
     if hub.database_url:
-        wait_until(lambda: answers(hub, account.key) == {(200, None)}, 5, "the key is accepted again")
+        wait_until(lambda: answers(hub, account.key) == {(200, None)}, 60, "the key is accepted again")
     assert works(hub, account.key) and works(hub, second)
 
 
@@ -224,7 +224,7 @@ def test_a_key_of_a_project_dies_with_its_creators_collaboration(hub, account, p
         assert project_call(hub, key["api_key"])["project_id"] == project
     hub.call("remove_collaborator", key=account, project_id=project, account_id=other.id)
     if hub.database_url:
-        wait_until(lambda: project_call(hub, key["api_key"]) == SIGN_IN, 5, "the key is refused")
+        wait_until(lambda: project_call(hub, key["api_key"]) == SIGN_IN, 60, "the key is refused")
     assert all(project_call(hub, key["api_key"]) == SIGN_IN for _ in range(4))
     assert key["id"] not in ids(hub, other) and staying["id"] in ids(hub, account)
     hub.call("invite_collaborator", key=account, project_id=project, account_id=other.id)
@@ -238,7 +238,7 @@ def test_the_collaboration_is_looked_at_when_a_key_is_used(hub, account, project
     made = hub.cli("key", "create", account.id, "--project", project)
     execute(hub, change, project, account.id)
     assert project_call(hub, made["api_key"]) == SIGN_IN
-    wait_until(lambda: made["id"] not in ids(hub, account), 10, "the key is deleted")
+    wait_until(lambda: made["id"] not in ids(hub, account), 60, "the key is deleted")
 
 
 @pytest.mark.parametrize("command", ["ban", "delete"])
@@ -246,7 +246,7 @@ def test_a_key_of_a_project_whose_creator_is_gone(hub, account, project, command
     made = hub.cli("key", "create", account.id, "--project", project)
     assert project_call(hub, made["api_key"])["project_id"] == project
     hub.cli("account", command, account.id)
-    wait_until(lambda: project_call(hub, made["api_key"]) == SIGN_IN, 5, "the key is refused")
+    wait_until(lambda: project_call(hub, made["api_key"]) == SIGN_IN, 60, "the key is refused")
 
 
 def test_a_key_of_a_project_is_for_who_works_on_it(hub, account, project):

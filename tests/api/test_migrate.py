@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """cohub migrate: all of a database comes over exactly and once, however often it is interrupted."""
 import contextlib
+import fcntl
 import json
 import os
 import pathlib
@@ -122,20 +123,28 @@ class Moving:
         return json.loads(done.stdout)
 
     def refused(self, *args, to=None):
-        done = subprocess.run(self.command(*args, to=to), env=self.hub.env, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(self.command(*args, to=to), env=self.hub.env, capture_output=True, text=True, timeout=300)
         assert (done.returncode, done.stdout) == (1, ""), done
         return done.stderr.splitlines()[-1]
 
+    @contextlib.contextmanager
+    def killed(self):
+        """Runs it, and kills it in the end. What it says has room for one line, so it gets no further than the second that
+        nobody reads."""
+        reading, writing = os.pipe2(os.O_DIRECT | os.O_CLOEXEC)
+        fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
+        with open(reading, encoding="utf-8") as said, \
+                subprocess.Popen(self.command(), env=self.hub.env, stdout=subprocess.DEVNULL, stderr=writing) as process:
+            os.close(writing)
+            try:
+                yield said
+            finally:
+                process.kill()
+
     def killed_at(self, pattern):
         """Runs it until it says this, and kills it."""
-        with subprocess.Popen(self.command(), env=self.hub.env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                              text=True) as process:
-            for line in process.stderr:
-                if re.search(pattern, line):
-                    process.kill()
-                    break
-            else:
-                raise AssertionError(f"it never said {pattern}")
+        with self.killed() as said:
+            assert any(re.search(pattern, line) for line in said), f"it never said {pattern}"
 
     def is_equal(self):
         return content(self.source) == content_there(self.source, self.target)
@@ -209,11 +218,8 @@ def test_killed_within_a_table_again_and_again(moving):
     """At any row: what the transactions under way had is copied once more, and nothing twice."""
     fill_many(moving.source, 20000)
     for part in (0.1, 0.5, 0.9):
-        with subprocess.Popen(moving.command(), env=moving.hub.env, stdout=subprocess.DEVNULL,
-                              stderr=subprocess.DEVNULL) as process:
-            wait_until(lambda part=part: count_there(moving.target, "projects") >= 20000 * part or process.poll() is not None,
-                       60, "it has got so far")
-            process.kill()
+        with moving.killed():
+            wait_until(lambda part=part: count_there(moving.target, "projects") >= 20000 * part, 60, "it has got so far")
     report = moving.run()
     assert moving.is_equal() and report["continued"]
 
@@ -283,7 +289,7 @@ def test_a_copy_that_is_not_finished_serves_nobody(moving):
     hub = moving.hub
     hub.env["COHUB_DATABASE_URL"] = moving.target
     for command in (["serve", "--listen", "127.0.0.1:0"], ["account", "list"]):
-        done = subprocess.run([COHUB, *command, "--data", hub.data], env=hub.env, capture_output=True, text=True, timeout=60)
+        done = subprocess.run([COHUB, *command, "--data", hub.data], env=hub.env, capture_output=True, text=True, timeout=300)
         assert done.returncode and "a copy that is not finished. Run cohub migrate again" in done.stdout + done.stderr
     assert moving.refused("--from", moving.target, to=f"sqlite:{hub.data}/back.sqlite3").startswith(
         "cohub: The database is a copy that is not finished.")

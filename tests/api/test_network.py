@@ -58,7 +58,7 @@ def internet():
         ip("route", "add", f"{world.link_local}/32", "via", world.outside)
         server = subprocess.Popen(["ip", "netns", "exec", name, sys.executable, *SERVE], stdout=subprocess.DEVNULL,
                                   stderr=subprocess.DEVNULL)
-        wait_until(lambda: fetches(world.outside, PORT), 20, "the server outside answers")
+        wait_until(lambda: fetches(world.outside, PORT), 60, "the server outside answers")
         yield world
     finally:
         if server:
@@ -69,7 +69,7 @@ def internet():
 
 
 def fetches(address, port):
-    command = ["curl", "-sf", "--max-time", "2", "-o", "/dev/null", f"http://{address}:{port}/"]
+    command = ["curl", "-sf", "--max-time", "30", "-o", "/dev/null", f"http://{address}:{port}/"]
     return subprocess.run(command, check=False).returncode == 0
 
 
@@ -95,7 +95,7 @@ SCRIPT = """
 import socket, sys
 address, port, interface = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 s = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
-s.settimeout(3)
+s.settimeout(int(sys.argv[4]))
 if interface:
     s.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode())
 try:
@@ -107,15 +107,16 @@ except OSError as error:
 """
 
 
-def connects(hub, account, project, address, port, interface=""):
-    """True if a server answered."""
-    reply = hub.exec(account, project, "/usr/bin/python3", args=["-c", SCRIPT, address, str(port), interface], timeout=20)
+def connects(hub, account, project, address, port, interface="", wait_s=3):
+    """True if a server answered in so many seconds."""
+    reply = hub.exec(account, project, "/usr/bin/python3", args=["-c", SCRIPT, address, str(port), interface, str(wait_s)],
+                     timeout=120)
     assert reply["exit_code"] == 0, reply
     return reply["stdout"].startswith("HTTP/1")
 
 
 def test_on_reaches_the_internet(hub, account, connected, internet):
-    assert connects(hub, account, connected, internet.outside, PORT)
+    assert connects(hub, account, connected, internet.outside, PORT, wait_s=60)
 
 
 def test_off_reaches_nothing(hub, account, project, internet, host_server):
@@ -139,7 +140,7 @@ def test_link_local_is_out_of_reach(hub, account, connected, internet, interface
 def test_own_loopback_works(hub, account, connected):
     script = "/usr/bin/python3 -m http.server 8000 >/dev/null 2>&1 & " \
              "until curl -so /dev/null http://127.0.0.1:8000/; do sleep 0.05; done; echo reached; kill %1"
-    assert hub.exec(account, connected, script, bash=True, timeout=20)["stdout"] == "reached\n"
+    assert hub.exec(account, connected, script, bash=True, timeout=120)["stdout"] == "reached\n"
 
 
 def test_routes_cannot_be_changed(hub, account, connected):
@@ -168,14 +169,14 @@ def test_network_goes_on_under_another_hub_and_ends_with_the_sandbox(hub_factory
     hub = hub_factory(env={"COHUB_PROJECTS_NETWORK": "1"})
     account = hub.account()
     project = hub.project(account)
-    assert connects(hub, account, project, internet.outside, PORT)
+    assert connects(hub, account, project, internet.outside, PORT, wait_s=60)
     (process,) = slirps(agent(hub, project))
     assert os.stat(f"/proc/{process}").st_uid != 0
     hub.kill()
     hub.start()
-    assert connects(hub, account, project, internet.outside, PORT)
+    assert connects(hub, account, project, internet.outside, PORT, wait_s=60)
     hub.cli("project", "stop", project)
-    wait_until(lambda: not os.path.exists(f"/proc/{process}/exe"), 10, "slirp4netns has ended")
+    wait_until(lambda: not os.path.exists(f"/proc/{process}/exe"), 60, "slirp4netns has ended")
 
 
 @pytest.fixture

@@ -70,7 +70,7 @@ def test_the_longest_texts(hub, account):
 
 def test_start(hub, account):
     project = hub.project(account, start=True)
-    wait_until(lambda: state(hub, project) == "running", 20, "the project runs")
+    wait_until(lambda: state(hub, project) == "running", 60, "the project runs")
     assert len(hub.sandbox(project)) >= 2
 
 
@@ -202,7 +202,7 @@ def test_ids_in_upper_case_are_the_same_project(hub, account, project):
 def test_use_marks_the_project_edited(hub, account, project):
     execute(hub, "UPDATE projects SET last_edited = 1 WHERE project_id = ?", project)
     hub.call("read_text_file_from_project", key=account, project_id=project, path="none")
-    wait_until(lambda: row(hub, project, "last_edited") > 1, 5, "it is marked")
+    wait_until(lambda: row(hub, project, "last_edited") > 1, 60, "it is marked")
 
 
 # ---- touch_project ----
@@ -210,7 +210,7 @@ def test_use_marks_the_project_edited(hub, account, project):
 def test_touch_starts_a_stopped_project(hub, account, project):
     reply = hub.call("touch_project", key=account, project_id=project, id=7)
     assert reply == {"event": "success", "id": 7}
-    wait_until(lambda: state(hub, project) == "running", 20, "the project runs")
+    wait_until(lambda: state(hub, project) == "running", 60, "the project runs")
     pids = hub.sandbox(project)
     assert hub.call("touch_project", key=account, project_id=project)["event"] == "success"
     assert hub.sandbox(project) == pids
@@ -220,15 +220,15 @@ def test_touch_marks_project_and_user(hub, account, project):
     execute(hub, "UPDATE projects SET last_edited = 1 WHERE project_id = ?", project)
     hub.call("touch_project", key=account, project_id=project)
     find = "SELECT last_active FROM project_users WHERE project_id = ? AND account_id = ?"
-    wait_until(lambda: row(hub, project, "last_edited") > 1, 5, "it is marked")
+    wait_until(lambda: row(hub, project, "last_edited") > 1, 60, "it is marked")
     assert execute(hub, find, project, account.id)[0][0] == row(hub, project, "last_edited")
-    wait_until(lambda: execute(hub, "SELECT last_active FROM accounts WHERE account_id = ?", account.id)[0][0], 5,
+    wait_until(lambda: execute(hub, "SELECT last_active FROM accounts WHERE account_id = ?", account.id)[0][0], 60,
                "so is the account")
 
 
 def test_touch_within_a_minute_writes_once(hub, account, project):
     hub.call("touch_project", key=account, project_id=project)
-    wait_until(lambda: state(hub, project) == "running", 20, "all writes of the first are done")
+    wait_until(lambda: state(hub, project) == "running", 60, "all writes of the first are done")
     execute(hub, "UPDATE projects SET last_edited = 1 WHERE project_id = ?", project)
     assert hub.call("touch_project", key=account, project_id=project)["event"] == "success"
     hub.project(account)  # a write behind whatever that one wrote
@@ -244,7 +244,7 @@ def test_list(hub, account):
     assert listed == hub.cli("project", "list", "--account", account.id)
     assert listed[0] == hub.cli("project", "show", listed[0]["project_id"])
     hub.exec(account, projects[1], "true")
-    wait_until(lambda: state(hub, projects[1]) == "running", 5, "its state is stored")
+    wait_until(lambda: state(hub, projects[1]) == "running", 60, "its state is stored")
     running = hub.cli("project", "list", "--account", account.id, "--state", "running")
     assert [entry["project_id"] for entry in running] == [projects[1]]
     everyone = hub.cli("project", "list", "--state", "running")

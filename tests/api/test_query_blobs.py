@@ -162,7 +162,7 @@ def test_reading_is_counted_once_a_minute(hub, account, project):
     assert reads() == (0, False)
     for _ in range(3):
         read(hub, account, blob_id)
-    wait_until(lambda: reads() == (1, True), 10, "a read is counted")
+    wait_until(lambda: reads() == (1, True), 60, "a read is counted")
 
 
 def test_an_account_stores_so_many_bytes_and_blobs(hub, account, project):

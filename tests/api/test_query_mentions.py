@@ -66,7 +66,7 @@ def mails(hub, account):
 
 
 def arrived(hub, account, count=1):
-    return wait_until(lambda: len(found := mails(hub, account)) == count and found, 20, f"{count} mails")
+    return wait_until(lambda: len(found := mails(hub, account)) == count and found, 60, f"{count} mails")
 
 
 def count_mails(hub, target):

@@ -87,11 +87,11 @@ def title(hub):
 def test_the_name_of_the_site(own):
     admin = own.account(admin=True)
     put(own, admin, "site_name", "Sunrise")
-    wait_until(lambda: "Sunrise" in title(own), 30, "the new name")
+    wait_until(lambda: "Sunrise" in title(own), 60, "the new name")
     put(own, admin, "site_name", "")
-    wait_until(lambda: "Sunrise" not in title(own), 30, "the name of before")
+    wait_until(lambda: "Sunrise" not in title(own), 60, "the name of before")
     own.cli("setting", "set", "site_name", "Sunset")
-    wait_until(lambda: "Sunset" in title(own), 30, "the name that a command has set")
+    wait_until(lambda: "Sunset" in title(own), 60, "the name that a command has set")
     own.restart()
     assert "Sunset" in title(own)
 
@@ -103,9 +103,9 @@ def test_whether_people_may_sign_up(own):
     def refused():
         reply = own.call("create_account", key=admin, first_name="A", last_name="B")
         return "disabled" in json.dumps(reply)
-    wait_until(refused, 30, "closed")
+    wait_until(refused, 60, "closed")
     put(own, admin, "email_signup", "yes")
-    wait_until(lambda: not refused(), 30, "open again")
+    wait_until(lambda: not refused(), 60, "open again")
 
 
 def test_quotas(own):

@@ -26,7 +26,7 @@ def generate(hub, key, target, **more):
 
 
 def signs_in(hub, token):
-    page = httpx.get(f"{hub.url}/auth/impersonate", params={"auth_token": token}, trust_env=False)
+    page = httpx.get(f"{hub.url}/auth/impersonate", params={"auth_token": token}, trust_env=False, timeout=60)
     assert page.status_code == 302 or "auth_token is not valid" in page.text, page.text
     return page.status_code == 302
 
@@ -130,7 +130,7 @@ def test_not_too_many(hub):
     for _ in range(5):
         hub.method(account, VERIFY, {})
     assert hub.refusal(account, VERIFY, {}) == "Error: too many mails to verify an address; try again later"
-    wait_until(lambda: len(mails(hub, account.email)) == 5, 20, "there are five mails")
+    wait_until(lambda: len(mails(hub, account.email)) == 5, 60, "there are five mails")
 
 
 def test_without_an_address(hub, account):
@@ -170,8 +170,8 @@ def test_webapp_errors(hub, account):
             "file": "f.js", "path": "/p", "severity": "bad"}
     assert hub.method(account, "system.webappError", {**sent, "something": "else"}) is None
     assert hub.method(account, "system.webappError", {}) is None
-    assert [(event, json.loads(error)) for event, error in reports(hub, account)] == \
-        [("webapp_error", sent), ("webapp_error", {})]
+    told = [(event, json.loads(error)) for event, error in reports(hub, account)]  # perhaps of one millisecond
+    assert sorted(told, key=repr) == sorted([("webapp_error", sent), ("webapp_error", {})], key=repr)
 
 
 @pytest.mark.parametrize("method", ["system.logClientError", "system.userTracking"])

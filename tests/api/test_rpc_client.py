@@ -124,7 +124,7 @@ def test_a_projects_life(hub, administrator, client):
     assert status.keys() & {"project", "start_ts", "version", "disk_MB", "memory"}
     assert client.projects.touch(project_id) is None
     assert client.projects.stop(project_id) is None
-    wait_until(lambda: client.projects.state(project_id)["state"] == "opened", 20, "the project has stopped")
+    wait_until(lambda: client.projects.state(project_id)["state"] == "opened", 60, "the project has stopped")
     assert client.projects.delete(project_id) is None
     (record,) = client.projects.get(all=True, project_id=project_id)
     assert record["deleted"] is True
@@ -234,8 +234,8 @@ def test_messages(hub, client, administrator):
 @pytest.fixture
 def kernel(inside):
     """The project of the test has a kernel of its own, as clients that install one find it."""
-    inside.system.exec("python3 -m pip install ipykernel", timeout=60)
-    inside.system.exec("python3 -m ipykernel install --user --name=python3 --display-name='Python 3'", timeout=60)
+    inside.system.exec("python3 -m pip install ipykernel", timeout=110)
+    inside.system.exec("python3 -m ipykernel install --user --name=python3 --display-name='Python 3'", timeout=110)
     return "python3"
 
 

@@ -157,7 +157,7 @@ def test_answers_are_in_one_thread(hub, ada, bob):
 
 def test_nobody_sends_too_fast(hub, ada, bob):
     texts = [hub.rpc(ada, "messages.send", {"to_ids": [bob.id], "subject": "s", "body": "b"})[1] for _ in range(16)]
-    assert texts[-1] == {"error": TOO_MANY}
+    assert {"error": TOO_MANY} in texts  # by the second, or by the minute where each takes long
     send(hub, bob, ada)
 
 

@@ -14,7 +14,7 @@ HOURS_12_MS = 12 * 3600 * 1000
 
 def browser(hub, **options):
     """Keeps cookies, and follows no redirect."""
-    return httpx.Client(base_url=hub.url, verify=False, trust_env=False, **options)
+    return httpx.Client(base_url=hub.url, verify=False, trust_env=False, timeout=60, **options)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ def shape(value):
 
 def run(script):
     """The JSON values, one a line, that a piece of shell script with curl calls prints."""
-    done = subprocess.run(["bash", "-euo", "pipefail", "-c", script], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(["bash", "-euo", "pipefail", "-c", script], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     decoder, values, text = json.JSONDecoder(), [], done.stdout.strip()
     while text:

@@ -5,7 +5,7 @@ import re
 
 from harness.process import wait_until
 
-ARRIVES_S = 20
+ARRIVES_S = 60
 
 
 def mails(hub, address, category=None):

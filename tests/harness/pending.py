@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from harness import raw
 
-REPLY_S = 60
+REPLY_S = 120
 
 
 class Pending:
