@@ -17,7 +17,7 @@
 #include "base/fd.h"
 #include "base/mem.h"
 
-#define WAIT_MS 20000
+#define WAIT_MS 60000
 
 static bool receive(struct client *c, void *bytes, size_t size, int wait_ms)
 {

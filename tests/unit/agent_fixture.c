@@ -20,7 +20,7 @@
 
 #include "base/fd.h"
 
-#define TIMEOUT_MS 10000
+#define TIMEOUT_MS 60000
 
 static void become_unprivileged(void)
 {

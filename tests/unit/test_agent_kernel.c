@@ -59,7 +59,7 @@ static void give_up(struct fixture *f, uint32_t stream)
 // Waits by asking, as nothing tells.
 static void wait_until(struct fixture *f, const char *script)
 {
-    for (int i = 0; i < 1000; i++) {
+    for (int i = 0; i < 6000; i++) {
         if (fixture_run(f, script)->exit.value == 0)
             return;
         usleep(10000);

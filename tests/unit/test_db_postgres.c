@@ -27,7 +27,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 
-#define PATIENCE_MS 20000
+#define PATIENCE_MS 60000
 
 struct fixture {
     char schema[16];

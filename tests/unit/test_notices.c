@@ -19,7 +19,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 
-#define PATIENCE_MS 20000
+#define PATIENCE_MS 60000
 
 struct fixture {
     char folder[64];

@@ -28,7 +28,7 @@
 #include "runner/sandbox.h"
 #include "runner/spare.h"
 
-#define TIMEOUT_MS 10000
+#define TIMEOUT_MS 60000
 
 struct fixture {
     char top[64];
@@ -538,7 +538,11 @@ static void test_starting_and_ending_leaks_nothing(void **state)
         start(f, &start_request);
         end(f, connect_agent(&id), &id);
     }
-    assert_int_equal(settle(f), before);
+    // Of the last spare, the runner may be about to close its end.
+    for (unsigned i = 0; settle(f) > before; i++) {
+        assert_true(i < TIMEOUT_MS);
+        poll(NULL, 0, 1);
+    }
 }
 
 static void test_image_takes_the_place_of_the_hosts_system(void **state)

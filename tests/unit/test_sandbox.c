@@ -35,7 +35,7 @@
 #include "runner/runner.h"
 
 #define PATIENCE_S   60
-#define HELLO_MS     2000
+#define HELLO_MS     10000
 #define RUNNERS      2
 #define OUTPUT_MAX   100000
 #define FILE_MAX     (5 * 1024 * 1024)
@@ -389,7 +389,7 @@ static void test_timeout(void **state)
     (void)state;
     struct test_exec exec =
         script_of("setsid -f sleep 1007; (sleep 1007 &) ; echo begun; sleep 1007");
-    exec.exec.timeout_ms = 500;
+    exec.exec.timeout_ms = 3000;
     run(&exec);
     assert_int_equal(exec.exec.call.rc, 0);
     assert_int_equal(exec.exec.outcome, EXEC_TIMED_OUT);
