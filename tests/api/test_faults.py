@@ -14,21 +14,10 @@ import pytest
 from harness import parts
 from harness.hub import Hub
 from harness.pending import Pending
-from harness.process import descriptors, parents, threads, wait_until, with_text
+from harness.process import descriptors, parents, stopped, threads, wait_until, with_text
 from harness.store import execute
 
 pytestmark = pytest.mark.long
-
-
-@contextlib.contextmanager
-def stopped(pid):
-    """SIGSTOP within, SIGCONT behind."""
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGCONT)
 
 
 def works(hub, account, project):
@@ -44,7 +33,7 @@ def running_in_a_project(hub, account, project, pending, command="sleep {0}", **
     """Sends a call that runs until it is ended, and waits until it runs; gives what it is to be known by."""
     marker = str(random.randrange(10**8, 10**9))
     pending.send("project_exec", project_id=project, command=command.format(marker), timeout=more.pop("timeout", 600), **more)
-    wait_until(lambda: with_text(f"sleep\0{marker}"), 20, "the command runs")
+    wait_until(lambda: with_text(f"sleep\0{marker}"), 60, "the command runs")
     return marker
 
 
@@ -125,14 +114,14 @@ def test_the_agent_is_killed_while_commands_run(hub, account, project):
     with Pending(hub, account) as pending:
         marker = running_in_a_project(hub, account, project, pending)
         pending.send("project_exec", project_id=project, command="sleep", args=[f"{marker}.5"], timeout=0)
-        wait_until(lambda: with_text(f"sleep\0{marker}.5"), 20, "both commands run")
+        wait_until(lambda: with_text(f"sleep\0{marker}.5"), 60, "both commands run")
         pending.send("read_text_file_from_project", project_id=project, path="/proc/version")
         os.kill(parts.agent(hub, project), signal.SIGKILL)
         replies = list(pending.replies().values())
     told = [reply["error"] for reply in replies if reply["event"] == "error"]
     assert set(told) <= {"the project stopped while the command was running", "the project stopped while the operation was running"}
     assert len(told) >= 1 and len(replies) == 3
-    wait_until(lambda: not with_text(marker), 10, "its commands are gone with it")
+    wait_until(lambda: not with_text(marker), 60, "its commands are gone with it")
     works(hub, account, project)
 
 
@@ -142,7 +131,7 @@ def test_bubblewrap_is_killed(hub, account, project):
     os.kill(int((hub.data / "run" / project / "pid").read_text().split()[0]), signal.SIGKILL)
     assert hub.exec(account, project, "cat", args=["file"])["stdout"] == "x\n"
     hub.cli("project", "stop", project)
-    wait_until(lambda: not sandbox & parents().keys(), 10, "nothing of the sandbox is left")
+    wait_until(lambda: not sandbox & parents().keys(), 60, "nothing of the sandbox is left")
     works(hub, account, project)
 
 
@@ -157,7 +146,7 @@ def test_a_stopped_agent_costs_an_answer_in_time(hub_factory):
         works(hub, account, other)
         assert hub.call("write_text_file_to_project", key=account, project_id=project, path="x", content="x")["event"] \
             == "file_written_to_project"  # needs no agent
-        told = sorted(reply["error"] for reply in pending.replies(30).values())
+        told = sorted(reply["error"] for reply in pending.replies().values())
     assert told == ["Timed out after 10 seconds.", "timeout"]
     assert hub.exec(account, project, "echo awake")["stdout"] == "awake\n"
 
@@ -168,11 +157,11 @@ def test_a_stopped_agent_can_be_stopped_for_good(hub_factory):
     project = hub.project(account)
     hub.exec(account, project, "true")
     sandbox = hub.sandbox(project)
-    wait_until(lambda: hub.cli("project", "show", project)["state"]["state"] == "running", 10, "its state is stored")
+    wait_until(lambda: hub.cli("project", "show", project)["state"]["state"] == "running", 60, "its state is stored")
     hub.stop()  # which would otherwise see the end and store the state
     with stopped(parts.agent(hub, project)):
         assert hub.cli("project", "stop", project)["state"]["state"] == "opened"
-        wait_until(lambda: not sandbox & parents().keys(), 10, "nothing of the sandbox is left")
+        wait_until(lambda: not sandbox & parents().keys(), 60, "nothing of the sandbox is left")
     hub.start()
     works(hub, account, project)
 
@@ -196,10 +185,10 @@ def test_the_runner_is_killed_while_projects_start(hub_factory):
     projects = [hub.project(account) for _ in range(20)]
     with Pending(hub, account) as pending:
         for number, project in enumerate(projects):
-            pending.send("project_exec", project_id=project, command="echo $COCALC_PROJECT_ID", timeout=30, bash=True)
+            pending.send("project_exec", project_id=project, command="echo $COCALC_PROJECT_ID", timeout=300, bash=True)
             if number == 10:
                 os.kill(parts.runner(hub), signal.SIGKILL)
-        replies = pending.replies().values()
+        replies = pending.replies(300).values()
     assert sorted(reply.get("stdout") for reply in replies) == sorted(f"{project}\n" for project in projects)
     for project in projects:
         assert hub.cli("project", "stop", project)["state"]["state"] == "opened"
@@ -214,12 +203,12 @@ def test_a_stopped_runner_is_waited_for_no_longer_than_the_caller_s_limit(hub_fa
     with stopped(parts.runner(hub)):
         with Pending(hub, account) as pending:
             pending.send("project_exec", project_id=project, command="true", timeout=0.5)
-            assert [reply["error"] for reply in pending.replies(10).values()] == ["timeout"]
+            assert [reply["error"] for reply in pending.replies().values()] == ["timeout"]
         assert hub.exec(account, running, "echo on")["stdout"] == "on\n"
         assert hub.call("write_text_file_to_project", key=account, project_id=project, path="a", content="b")["event"] \
             == "file_written_to_project"
     # The start went on behind the answer.
-    wait_until(lambda: hub.cli("project", "show", project)["state"]["state"] == "running", 20, "it has started")
+    wait_until(lambda: hub.cli("project", "show", project)["state"]["state"] == "running", 60, "it has started")
     assert hub.exec(account, project, "cat", args=["a"])["stdout"] == "b"
 
 
@@ -264,7 +253,7 @@ def test_nothing_acknowledged_is_lost_when_the_hub_is_killed(hub_factory):
     clients = [threading.Thread(target=run, args=(number,)) for number in range(16)]
     for thread in clients:
         thread.start()
-    assert half.wait(60)
+    assert half.wait(300)
     hub.kill()
     for thread in clients:
         thread.join()
@@ -296,16 +285,16 @@ def test_commands_outlive_a_killed_hub(hub_factory, part):
             hub.kill()
         else:
             os.kill(parts.serving(hub), signal.SIGKILL)
-            hub.process.wait(20)
+            hub.process.wait(120)
         assert list(pending.replies().values()) == [None]
-    wait_until(lambda: not own & parents().keys(), 10, "all of the hub is gone")
+    wait_until(lambda: not own & parents().keys(), 60, "all of the hub is gone")
     assert with_text(f"sleep\0{marker}")
     hub.start()
     assert hub.exec(account, project, "cat pid; pgrep -f 'slee[p] '")["event"] == "project_exec_output"
     assert {pid for pid in sandbox if pid in parents()} >= with_text(f"sleep\0{marker}") != set()
-    assert hub.cli("project", "show", project)["state"]["state"] == "running"
+    wait_until(lambda: hub.cli("project", "show", project)["state"]["state"] == "running", 60, "its state is stored")
     hub.cli("project", "stop", project)
-    assert not with_text(f"sleep\0{marker}") and not sandbox & parents().keys()
+    wait_until(lambda: not with_text(f"sleep\0{marker}") and not sandbox & parents().keys(), 60, "all of it is gone")
 
 
 def test_calls_under_way_are_finished_at_a_stop(hub_factory):
@@ -313,14 +302,14 @@ def test_calls_under_way_are_finished_at_a_stop(hub_factory):
     account = hub.account()
     project = hub.project(account)
     with Pending(hub, account) as pending:
-        call = pending.send("project_exec", project_id=project, command="mkfifo gate; touch ready; cat gate; echo done", timeout=60)
-        wait_until(lambda: (hub.data / "projects" / project / "ready").exists(), 20, "the command runs")
+        call = pending.send("project_exec", project_id=project, command="mkfifo gate; touch ready; cat gate; echo done", timeout=600)
+        wait_until(lambda: (hub.data / "projects" / project / "ready").exists(), 60, "the command runs")
         hub.process.terminate()
-        wait_until(lambda: "stopping" in hub.log.read_text(), 10, "the hub is stopping")
+        wait_until(lambda: "stopping" in hub.log.read_text(), 60, "the hub is stopping")
         with open(hub.data / "projects" / project / "gate", "w", encoding="utf-8"):
             pass
         assert pending.replies()[call]["stdout"] == "done\n"
-    assert hub.process.wait(20) == 0
+    assert hub.process.wait(120) == 0
 
 
 def test_a_project_marked_running_that_is_not_is_found_out(hub_factory):
@@ -328,11 +317,11 @@ def test_a_project_marked_running_that_is_not_is_found_out(hub_factory):
     account = hub.account()
     project = hub.project(account)
     hub.exec(account, project, "true")
-    wait_until(lambda: hub.cli("project", "show", project)["state"]["state"] == "running", 10, "its state is stored")
+    wait_until(lambda: hub.cli("project", "show", project)["state"]["state"] == "running", 60, "its state is stored")
     hub.kill()
     os.kill(parts.agent(hub, project), signal.SIGKILL)
     hub.start()
-    wait_until(lambda: hub.cli("project", "show", project)["state"]["state"] == "opened", 10, "its state is told")
+    wait_until(lambda: hub.cli("project", "show", project)["state"]["state"] == "opened", 60, "its state is told")
     works(hub, account, project)
 
 
@@ -347,12 +336,12 @@ def test_a_project_whose_hub_ended_meanwhile_is_found_running(hub_factory, left)
     execute(hub, "UPDATE projects SET state = ?, state_time = ? WHERE project_id = ?", left, int(time.time() * 1000), project)
     hub.start()
     query = {"query": {"projects_all": [{"project_id": project, "state": None}]}}
-    wait_until(lambda: hub.method(account, "db.userQuery", query)["projects_all"][0]["state"]["state"] == "running", 10,
+    wait_until(lambda: hub.method(account, "db.userQuery", query)["projects_all"][0]["state"]["state"] == "running", 60,
                "its state is stored")
     assert hub.method(account, "projects.status", {"project_id": project})["start_ts"] > 0
     hub.method(account, "projects.stop", {"project_id": project})
     assert hub.method(account, "projects.state", {"project_id": project})["state"] == "opened"
-    wait_until(lambda: not hub.sandbox(project), 10, "its processes are gone")
+    wait_until(lambda: not hub.sandbox(project), 60, "its processes are gone")
 
 
 # ---- Leaks ----
@@ -362,10 +351,16 @@ def held(hub):
     server, runner = parts.serving(hub), parts.runner(hub)
     # For PostgreSQL it keeps idle connections, and makes the threads that write, as it needs them: some dozens.
     least = 0 if hub.database_url is None else 120
-    return {"server": (max(least, descriptors(server)), max(least, threads(server))), "runner": (descriptors(runner), threads(runner)),
+    return {"server": max(least, descriptors(server)), "server's threads": max(least, threads(server)),
+            "runner": descriptors(runner), "runner's threads": threads(runner),
             "supervisor": descriptors(hub.pid), "processes": len(hub.processes()),
-            "run": sorted(name for name in os.listdir(hub.data / "run")),
-            "sockets": sorted(str(path) for path in (hub.data / "run").glob("*/agent.sock"))}
+            "run": set(os.listdir(hub.data / "run")),
+            "sockets": {str(path) for path in (hub.data / "run").glob("*/agent.sock")}}
+
+
+def holds_no_more(hub, before):
+    now = held(hub)
+    return all(now[name] <= before[name] for name in before)
 
 
 def test_200_rounds_leave_nothing_behind(hub_factory):
@@ -375,21 +370,22 @@ def test_200_rounds_leave_nothing_behind(hub_factory):
 
     def round_of(project, n):
         with Pending(hub, account) as pending:
-            pending.send("project_exec", project_id=project, command=f"echo {n}; setsid sleep 54321 >/dev/null 2>&1 & true")
+            pending.send("project_exec", project_id=project, command=f"echo {n}; setsid sleep 54321 >/dev/null 2>&1 & true",
+                         timeout=60)
             pending.send("project_exec", project_id=project, command="sleep 54321", timeout=0.01)
             pending.send("write_text_file_to_project", project_id=project, path="/tmp/x", content="x" * 1000)
             pending.send("read_text_file_from_project", project_id=project, path="/nowhere")
             assert None not in pending.replies().values()
         # The end of a project as seen from outside, which takes no process of the command line.
         os.kill(parts.agent(hub, project), signal.SIGKILL)
-        wait_until(lambda: not hub.sandbox(project), 10, "the sandbox is gone")
+        wait_until(lambda: not hub.sandbox(project), 60, "the sandbox is gone")
 
     for n, project in enumerate(projects):
         round_of(project, n)
-    before = wait_until(lambda: quiet(hub), 20, "all of the first rounds is gone")
+    before = wait_until(lambda: quiet(hub), 60, "all of the first rounds is gone")
     for n in range(190):
         round_of(projects[n % 10], n)
-    wait_until(lambda: held(hub) == before, 20, f"as much as before is held: {before}, now {held(hub)}")
+    wait_until(lambda: holds_no_more(hub, before), 60, f"no more than before is held: {before}, now {held(hub)}")
     assert not with_text("sleep\x0054321")
 
 
@@ -413,6 +409,6 @@ def test_created_projects_and_broken_connections_leave_nothing_open(hub_factory)
         hub.exec(account, project, "sleep 0.05")
 
     rounds(20)
-    before = descriptors(parts.serving(hub)), threads(parts.serving(hub))
+    before = {name: count for name, count in held(hub).items() if name.startswith("server")}
     rounds(200)
-    wait_until(lambda: (descriptors(parts.serving(hub)), threads(parts.serving(hub))) <= before, 20, "nothing more is open")
+    wait_until(lambda: holds_no_more(hub, before), 60, f"no more than before is held: {before}, now {held(hub)}")

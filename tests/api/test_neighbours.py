@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """One project or client that uses up what it can get: the hub and the others go on."""
-import concurrent.futures
 import contextlib
 import http.client
 import json
@@ -13,7 +12,8 @@ import pytest
 
 from harness import parts, server
 from harness.images import add_libraries
-from harness.process import wait_until
+from harness.pending import Pending
+from harness.process import stopped, wait_until
 from harness.server import COHUB
 
 # Sends descriptors through sockets and lets nobody take them out, as many as the kernel lets it; then waits.
@@ -56,21 +56,21 @@ for child in children:
     os.kill(child, signal.SIGKILL)
 """
 
-WAIT_UNTIL_FULL = "until [ -e full ]; do sleep 0.05; done"
+RUNS_S = 600  # what takes all there is runs until the test has seen enough
 
 
 @pytest.fixture
-def beside(hub, account, project):
+def beside(hub, account, project, home):
     """beside(program, check) runs a Python program in `project` until check() has returned; gives the reply."""
     def run(program, check):
-        with concurrent.futures.ThreadPoolExecutor() as pool:
-            reply = pool.submit(hub.exec, account, project, "python3", args=["-c", program], timeout=50)
-            assert hub.exec(account, project, WAIT_UNTIL_FULL, timeout=40)["exit_code"] == 0
+        with Pending(hub, account) as pending:
+            call = pending.send("project_exec", project_id=project, command="python3", args=["-c", program], timeout=RUNS_S)
+            wait_until((home / "full").exists, 120, "all is taken")
             try:
                 check()
             finally:
                 hub.call("write_text_file_to_project", key=account, project_id=project, path="enough", content="")
-            return reply.result()
+            return pending.replies(RUNS_S)[call]
 
     return run
 
@@ -123,9 +123,10 @@ def test_many_passwords(hub_factory):
     connections = [http.client.HTTPConnection(address.hostname, address.port, timeout=60) for _ in range(130)]
     for connection in connections:
         connection.connect()
-    for i, connection in enumerate(connections):
-        body = json.dumps({"email_address": f"{i}@example.com", "password": "some password"})
-        connection.request("POST", f"{address.path}/api/v1/create_account", body, headers)
+    with stopped(parts.serving(hub)):  # so that they come all at once
+        for i, connection in enumerate(connections):
+            body = json.dumps({"email_address": f"{i}@example.com", "password": "some password"})
+            connection.request("POST", f"{address.path}/api/v1/create_account", body, headers)
     replies = []
     for connection in connections:
         replies.append(json.load(connection.getresponse()))
@@ -150,7 +151,7 @@ def test_image_with_a_link_out_of_it(hub, account, folder):
     if folder != "usr":
         add_libraries(image)
     project = hub.project(account, image=image.name)
-    reply = hub.exec(account, project, "/bin/true", timeout=20)
+    reply = hub.exec(account, project, "/bin/true", timeout=50)
     assert reply["event"] == "error", reply
     assert ("the project failed to start" in reply["error"]) == (folder == "usr"), reply
 
@@ -166,7 +167,7 @@ def test_files_that_the_hubs_user_names(tmp_path):
         os.chown(path, 65534, 65534)
     tmp_path.chmod(0o755)
     done = subprocess.run([COHUB, "serve", "--data", data, "--listen", "127.0.0.1:0"], capture_output=True, text=True,
-                          timeout=30, check=False)
+                          timeout=120, check=False)
     assert (done.returncode, "Permission denied" in done.stderr) == (1, True), done
 
 
@@ -181,8 +182,8 @@ def test_connections_leave_descriptors(hub_factory, tmp_path, monkeypatch):
     project = hub.project(account)
     with contextlib.ExitStack() as stack:
         for _ in range(700):
-            stack.enter_context(socket.create_connection((address.hostname, address.port), timeout=5))
-        wait_until(lambda: len(os.listdir(f"/proc/{parts.serving(hub)}/fd")) > 400, 10, "the hub has accepted many")
+            stack.enter_context(socket.create_connection((address.hostname, address.port), timeout=60))
+        wait_until(lambda: len(os.listdir(f"/proc/{parts.serving(hub)}/fd")) > 400, 60, "the hub has accepted many")
         for i in range(20):
             reply = hub.call("write_text_file_to_project", key=account, project_id=project, path=f"{i}", content="x")
             assert reply["event"] == "file_written_to_project", reply

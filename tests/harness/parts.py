@@ -24,7 +24,7 @@ def serving(hub):
 def runner(hub):
     """The process that starts sandboxes."""
     server = serving(hub)
-    return wait_until(lambda: next((pid for pid in _children(hub) if pid != server), None), 10, "the hub has a runner")
+    return wait_until(lambda: next((pid for pid in _children(hub) if pid != server), None), 60, "the hub has a runner")
 
 
 def agent(hub, project_id):

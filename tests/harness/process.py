@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """Processes under test: reading a line with a deadline, looking at the tree of processes."""
+import contextlib
 import os
 import pathlib
 import select
+import signal
 import time
 
 
@@ -107,6 +109,17 @@ def wait_until(condition, timeout_s, what):
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {timeout_s} s: {what}")
         select.select([], [], [], 0.01)
+
+
+@contextlib.contextmanager
+def stopped(pid):
+    """SIGSTOP within, SIGCONT behind."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
 
 
 def with_text(text):
