@@ -2,11 +2,13 @@
 """Copies between projects: what is copied where, who may, when, in which order, and what became of it."""
 import contextlib
 import datetime
+import fcntl
 import json
 import os
 import pathlib
 import signal
 import subprocess
+import tempfile
 import uuid
 
 import pytest
@@ -110,7 +112,7 @@ def status(hub, account, copy_id):
     return hub.call("copy_path_status", key=account, copy_path_id=copy_id)["data"]
 
 
-def ended(hub, account, copy_id, timeout_s=90):
+def ended(hub, account, copy_id, timeout_s=180):
     return wait_until(lambda: (lambda data: data if "finished" in data else None)(status(hub, account, copy_id)),
                       timeout_s, "the copy has finished")
 
@@ -274,7 +276,7 @@ def test_timeout_out_of_range(pair, timeout):
 
 def test_with_a_timeout(pair):
     pair.source.put("x", "x")
-    pair.copied("x", timeout=0.5)
+    pair.copied("x", timeout=60.5)
     assert pair.target.tree() == {"x": "x"}
 
 
@@ -282,10 +284,13 @@ def test_without_any_transfer(pair):
     holder = Holder(pair)
     with Pending(pair.hub, pair.account) as pending:
         pending.send(EVENT, src_project_id=pair.source_id, src_path="held", target_project_id=pair.target_id, timeout=1)
-        wait_until(lambda: len(holder.processes()) == 3, 30, "all of rsync runs")
-        os.kill(max(holder.processes()), signal.SIGSTOP)
+        holder.await_reader()
+        for receiver in sorted(holder.processes())[2:]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(receiver, signal.SIGSTOP)
+        holder.let_read()
         assert "timeout" in [*pending.replies().values()][0]["error"]
-    wait_until(lambda: not holder.processes(), 10, "nothing of it is left")
+    wait_until(lambda: not holder.processes(), 60, "nothing of it is left")
     assert "held" not in pair.target.tree()
 
 
@@ -294,7 +299,7 @@ def test_a_file_that_became_a_fifo(pair):
     holder.text = f"/projects/{pair.source_id}/d"
     path = pair.source.put("d/x", "x")
     copy_id = pair.noted("d", wait_until_done=False, timeout=1)
-    holder.hold_transfer()
+    holder.hold()
     path.unlink()
     os.mkfifo(path, 0o644)
     pair.source._own(path)
@@ -307,7 +312,6 @@ def test_a_copy_that_stands_still(pair):
     """rsync cannot tell by itself when all of it is held up."""
     holder = Holder(pair)
     copy_id = pair.noted("held", wait_until_done=False, timeout=1)
-    wait_until(lambda: len(holder.processes()) == 3, 30, "all of rsync runs")
     holder.hold()
     assert ended(pair.hub, pair.account, copy_id)["error"].endswith("the copy was ended: timeout without any transfer")
     holder.gone()
@@ -771,13 +775,20 @@ def test_delete(hub, account, pair):
     assert delete(copy_path_id=at_once)["error"] == gone(at_once)
 
 
+def make_due(pair, copy_id):
+    """Lets the time of a scheduled copy come; another one has the hub look."""
+    execute(pair.hub, "UPDATE copy_paths SET scheduled = 1 WHERE id = ?", copy_id)
+    pair.noted("none", scheduled="2020-01-01")
+
+
 def test_the_right_is_looked_at_again(hub, pair):
     other = hub.account()
     pair.source.put("x", "x")
     add_user(hub, pair.source_id, other, "viewer")
     add_user(hub, pair.target_id, other, "collaborator")
-    copy_id = pair.noted("x", key=other, scheduled=soon())
+    copy_id = pair.noted("x", key=other, scheduled=FAR)
     execute(hub, "DELETE FROM project_users WHERE account_id = ? AND project_id = ?", other.id, pair.source_id)
+    make_due(pair, copy_id)
     data = ended(hub, pair.account, copy_id)
     assert data["error"] == f"ACCESS BLOCKED -- No read access to source project -- {pair.source_id}"
     assert pair.target.tree() == {}
@@ -788,8 +799,9 @@ def test_scheduled_copies_of_the_deleted_are_not_made(hub, pair):
     pair.source.put("x", "x")
     add_user(hub, pair.source_id, other, "viewer")
     add_user(hub, pair.target_id, other, "collaborator")
-    copy_id = pair.noted("x", key=other, scheduled=soon())
+    copy_id = pair.noted("x", key=other, scheduled=FAR)
     hub.cli("account", "ban", other.id)
+    make_due(pair, copy_id)
     assert ended(hub, pair.account, copy_id)["error"] == f"ACCESS BLOCKED -- No such account -- {other.id}"
 
 
@@ -826,20 +838,20 @@ def test_quota_counts_what_rsync_copies(hub_factory):
 
 
 def test_quota_of_a_source_that_grows(hub_factory):
-    hub = hub_factory(env={"COHUB_PROJECTS_DISK_QUOTA": "900"})
+    hub = hub_factory(env={"COHUB_PROJECTS_DISK_QUOTA": "300"})
     pair = Pair(hub, hub.account())
-    for n in range(15):
+    for n in range(20):
         pair.source.put(f"d/{n:02}", "small")
-    holder = Holder(pair, "d/0", 600_000_000)
+    holder = Holder(pair, "d/0")
     holder.text = f"/projects/{pair.source_id}/d"
     copy_id = pair.noted("d", wait_until_done=False)
-    holder.hold_transfer()
-    for n in range(15):
-        os.truncate(pair.source.path / "d" / f"{n:02}", 100_000_000)
+    holder.hold()
+    for n in range(20):
+        os.truncate(pair.source.path / "d" / f"{n:02}", 40_000_000)
     holder.let_go()
     assert "quota" in ended(hub, pair.account, copy_id)["error"]
     used = sum(path.stat().st_blocks * 512 for path in pair.target.path.rglob("*"))
-    assert used < 1_000_000_000
+    assert used < 600_000_000
     assert not [path for path in pair.target.path.rglob("*") if path.name.startswith(".")]
 
 
@@ -875,14 +887,47 @@ def test_number_of_files(tmp_path, files, backup, status):
 
 # ---- Turns, ends, restarts ----
 
-class Holder:
-    """Stops the rsync of a copy as soon as it runs, so that the test decides when it ends."""
-    SIZE = 1 << 28  # takes long enough to be seen
+def lease(file):
+    """Who opens the file waits until the lease is given back, if within the time that the kernel allows, 45 s. False where there
+    are no leases."""
+    try:
+        fcntl.fcntl(file, fcntl.F_SETSIG, signal.SIGURG)  # which nobody minds
+        fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+    except OSError:
+        return False
+    return True
 
-    def __init__(self, pair, name="held", size=SIZE):
+
+def has_leases():
+    descriptor, path = tempfile.mkstemp()
+    os.close(descriptor)
+    with open(path, "rb") as file:
+        os.unlink(path)
+        return lease(file)
+
+
+class Holder:
+    """Stops the rsync of a copy as soon as it wants to read the first file, so that the test decides when it ends."""
+    SIZE = 1 << 24 if has_leases() else 1 << 28  # then it has to take long enough to be seen
+
+    def __init__(self, pair, name="held"):
         self.pair, self.name = pair, name
-        pair.source.sparse(name, size)
+        self.path = pair.source.sparse(name, self.SIZE)
         self.text = f"/projects/{pair.source_id}/{name}"
+        self._lease()
+
+    def _lease(self):
+        self.file = open(self.path, "rb")
+        self.leased = lease(self.file)
+
+    def let_read(self):
+        self.leased = False
+        self.file.close()
+
+    def await_reader(self):
+        """All of rsync runs then, and everything has been listed."""
+        wait_until(lambda: fcntl.fcntl(self.file, fcntl.F_GETLEASE) != fcntl.F_WRLCK if self.leased else self.processes(), 60,
+                   "rsync wants to read")
 
     def processes(self):
         return {pid for pid in with_text(self.text) if self._is_rsync(pid)}
@@ -894,16 +939,23 @@ class Holder:
         except OSError:
             return False
 
-    def hold(self):
-        self.held = wait_until(self.processes, 30, "rsync runs")
-        self._signal(signal.SIGSTOP)
-        return self
+    @staticmethod
+    def _is_stopped(pid):
+        try:
+            return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "TZX"
+        except OSError:
+            return True
 
-    def hold_transfer(self):
-        """Holds it when the first file is being written, so that everything has been listed."""
-        place = self.pair.target.path / os.path.dirname(self.name)
-        wait_until(lambda: list(place.glob(f".{os.path.basename(self.name)}.*")), 30, "rsync writes")
-        return self.hold()
+    def hold(self):
+        """Whoever comes after those that are stopped now, is kept from reading."""
+        self.await_reader()
+        self.held = self.processes()
+        self._signal(signal.SIGSTOP)
+        wait_until(lambda: all(map(self._is_stopped, self.held)), 60, "rsync is stopped")
+        if self.leased:
+            self.let_read()
+            self._lease()
+        return self
 
     def _signal(self, number):
         for pid in self.processes():
@@ -911,10 +963,11 @@ class Holder:
                 os.kill(pid, number)
 
     def let_go(self):
+        self.let_read()
         self._signal(signal.SIGCONT)
 
     def gone(self):
-        wait_until(lambda: not self.held & parents().keys(), 30, "the held rsync is gone")
+        wait_until(lambda: not self.held & parents().keys(), 60, "the held rsync is gone")
 
 
 def test_one_after_the_other_and_accounts_take_turns(hub_factory):
@@ -987,7 +1040,7 @@ def test_a_copy_has_a_control_group(hub_factory):
     assert int(limit.read_text()) == 1 << 30
     holder.let_go()
     assert "error" not in ended(hub, pair.account, copy_id)
-    wait_until(lambda: not folder.exists(), 30, "the group is gone")
+    wait_until(lambda: not folder.exists(), 60, "the group is gone")
 
 
 def test_the_newest_that_have_finished_are_known(hub, account, pair):
@@ -1022,7 +1075,7 @@ def test_who_goes_away_cancels_nothing(hub_factory):
         holder.hold()
     holder.let_go()
     source = {"src_project_id": pair.source_id}
-    wait_until(lambda: hub.call("copy_path_status", key=pair.account, pending=False, **source)["data"], 30, "it has finished")
+    wait_until(lambda: hub.call("copy_path_status", key=pair.account, pending=False, **source)["data"], 60, "it has finished")
     assert (pair.target.path / "held").stat().st_size == Holder.SIZE
 
 
@@ -1037,6 +1090,7 @@ def test_survives_kill(hub_factory):
     hub.kill()
     holder.gone()
     assert "held" not in pair.target.tree()  # nothing half
+    holder.let_go()
     hub.start()
     for copy_id in (running, scheduled):
         assert "error" not in ended(hub, pair.account, copy_id)
@@ -1056,6 +1110,7 @@ def test_survives_restart(hub_factory):
         hub.stop()
         holder.gone()
         hub.start()
+    holder.let_go()
     assert "error" not in ended(hub, pair.account, running)
     assert (pair.target.path / "held").stat().st_size == Holder.SIZE
 
@@ -1070,11 +1125,12 @@ def test_who_waits_does_not_hold_the_end(hub_factory):
         holder.hold()
         pending.send(EVENT, src_project_id=pair.source_id, src_path="x", target_project_id=pair.target_id)
         source = {"src_project_id": pair.source_id}
-        wait_until(lambda: len(hub.call("copy_path_status", key=pair.account, **source)["data"]) == 2, 10, "both are noted")
+        wait_until(lambda: len(hub.call("copy_path_status", key=pair.account, **source)["data"]) == 2, 60, "both are noted")
         hub.stop()
         assert [*pending.replies().values()] == [None, None]  # which is 503
+    holder.let_go()
     hub.start()
-    wait_until(lambda: sorted(os.listdir(pair.target.path)) == ["held", "x"], 30, "both are made")
+    wait_until(lambda: sorted(os.listdir(pair.target.path)) == ["held", "x"], 90, "both are made")
 
 
 def test_the_runner_dies(hub_factory):
@@ -1099,6 +1155,7 @@ def test_the_runner_dies_once(hub_factory):
     holder.hold()
     os.kill(parts.runner(hub), signal.SIGKILL)
     holder.gone()
+    holder.let_go()
     assert "error" not in ended(hub, pair.account, copy_id)
 
 
@@ -1112,7 +1169,7 @@ def test_old_ones_are_forgotten(hub_factory):
     execute(hub, "UPDATE copy_paths SET finished = finished - 7862400000 WHERE id = ?", old)
     execute(hub, "UPDATE copy_paths SET finished = finished - 7689600000 WHERE id = ?", kept)
     hub.start()
-    wait_until(lambda: execute(hub, "SELECT id FROM copy_paths") == [(kept,)], 10, "the old one is gone")
+    wait_until(lambda: execute(hub, "SELECT id FROM copy_paths") == [(kept,)], 60, "the old one is gone")
 
 
 def test_a_dead_hubs_copy_is_taken_over(hub_factory):

@@ -25,7 +25,7 @@ def pair(hub, account):
         if target_path is not None:
             parameters["target_path"] = target_path
         with Rpc(hub.url, key) as client:
-            return client.call("projects.copyPathBetweenProjects", [parameters])
+            return client.call("projects.copyPathBetweenProjects", [parameters], timeout_ms=60000)
 
     def refused(*args, **more):
         with pytest.raises(RuntimeError) as raised:
@@ -131,8 +131,8 @@ def test_patterns_that_are_refused(pair, patterns):
 def test_a_bandwidth_is_kept(pair):
     pair.source.put("a", "x" * 100_000)
     pair.copy("a", bwlimit=23, wait_until_done=False)
-    wait_until(lambda: with_text("--bwlimit=23\0"), 20, "rsync runs with the limit")
-    wait_until(lambda: files(pair.target) == {"a": "x" * 100_000}, 40, "it is copied")
+    wait_until(lambda: with_text("--bwlimit=23\0"), 60, "rsync runs with the limit")
+    wait_until(lambda: files(pair.target) == {"a": "x" * 100_000}, 60, "it is copied")
 
 
 @pytest.mark.parametrize("option, text", [
@@ -150,7 +150,7 @@ def test_options_that_are_refused(pair, option, text):
 def test_without_waiting(pair):
     pair.source.put("a", "text")
     assert pair.copy("a", wait_until_done=False) is None
-    wait_until(lambda: files(pair.target) == {"a": "text"}, 20, "it is copied")
+    wait_until(lambda: files(pair.target) == {"a": "text"}, 60, "it is copied")
 
 
 def test_scheduled(hub, pair):
@@ -164,7 +164,7 @@ def test_a_scheduled_copy_keeps_its_patterns(pair):
     for name in ("keep", "x.o"):
         pair.source.put(f"a/{name}", name)
     pair.copy("a", scheduled=int(time.time() * 1000) + 300, exclude=["*.o"])
-    wait_until(lambda: files(pair.target) == {"a/keep": "keep"}, 20, "it is copied")
+    wait_until(lambda: files(pair.target) == {"a/keep": "keep"}, 60, "it is copied")
 
 
 # ---- Rights ----
