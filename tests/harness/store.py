@@ -32,7 +32,7 @@ def holding_writes(hub):
     """What the hub writes to accounts waits meanwhile; what it gives ends the waiting early."""
     with contextlib.closing(_connect(hub)) as connection:
         cursor = connection.cursor()
-        cursor.execute("BEGIN IMMEDIATE" if hub.database_url is None else "SELECT 1 FROM accounts FOR UPDATE")
+        cursor.execute("BEGIN IMMEDIATE" if hub.database_url is None else "LOCK TABLE accounts IN SHARE ROW EXCLUSIVE MODE")
         yield connection.rollback
 
 
