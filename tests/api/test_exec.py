@@ -357,8 +357,8 @@ def test_refused_connections_get_the_hint(run):
 
 # ---- timeout ----
 
-def test_the_limit_is_10_seconds_by_default(run):
-    assert run("ulimit -t")["stdout"] == "10\n"
+def test_the_limit_is_10_seconds_by_default(hub, account, project, run):
+    assert hub.call("project_exec", key=account, project_id=project, command="ulimit -t")["stdout"] == "10\n"
     assert run("ulimit -t", timeout=77)["stdout"] == "77\n"
     assert run("ulimit -t", timeout=2.5)["stdout"] == "3\n"  # a fraction is no mistake
     assert run("ulimit -t", timeout=0)["stdout"] == "unlimited\n"
@@ -575,12 +575,12 @@ def test_1000_calls_that_wait_hold_no_threads(hub_factory):
         hub.exec(account, project, "mkfifo", args=["gate"])
     gates = [os.open(hub.data / "projects" / project / "gate", os.O_RDWR) for project in projects]
     server = parts.serving(hub)
-    before = threads(server)
+    most = threads(server) + 8  # those that write to PostgreSQL come as they are needed
     with Pending(hub, account) as pending:
         for index in range(1000):
             pending.send("project_exec", project_id=projects[index % 4], command="head", args=["-c1", "gate"], timeout=600)
         wait_until(lambda: len(with_text("head\0-c1\0gate")) >= 1000, 300, "all run")
-        assert threads(server) == before
+        assert threads(server) <= most
         assert hub.call("ping", key=account)["event"] == "pong"
         for gate in gates:
             os.write(gate, b"x" * 250)
@@ -590,4 +590,4 @@ def test_1000_calls_that_wait_hold_no_threads(hub_factory):
     assert len(replies) == 1000
     assert {(reply["event"], reply["stdout"], reply["exit_code"]) for reply in replies.values()} == \
         {("project_exec_output", "x", 0)}
-    assert threads(server) == before
+    assert threads(server) <= most
