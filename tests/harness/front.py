@@ -75,4 +75,4 @@ class Nginx:
     def stop(self):
         assert self.process.poll() is None, "nginx ended by itself:\n" + self.log.read_text()
         self.process.terminate()
-        self.process.wait(20)
+        self.process.wait(60)

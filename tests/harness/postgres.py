@@ -14,8 +14,8 @@ import tempfile
 
 from harness.process import wait_until
 
-START_S = 60
-STOP_S = 30
+START_S = 120
+STOP_S = 120
 ROLE = "cohub"  # what the hub signs in as: an ordinary role that may make databases
 SETTINGS = {"listen_addresses": "", "fsync": "off", "full_page_writes": "off",
             "shared_buffers": "32MB", "max_connections": "300", "autovacuum_naptime": "20s", "jit": "off",
@@ -110,7 +110,7 @@ class Cluster:
         """Runs one statement outside a transaction; the rows as lines of fields with tabs between."""
         done = subprocess.run([self.programs / "psql", "-X", "-q", "-A", "-t", "-F", "\t", "-v", "ON_ERROR_STOP=1", "-h",
                                self.folder, "-U", role, "-d", database, "-c", statement],
-                              capture_output=True, text=True, timeout=60)
+                              capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stderr
         return done.stdout
 

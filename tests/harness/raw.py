@@ -6,7 +6,7 @@ import socket
 import ssl
 import urllib.parse
 
-TIMEOUT_S = 30
+TIMEOUT_S = 60
 
 
 @dataclasses.dataclass

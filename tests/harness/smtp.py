@@ -9,7 +9,7 @@ import threading
 
 from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
 
-START_S = 20
+START_S = 60
 
 
 @dataclasses.dataclass
