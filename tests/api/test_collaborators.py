@@ -401,4 +401,4 @@ def test_running_project_loses_the_upgrades_of_who_is_removed(hub, account, proj
     assert hub.exec(account, project, "true")["event"] == "project_exec_output"
     before = memory()
     hub.call("remove_collaborator", key=account, project_id=project, account_id=other.id)
-    wait_until(lambda: memory() == before - 500, 10, "the quota is less")
+    wait_until(lambda: memory() == before - 500, 60, "the quota is less")

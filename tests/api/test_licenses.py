@@ -42,12 +42,12 @@ def add(hub, account, project, license_id):
 def start(hub, account, project):
     """Starts a project by using it."""
     assert hub.exec(account, project, "true")["event"] == "project_exec_output"
-    wait_until(lambda: hub.cli("project", "show", project)["state"]["state"] == "running", 5, "its state is stored")
+    wait_until(lambda: hub.cli("project", "show", project)["state"]["state"] == "running", 60, "its state is stored")
 
 
 def stop(hub, project):
     hub.cli("project", "stop", project)
-    wait_until(lambda: hub.cli("project", "show", project)["state"]["state"] == "opened", 5, "its state is stored")
+    wait_until(lambda: hub.cli("project", "show", project)["state"]["state"] == "opened", 60, "its state is stored")
 
 
 def kill(hub, project):
@@ -259,14 +259,14 @@ def test_many_starts_at_once(hub, account):
     projects = [hub.project(account, license=license_id) for _ in range(12)]
     with Pending(hub, account) as pending:
         for project in projects:
-            pending.send("project_exec", project_id=project, command="true")
-        assert all(reply["event"] == "project_exec_output" for reply in pending.replies().values())
+            pending.send("project_exec", project_id=project, command="true", timeout=300)
+        assert all(reply["event"] == "project_exec_output" for reply in pending.replies(300).values())
     granted = [project for project in projects if attached(hub, project)[license_id]]
     assert len(granted) == 3 and running(hub, license_id) == 3
     assert sorted(quota(hub, project)["memory_limit"] for project in projects) == [1000] * 9 + [2000] * 3
     for project in projects:
         hub.cli("project", "stop", project)
-    wait_until(lambda: running(hub, license_id) == 0, 10, "all are free again")
+    wait_until(lambda: running(hub, license_id) == 0, 60, "all are free again")
 
 
 def test_starts_by_several_processes_at_once(hub, account):
@@ -285,7 +285,7 @@ def test_a_start_that_fails_gives_it_back(hub_factory):
     license_id = make(hub, "--memory", "2000", "--run-limit", "1")
     project = hub.project(account, license=license_id, image="empty")
     assert hub.exec(account, project, "true")["event"] == "error"
-    wait_until(lambda: running(hub, license_id) == 0, 10, "it is free")
+    wait_until(lambda: running(hub, license_id) == 0, 60, "it is free")
     other = hub.project(account, license=license_id)
     start(hub, account, other)
     assert quota(hub, other)["memory_limit"] == 2000
@@ -296,7 +296,7 @@ def test_a_project_that_dies_gives_it_back(hub, account):
     project = hub.project(account, license=license_id)
     start(hub, account, project)
     kill(hub, project)
-    wait_until(lambda: running(hub, license_id) == 0, 10, "it is free")
+    wait_until(lambda: running(hub, license_id) == 0, 60, "it is free")
 
 
 def test_a_hub_that_is_killed(hub_factory):
@@ -310,7 +310,7 @@ def test_a_hub_that_is_killed(hub_factory):
     assert running(hub, license_id) == 2
     kill(hub, dies)
     hub.start()
-    wait_until(lambda: running(hub, license_id) == 1, 10, "the one that died has given it back")
+    wait_until(lambda: running(hub, license_id) == 1, 60, "the one that died has given it back")
     assert quota(hub, stays)["memory_limit"] == 2000
     start(hub, account, hub.project(account, license=license_id))
     assert running(hub, license_id) == 2
@@ -324,7 +324,7 @@ def test_places_that_were_lost_are_found(hub_factory):
     for lost in (project, MISSING):  # stopped; not there any more
         execute(hub, "INSERT INTO site_license_usage_log (license_id, project_id, start) VALUES (?, ?, 1)",
                 license_id, lost)
-    wait_until(lambda: running(hub, license_id) == 0, 10, "both are free")
+    wait_until(lambda: running(hub, license_id) == 0, 60, "both are free")
 
 
 # ---- The commands ----

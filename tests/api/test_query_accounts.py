@@ -312,7 +312,7 @@ def test_what_collaborators_show(hub, me):
     hub.project(me)
     fields = dict.fromkeys(["account_id", "first_name", "last_name", "last_active", "profile", "name"])
     active = {"collaborators": {**fields, "last_active": {">=": "2020-01-01"}}}
-    shown = wait_until(lambda: result(hub, me, active), 20, "that a project was made is activity, which is written later")
+    shown = wait_until(lambda: result(hub, me, active), 60, "that a project was made is activity, which is written later")
     assert shown["collaborators"]["account_id"] == me.id
     execute(hub, "UPDATE accounts SET first_name = NULL, last_name = NULL, last_active = NULL WHERE account_id = ?",
             me.id)

@@ -244,7 +244,7 @@ def finished(world):
     def read():
         request = world.result('{"projects":{"project_id":P,"action_request":null}}')["projects"]["action_request"]
         return request if "finished" in request or "err" in request else None
-    return wait_until(read, 30, "the action has ended")
+    return wait_until(read, 60, "the action has ended")
 
 
 @pytest.mark.parametrize("action", ["start", "stop"])

@@ -309,7 +309,7 @@ def test_invite_an_account(hub, account, project):
     aged = json.dumps({address: {**note, "time": "2020-01-01T00:00:00.000Z"} for address, note in json.loads(notes).items()})
     execute(hub, "UPDATE projects SET invite = ? WHERE project_id = ?", aged, project)
     rpc(hub, account, "inviteCollaborator", project_id=project, account_id=other.id, **text)
-    wait_until(lambda: sent() == 2, 20, "a day later there is another")
+    wait_until(lambda: sent() == 2, 60, "a day later there is another")
 
 
 @pytest.mark.parametrize("opts, text", [

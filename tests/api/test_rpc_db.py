@@ -332,7 +332,7 @@ def test_an_action_that_fails_is_a_refusal(hub, account, project):
 
 def test_actions_in_a_list_of_queries_go_on_behind_the_answer(hub, account, project):
     assert query(hub, account, [{"projects": {"project_id": project, "action_request": {"action": "start"}}}]) == [{}]
-    wait_until(lambda: hub.sandbox(project), 30, "it is started")
+    wait_until(lambda: hub.sandbox(project), 60, "it is started")
 
 
 # ---- touch, fileUseTimes ----
@@ -341,7 +341,7 @@ def test_touch(hub, account, project):
     age(hub, project, 50)
     assert hub.method(account, "db.touch", {"project_id": project, "path": "a.md"}) is None
     wanted = {"projects": [{"project_id": project, "last_active": None}]}
-    wait_until(lambda: query(hub, account, wanted)["projects"], 10, "the project was edited lately")
+    wait_until(lambda: query(hub, account, wanted)["projects"], 60, "the project was edited lately")
     assert list(query(hub, account, wanted)["projects"][0]["last_active"]) == [account.id]
     assert not hub.sandbox(project)
     (use,) = query(hub, account, {"file_use": [{"project_id": project, "path": None, "users": None}]})["file_use"]

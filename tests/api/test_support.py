@@ -49,7 +49,7 @@ def mail(hub, ticket_number, to):
     def look():
         return next((entry for entry in hub.cli("mail", "list")
                      if entry["subject"].startswith(f"[#{ticket_number}] ") and entry["to"] == to), None)
-    return hub.cli("mail", "show", wait_until(look, 20, f"mail of ticket {ticket_number} to {to}")["id"])
+    return hub.cli("mail", "show", wait_until(look, 60, f"mail of ticket {ticket_number} to {to}")["id"])
 
 
 # ---- Filing and listing ----

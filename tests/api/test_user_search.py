@@ -272,7 +272,7 @@ def test_who_makes_calls_comes_first(hub):
     me = unique()
     people = [hub.account(first_name=f"{me}{letter}") for letter in "abc"]
     search(hub, "x", key=people[1])  # marks the caller as active
-    wait_until(lambda: execute(hub, "SELECT last_active FROM accounts WHERE account_id = ?", people[1].id)[0][0], 20, "it is noted")
+    wait_until(lambda: execute(hub, "SELECT last_active FROM accounts WHERE account_id = ?", people[1].id)[0][0], 60, "it is noted")
     [first] = search(hub, me, limit=1)
     assert first["account_id"] == people[1].id and first["last_active"].endswith("Z")
     assert len(search(hub, me)) == 3
