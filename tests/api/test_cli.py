@@ -30,7 +30,7 @@ def cohub(data):
     def run(*args, input="", env=None, where=None, **options):
         place = [] if where else ["--data", data]
         return subprocess.run([COHUB, *args, *place], env={**os.environ, **(env or {})}, input=input, text=True,
-                              capture_output=True, timeout=60, cwd=where, **options)
+                              capture_output=True, timeout=180, cwd=where, **options)
     return run
 
 
@@ -537,7 +537,7 @@ def as_nobody(for_everybody):
     """Runs the command as a user without rights."""
     def run(*args, **options):
         return subprocess.run([for_everybody, *args], user=65534, group=65534, extra_groups=[], text=True,
-                              capture_output=True, timeout=60, **options)
+                              capture_output=True, timeout=180, **options)
     return run
 
 

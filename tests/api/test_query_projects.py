@@ -105,11 +105,11 @@ def test_last_active(hub, me, project, other):
 
 
 def test_state(hub, me, project):
-    execute(hub, "UPDATE projects SET state = 'running', state_time = created + 1, state_error = NULL,"
+    execute(hub, "UPDATE projects SET state = 'starting', state_time = created + 1, state_error = NULL,"
                  " created = created - 0 WHERE project_id = ?", project)
     created = execute(hub, "SELECT created FROM projects WHERE project_id = ?", project)[0][0]
     state = read(hub, me, project, "state")
-    assert state.pop("time")[-4:] == f"{(created + 1) % 1000:03}Z" and state == {"state": "running"}
+    assert state.pop("time")[-4:] == f"{(created + 1) % 1000:03}Z" and state == {"state": "starting"}
     set_value(hub, project, "state_error", 'no "room"\x1f')
     assert read(hub, me, project, "state")["error"] == 'no "room"\x1f'
 
@@ -358,7 +358,7 @@ def test_a_licence_holds_from_the_next_start(hub, me, project):
     license_id = hub.cli("license", "create", "--title", "L", "--memory", "1234")["id"]
     write(hub, me, project, site_license={license_id: {}})
     hub.exec(me, project, "true")
-    assert wait_until(lambda: read(hub, me, project, "run_quota"), 5, "its quota is stored")["memory_limit"] == 1234
+    assert wait_until(lambda: read(hub, me, project, "run_quota"), 60, "its quota is stored")["memory_limit"] == 1234
 
 
 def test_licences_have_an_end(hub, me, project):
@@ -519,9 +519,9 @@ def test_an_action_does_not_let_upgrades_pass(hub, me, project, other):
 def test_upgrades_reach_the_running_project(hub, me, project):
     give_total(hub, me, "memory=2000")
     hub.exec(me, project, "true")
-    before = wait_until(lambda: read(hub, me, project, "run_quota"), 5, "its quota is stored")["memory_limit"]
+    before = wait_until(lambda: read(hub, me, project, "run_quota"), 60, "its quota is stored")["memory_limit"]
     write(hub, me, project, users={me.id: {"upgrades": {"memory": 500}}})
-    wait_until(lambda: read(hub, me, project, "run_quota")["memory_limit"] == before + 500, 5, "its quota has grown")
+    wait_until(lambda: read(hub, me, project, "run_quota")["memory_limit"] == before + 500, 60, "its quota has grown")
 
 
 # ---- Actions ----
@@ -533,7 +533,7 @@ def state(hub, project):
 def finished(hub, key, project):
     """The request, once it has ended."""
     return wait_until(lambda: (lambda r: r if "finished" in r else None)(read(hub, key, project, "action_request")),
-                      30, "the action has ended")
+                      60, "the action has ended")
 
 
 def act(hub, key, project, action, **more):
@@ -545,10 +545,10 @@ def test_starting_and_stopping(hub, me, project, other):
     request = act(hub, other, project, "start")
     assert sorted(request) == ["action", "finished", "started"] and request["action"] == "start"
     assert request["started"] <= request["finished"]
-    assert wait_until(lambda: state(hub, project) == "running", 5, "its state is stored")
+    assert wait_until(lambda: state(hub, project) == "running", 60, "its state is stored")
     assert read(hub, me, project, "state")["state"] == "running"
     assert act(hub, me, project, "stop", time="t1")["time"] == "t1"
-    assert wait_until(lambda: state(hub, project) == "opened", 5, "its state is stored")
+    assert wait_until(lambda: state(hub, project) == "opened", 60, "its state is stored")
     assert not hub.sandbox(project)
     assert read(hub, me, project, "state")["state"] == "opened"
 
