@@ -31,7 +31,7 @@ class Kernels:
         self.project = rpc.Project(hub.url, self.account, self.project_id)
 
     def run(self, input, kernel="python3", **more):
-        return self.project.call("system.jupyterExecute", [{"input": input, "kernel": kernel, **more}], 90000)
+        return self.project.call("system.jupyterExecute", [{"input": input, "kernel": kernel, **more}], 110000)
 
     def list(self):
         return self.project.system.list_jupyter_kernels()
@@ -243,12 +243,12 @@ def test_unknown_kernel(kernels):
 # ---- Limits (7.4) ----
 
 def test_a_cell_that_takes_too_long_is_interrupted(kernels):
-    items = kernels.run("print('begun', flush=True)\nwhile True: pass", limits={"timeout_ms_per_cell": 1500})
+    items = kernels.run("print('begun', flush=True)\nwhile True: pass", limits={"timeout_ms_per_cell": 5000})
     assert items[0] == {"name": "stdout", "text": "begun\n"} and items[-1]["ename"] == "KeyboardInterrupt"
 
 
 def test_time_is_configured_and_raised_by_the_callers_timeout(own):
-    kernels = own(CELL_SECONDS=1, CELL_SECONDS_MAX=8)
+    kernels = own(CELL_SECONDS=1, CELL_SECONDS_MAX=20)
     slow = "import time; time.sleep(3); print('slept')"
     slept = [{"name": "stdout", "text": "slept\n"}]
     assert kernels.run(slow)[-1]["ename"] == "KeyboardInterrupt"
@@ -290,7 +290,7 @@ def test_much_output_leaves_the_hub_small(own):
 
 
 def test_processor_time(own):
-    kernels = own(CPU_SECONDS=1)
+    kernels = own(CPU_SECONDS=1, CELL_SECONDS=90)
     error = message(kernels.run, "while True: pass")
     assert error.startswith("Error: Kernel last exited with code 137.")
 
@@ -323,8 +323,8 @@ def test_the_bridge_is_killed(hub):
     kernels = Kernels(hub)
     kernels.run("1")
     with concurrent.futures.ThreadPoolExecutor() as pool:
-        running = pool.submit(message, kernels.run, "import time; open('/tmp/begun', 'w'); time.sleep(60)")
-        wait_until(lambda: kernels.exec("ls /tmp/begun 2>/dev/null; true"), 30, "the code runs")
+        running = pool.submit(message, kernels.run, "import time; open('/tmp/begun', 'w'); time.sleep(600)", timeout=90)
+        wait_until(lambda: kernels.exec("ls /tmp/begun 2>/dev/null; true"), 60, "the code runs")
         kernels.exec("kill -9 $(grep -lz -- --socket-fd /proc/[0-9]*/cmdline | cut -d/ -f3)")
         assert running.result() == "Error: the process that runs the kernels has ended"
     assert kernels.run("1+1") == [{"data": {"text/plain": "2"}}]
@@ -333,8 +333,8 @@ def test_the_bridge_is_killed(hub):
 def test_the_project_is_stopped_meanwhile(hub):
     kernels = Kernels(hub)
     with concurrent.futures.ThreadPoolExecutor() as pool:
-        running = pool.submit(message, kernels.run, "import time; open('/tmp/begun', 'w'); time.sleep(60)")
-        wait_until(lambda: kernels.exec("ls /tmp/begun 2>/dev/null; true"), 30, "the code runs")
+        running = pool.submit(message, kernels.run, "import time; open('/tmp/begun', 'w'); time.sleep(600)", timeout=90)
+        wait_until(lambda: kernels.exec("ls /tmp/begun 2>/dev/null; true"), 60, "the code runs")
         hub.cli("project", "stop", kernels.project_id)
         assert running.result().startswith("Error: the project was stopped")
     assert kernels.run("1+1") == [{"data": {"text/plain": "2"}}]  # it starts again
@@ -348,7 +348,7 @@ def test_a_caller_who_goes_leaves_no_kernel_behind(hub):
                       "limits": {"timeout_ms_per_cell": 3000}}]}
     with pytest.raises(httpx.ReadTimeout):
         httpx.post(f"{hub.url}/api/conat/project", json=body, auth=(kernels.account.key, ""), timeout=1.5)
-    wait_until(lambda: all(kernel["state"] != "busy" for kernel in kernels.list()), 30, "the code has ended")
+    wait_until(lambda: all(kernel["state"] != "busy" for kernel in kernels.list()), 60, "the code has ended")
     assert kernels.run("1+1") == [{"data": {"text/plain": "2"}}]
 
 
@@ -356,9 +356,10 @@ def test_a_caller_who_goes_leaves_no_kernel_behind(hub):
 
 def test_list_and_stop(hub):
     kernels = Kernels(hub)
+    kernels.exec("true")
     assert kernels.list() == []
     kernels.run("1")
-    [kernel] = wait_until(kernels.list, 30, "one waits for the next call")
+    [kernel] = wait_until(kernels.list, 60, "one waits for the next call")
     assert kernel["kernel_name"] == "python3" and kernel["pid"] > 1
     assert re.fullmatch(r"/.*/kernel-[0-9a-f-]{36}\.json", kernel["connectionFile"])
     assert kernels.exec(f"ls {kernel['connectionFile']}").strip() == kernel["connectionFile"]
@@ -373,15 +374,15 @@ def test_list_and_stop(hub):
 def test_none_waits_without_a_reserve(own):
     kernels = own(POOL=0)
     assert kernels.run("1+1") == [{"data": {"text/plain": "2"}}]
-    wait_until(lambda: kernels.list() == [], 30, "the one used has ended")
+    wait_until(lambda: kernels.list() == [], 60, "the one used has ended")
     kernels.run("1", pool={"size": 2})
-    wait_until(lambda: len(kernels.list()) == 2, 60, "two wait")
+    wait_until(lambda: len(kernels.list()) == 2, 120, "two wait")
 
 
 def test_kernels_survive_the_hub(own):
     kernels = own()
     kernels.run("1")
-    before = wait_until(lambda: [k for k in kernels.list() if k["state"] == "idle"], 30, "one waits")
+    before = wait_until(lambda: [k for k in kernels.list() if k["state"] == "idle"], 120, "one waits")
     kernels.server.restart()
     again = Kernels(kernels.server, kernels.account, kernels.project_id)
     assert [kernel["pid"] for kernel in again.list()] == [kernel["pid"] for kernel in before]
