@@ -223,7 +223,7 @@ static void on_tended(struct db_write *write)
     }
     copies->backlog = true;
     copies->inserted++;
-    set_timer(copies, next);
+    set_timer(copies, next < copies->tend_at_ms ? next : copies->tend_at_ms);
     copies_look_at_all(copies);
     pump(copies);
     copies_not_busy(copies);
@@ -241,6 +241,7 @@ static void on_timer(uv_timer_t *timer)
     if (copies->closing || copies->tending)
         return;
     copies->tending = true;
+    copies->tend_at_ms = INT64_MAX;
     copies->busy++;
     copies->tend.seat = copies->seat;
     copies->tend.hub = copies->hub;
@@ -285,7 +286,7 @@ static void take_in(struct copies *copies, struct copy_request *request)
     } else if (!request->scheduled) {
         copies->backlog = true;
         copies->inserted++;
-    } else if (request->scheduled_ms < copies->tend_at_ms && !copies->tending) {
+    } else if (request->scheduled_ms < copies->tend_at_ms) {
         set_timer(copies, request->scheduled_ms);
     }
     if (!request->wait)
