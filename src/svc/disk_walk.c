@@ -15,6 +15,7 @@
 
 #define DEPTH_MAX   128 // folders in folders: each holds a descriptor open meanwhile
 #define CLOCK_NAMES 128 // the clock is looked at after this many names
+#define TRIES       8   // to look at what is being shut meanwhile
 
 struct walker {
     const struct disk_walk *walk;
@@ -81,28 +82,58 @@ static void close_stream(DIR **stream)
         closedir(*stream);
 }
 
+// A folder that is being walked through.
+struct folder {
+    int fd;
+    mode_t mode; // that it gets back if it was shut
+};
+
+// Others shut it behind this walk's back: another walk that is through with it, or its owner.
+static bool open_again(struct folder *folder)
+{
+    struct stat st;
+    if (fstat(folder->fd, &st))
+        return false;
+    if (!IS_SHUT(st.st_mode))
+        return true;
+    folder->mode = st.st_mode & 07777;
+    return !fchmod(folder->fd, folder->mode | 0500);
+}
+
+// *ret_st is zero if it cannot be seen, *ret_fd -1 unless it is a folder that can be looked into.
+static int open_entry(const struct walker *w, int folder, const char *name, struct stat *ret_st,
+                      int *ret_fd)
+{
+    *ret_fd = -1;
+    if (fstatat(folder, name, ret_st, AT_SYMLINK_NOFOLLOW)) {
+        *ret_st = (struct stat){0};
+        return -errno;
+    }
+    if (!S_ISDIR(ret_st->st_mode) || ret_st->st_dev != w->device)
+        return 0;
+    *ret_fd = open_folder(folder, name, ret_st->st_mode & 07777);
+    return *ret_fd < 0 ? -errno : 0;
+}
+
 static int walk_folder(struct walker *w, int fd, mode_t mode, int depth);
 
 // What has gone meanwhile counts nothing; what cannot be looked into counts itself.
-static int walk_entry(struct walker *w, int folder, const char *name, int depth)
+static int walk_entry(struct walker *w, struct folder *folder, const char *name, int depth)
 {
     struct stat st;
-    if (fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) || st.st_dev != w->device)
+    int fd, rc, tries = 0;
+    do
+        rc = open_entry(w, folder->fd, name, &st, &fd);
+    while (rc == -EACCES && ++tries < TRIES && open_again(folder));
+    if (!st.st_mode || st.st_dev != w->device)
         return 0;
     count(w, &st);
-    if (!S_ISDIR(st.st_mode))
-        return 0;
-    if (depth == DEPTH_MAX) {
-        w->too_deep = true;
-        return 0;
-    }
-    int fd = open_folder(folder, name, st.st_mode & 07777);
-    if (fd < 0)
-        return errno == EMFILE || errno == ENFILE ? -errno : 0;
-    return walk_folder(w, fd, st.st_mode & 07777, depth + 1);
+    if (fd >= 0)
+        return walk_folder(w, fd, st.st_mode & 07777, depth + 1);
+    return rc == -EMFILE || rc == -ENFILE ? rc : 0;
 }
 
-static int walk_stream(struct walker *w, DIR *stream, int depth)
+static int walk_stream(struct walker *w, DIR *stream, struct folder *folder, int depth)
 {
     const struct dirent *entry;
     while ((errno = 0, entry = readdir(stream))) {
@@ -110,7 +141,7 @@ static int walk_stream(struct walker *w, DIR *stream, int depth)
             continue;
         if (!disk_walk_goes_on(w->walk, &w->names, &w->end))
             return 0;
-        int rc = walk_entry(w, dirfd(stream), entry->d_name, depth);
+        int rc = walk_entry(w, folder, entry->d_name, depth);
         if (rc || w->end != DISK_WALK_WHOLE)
             return rc;
     }
@@ -120,14 +151,16 @@ static int walk_stream(struct walker *w, DIR *stream, int depth)
 // Takes the descriptor.
 static int walk_folder(struct walker *w, int fd, mode_t mode, int depth)
 {
+    struct folder folder = {.fd = fd, .mode = mode};
     CLEANUP(close_stream) DIR *stream = fdopendir(fd);
     if (!stream) {
         int rc = -errno;
         close(fd);
         return rc;
     }
-    int rc = walk_stream(w, stream, depth);
-    if (IS_SHUT(mode) && fchmod(fd, mode) && !rc)
+    w->too_deep |= depth > DEPTH_MAX;
+    int rc = depth > DEPTH_MAX ? 0 : walk_stream(w, stream, &folder, depth);
+    if (IS_SHUT(folder.mode) && fchmod(fd, folder.mode) && !rc)
         rc = -errno;
     return rc;
 }
@@ -137,9 +170,12 @@ int disk_walk(const struct disk_walk *walk, struct disk_usage *ret_usage,
 {
     struct walker w = {.walk = walk, .end = DISK_WALK_WHOLE};
     struct stat st;
-    if (lstat(walk->folder, &st))
-        return -errno;
-    int fd = open_folder(AT_FDCWD, walk->folder, st.st_mode & 07777);
+    int fd, tries = 0;
+    do {
+        if (lstat(walk->folder, &st))
+            return -errno;
+        fd = open_folder(AT_FDCWD, walk->folder, st.st_mode & 07777);
+    } while (fd < 0 && errno == EACCES && ++tries < TRIES);
     if (fd < 0)
         return -errno;
     w.device = st.st_dev;

@@ -362,6 +362,8 @@ void settings_close(struct settings *settings)
 {
     uv_timer_stop(&settings->retry);
     db_unsubscribe(settings->svc->db, &settings->subscription);
+    while (settings->loading)
+        uv_run(&settings->svc->loop->uv, UV_RUN_ONCE);
 }
 
 void settings_free(struct settings *settings)

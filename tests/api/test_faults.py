@@ -312,6 +312,13 @@ def test_calls_under_way_are_finished_at_a_stop(hub_factory):
     assert hub.process.wait(120) == 0
 
 
+def test_it_may_be_stopped_as_soon_as_it_has_started(hub_factory):
+    """What it does on workers when it starts may not have begun."""
+    hub = hub_factory()
+    for _ in range(5):
+        hub.restart()
+
+
 def test_a_project_marked_running_that_is_not_is_found_out(hub_factory):
     hub = hub_factory()
     account = hub.account()

@@ -2,10 +2,13 @@
 #include "unit.h"
 
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -121,6 +124,55 @@ static void test_folders_that_are_shut(void **state UNUSED)
     }
 }
 
+enum { WALKS = 1000 };
+
+// NULL if every walk saw the file.
+static void *walk_often(void *arg)
+{
+    const struct disk_walk all = {.folder = ".", .names_max = 1000};
+    for (int i = 0; i < WALKS; i++) {
+        struct disk_usage usage;
+        enum disk_walk_end end;
+        if (disk_walk(&all, &usage, &end) || usage.largest != 10 * BLOCK)
+            return arg;
+    }
+    return NULL;
+}
+
+static bool walk_at_once(void)
+{
+    pthread_t threads[3];
+    bool whole = true;
+    for (size_t i = 0; i < ARRAY_LEN(threads); i++)
+        whole &= !pthread_create(&threads[i], NULL, walk_often, &whole);
+    for (size_t i = 0; i < ARRAY_LEN(threads); i++) {
+        void *failed;
+        pthread_join(threads[i], &failed);
+        whole &= !failed;
+    }
+    return whole;
+}
+
+// As a user to whom rights matter.
+static void test_walks_of_a_shut_folder_at_once(void **state UNUSED)
+{
+    enum { NOBODY = 65534 };
+    struct stat st;
+    int status;
+    run("mkdir -p shut/below");
+    put("shut/below/file", 10 * BLOCK);
+    if (geteuid() == 0)
+        run("chown -R 65534 .");
+    assert_int_equal(chmod("shut/below", 0400) | chmod("shut", 0400), 0);
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit((geteuid() == 0 && setuid(NOBODY)) || !walk_at_once());
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    assert_int_equal(stat("shut", &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0400);
+}
+
 static void test_too_many_names(void **state UNUSED)
 {
     run("for i in $(seq 1001); do : > f$i; done");
@@ -184,6 +236,7 @@ int main(void)
         TEST(test_links_are_not_followed),
         TEST(test_holes_take_nothing),
         TEST(test_folders_that_are_shut),
+        TEST(test_walks_of_a_shut_folder_at_once),
         TEST(test_too_many_names),
         TEST(test_too_deep),
         TEST(test_stopping),

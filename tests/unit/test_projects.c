@@ -462,6 +462,12 @@ static void wait_for_thread(void)
     wait_done(&stop.done);
 }
 
+static void expect_none_running(void)
+{
+    wait_for_thread();
+    assert_int_equal(projects_running(t.projects), 0);
+}
+
 static void serve_one(int conn)
 {
     send_exit(conn, expect_frame(conn, FRAME_EXEC), EXEC_EXITED, 0, 0, "");
@@ -698,7 +704,7 @@ static void expect_start_failed(struct test_exec *exec, const struct uuid *id, c
     struct change change = next_change();
     assert_int_equal(change.state, PROJECT_OPENED);
     assert_string_equal(change.error, "the project failed to start");
-    assert_int_equal(projects_running(t.projects), 0);
+    expect_none_running();
 }
 
 static void test_runner_refuses(void **state)
@@ -837,7 +843,7 @@ static void test_agent_dies_in_exec(void **state)
     wait_done(&exec.done);
     expect_failure(&exec.exec.call, ERR_UNAVAILABLE,
                    "the project stopped while the command was running");
-    assert_int_equal(projects_running(t.projects), 0);
+    expect_none_running();
     exec_call_dispose(&exec.exec);
 
     struct test_exec again = exec_of(&id);
@@ -1264,7 +1270,7 @@ static void test_stop_of_found(void **state)
     agent_end(&agent);
     wait_done(&stop.done);
     assert_int_equal(stop.call.rc, 0);
-    assert_int_equal(projects_running(t.projects), 0);
+    expect_none_running();
 }
 
 struct test_idle {
