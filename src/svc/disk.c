@@ -487,15 +487,29 @@ static int write_reason(struct db_session *txn, void *arg, struct err *err)
                    NULL, err);
 }
 
+// It was to be stopped and was not: the next look finds that it has to be, again.
+static void forget_tolerance(struct disk *disk, const struct uuid *project_id)
+{
+    pthread_mutex_lock(&disk->lock);
+    struct entry *entry = entry_find(disk, project_id);
+    if (entry)
+        entry->tolerance = (struct disk_tolerance){0};
+    pthread_mutex_unlock(&disk->lock);
+}
+
 static void on_stopped(struct project_call *call)
 {
     struct stop *stop = CONTAINER(call, struct stop, call);
-    if (call->rc)
+    const struct uuid *project_id = &stop->reason.project_id;
+    const bool closing = atomic_load(&stop->disk->closing);
+    if (call->rc) {
         log_err(LOG_WARNING, "disk_stop_failed", &call->err);
-    else if (!atomic_load(&stop->disk->closing))
+        forget_tolerance(stop->disk, project_id);
+    } else if (!closing) {
         svc_write_later(stop->disk->svc, write_reason, &stop->reason, sizeof stop->reason);
-    if (!atomic_load(&stop->disk->closing))
-        disk_changed(stop->disk->svc, &stop->reason.project_id); // it holds no files any more
+    }
+    if (!closing)
+        disk_changed(stop->disk->svc, project_id); // it holds no files any more
     free(stop);
 }
 
@@ -589,6 +603,8 @@ static int judge(struct disk *disk, struct db_session *session, const struct uui
     pthread_mutex_unlock(&disk->lock);
     if (verdict.outgrown)
         rc = read_active(session, project_id, &active, err);
+    if (rc)
+        forget_tolerance(disk, project_id);
     verdict.outgrown &= active;
     *ret_verdict = verdict;
     return rc;
