@@ -45,8 +45,10 @@ enum query_cost {
 int query_one_parse(const struct query_request *request, const cJSON *one,
                     struct query_one **ret_one, struct err *err) MUST_USE;
 enum query_cost query_one_cost(const struct query_one *one);
-// 0 unless a set merges maps, which may be milliseconds of work: then the turn (db_write_in_turn)
-// in which sets of its row do so.
+// Whether a set merges maps, which may be milliseconds of work.
+bool query_one_merges(const struct query_one *one);
+// The turn (db_write_in_turn) in which sets that merge maps of the same row run; 0: it merges none.
+// Reads all of the key, of any size: not for an event loop.
 uint64_t query_one_turn(const struct query_one *one);
 
 // Appends the RESULT of a get.

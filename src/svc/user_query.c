@@ -197,7 +197,7 @@ static void run_single(struct user_query *query, struct db_session *session)
         submit(query);
         return;
     case QUERY_WRITE: // few of one account at once keep others from writing
-        if (query_one_turn(query->one))
+        if (query_one_merges(query->one))
             submit(query);
         else
             write_single(query);
