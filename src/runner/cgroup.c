@@ -15,6 +15,7 @@
 #include <sys/file.h>
 #include <sys/fsuid.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -573,33 +574,39 @@ static bool is_number(const char *name)
     return *name && strspn(name, "0123456789") == strlen(name) && strlen(name) < 11;
 }
 
-static unsigned sweep_tree(const struct cgroup_tree *tree)
+// A child of this process, also one that has ended and was not waited for.
+static bool is_child(pid_t pid)
 {
-    unsigned left = 0;
+    siginfo_t info;
+    return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+}
+
+static bool sweep_tree(const struct cgroup_tree *tree)
+{
+    bool clean = true;
     const int fd = openat(tree->base_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *entries = fd < 0 ? NULL : fdopendir(fd);
     if (!entries)
-        return 0;
+        return true;
     for (const struct dirent *entry; (entry = readdir(entries));) {
-        if (!is_number(entry->d_name))
+        const pid_t pid = is_number(entry->d_name) ? (pid_t)atol(entry->d_name) : 0;
+        if (pid == 0 || is_child(pid))
             continue;
-        const bool gone = kill((pid_t)atol(entry->d_name), 0) < 0 && errno == ESRCH;
-        left += !gone || unlinkat(tree->base_fd, entry->d_name, AT_REMOVEDIR) < 0;
+        const bool gone = kill(pid, 0) < 0 && errno == ESRCH;
+        clean &= gone && unlinkat(tree->base_fd, entry->d_name, AT_REMOVEDIR) == 0;
     }
     closedir(entries);
-    return left;
+    return clean;
 }
 
-unsigned cgroups_sweep(const struct cgroups *cgroups)
+bool cgroups_sweep(const struct cgroups *cgroups)
 {
-    unsigned left = 0;
+    bool clean = true;
     rights_take(cgroups);
-    for (unsigned i = 0; i < cgroups->trees_count; i++) {
-        const unsigned in_tree = sweep_tree(&cgroups->trees[i]);
-        left = in_tree > left ? in_tree : left;
-    }
+    for (unsigned i = 0; i < cgroups->trees_count; i++)
+        clean &= sweep_tree(&cgroups->trees[i]);
     rights_give_back(cgroups);
-    return left;
+    return clean;
 }
 
 bool cgroup_of(const struct cgroups *cgroups, const char *text, char ret_name[CGROUP_NAME_MAX])

@@ -72,8 +72,9 @@ void cgroup_usage(const struct cgroups *cgroups, const char *name, struct runner
 // False: it has processes still.
 bool cgroup_remove(const struct cgroups *cgroups, const char *name);
 // Removes all groups without processes that were made by a process that is gone: their names are
-// the process's number. Returns how many others there are.
-unsigned cgroups_sweep(const struct cgroups *cgroups);
+// the process's number. Those of the caller's own children are left alone. False: of others some
+// are left.
+bool cgroups_sweep(const struct cgroups *cgroups);
 // The group of a process, by the text of its /proc/PID/cgroup. False: none of these.
 bool cgroup_of(const struct cgroups *cgroups, const char *text, char ret_name[CGROUP_NAME_MAX]);
 

@@ -592,7 +592,7 @@ static void sweep_later(struct runner *r)
 static void sweep(struct runner *r)
 {
     r->sweep_ms = 0;
-    if (cgroups_sweep(&r->cgroups) > r->children_count + r->copies.count + r->spares.count)
+    if (!cgroups_sweep(&r->cgroups))
         sweep_later(r);
 }
 

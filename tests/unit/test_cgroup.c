@@ -297,7 +297,7 @@ static void assert_usable(const struct cgroups *cgroups)
         _exit(use_real_group(cgroups));
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_int_equal(status, 0);
-    assert_int_equal(cgroups_sweep(cgroups), 0);
+    assert_true(cgroups_sweep(cgroups));
 }
 
 static void test_real_groups(void **state)
@@ -305,6 +305,48 @@ static void test_real_groups(void **state)
     struct fixture *f = *state;
     open_real_groups(&f->cgroups);
     assert_usable(&f->cgroups);
+}
+
+// Lives in a group of its own until `end` is closed.
+static _Noreturn void live_in_group(const struct cgroups *cgroups, int entered_fd, int end_fd)
+{
+    char name[16], byte = 0;
+    struct err err;
+    snprintf(name, sizeof name, "%d", (int)getpid());
+    const bool entered = cgroups->trees_count && cgroup_enter(cgroups, name, &err) == 0;
+    if (write(entered_fd, entered ? "y" : "n", 1) == 1)
+        (void)!read(end_fd, &byte, 1);
+    _exit(0);
+}
+
+// What an own child made is nothing to come back for; what somebody else's did is.
+static void test_only_others_groups_are_left(void **state)
+{
+    struct fixture *f = *state;
+    int entered[2], end[2], status;
+    char answer;
+    open_real_groups(&f->cgroups);
+    assert_int_equal(pipe2(entered, O_CLOEXEC), 0);
+    for (int generation = 1; generation <= 2; generation++) {
+        assert_int_equal(pipe2(end, O_CLOEXEC), 0);
+        const pid_t pid = fork();
+        if (pid == 0) {
+            close(end[1]);
+            if (generation == 1 || fork() == 0)
+                live_in_group(&f->cgroups, entered[1], end[0]);
+            wait(NULL);
+            _exit(0);
+        }
+        assert_int_equal(read(entered[0], &answer, 1), 1);
+        if (answer == 'y')
+            assert_int_equal(cgroups_sweep(&f->cgroups), generation == 1);
+        close(end[0]);
+        close(end[1]);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+    }
+    assert_true(cgroups_sweep(&f->cgroups));
+    close(entered[0]);
+    close(entered[1]);
 }
 
 // The runner of a hub that was killed ends while the next one's begins.
@@ -351,6 +393,7 @@ int main(void)
         TEST(test_without_groups_all_is_missing),
         TEST(test_group_of_a_process),
         TEST(test_real_groups),
+        TEST(test_only_others_groups_are_left),
         TEST(test_another_runner_ends),
         TEST(test_the_last_runner_ends),
     };
