@@ -5,6 +5,8 @@
 
 // How long "idle" may lag behind the reply until it is asked for.
 #define LAG_US 200000
+// How long after a question for input was refused its kernel is woken.
+#define WAKE_US 1000000
 
 // Waits behind each interrupt; after the last one the kernel is killed.
 static const uint64_t interrupt_waits_us[] = {1000000, 1300000, 1700000};
@@ -44,6 +46,7 @@ static void refuse_input(struct cell *cell)
         items_add_text(cell->items, "stderr",
                        "Error: input was asked for, but there is nobody to give it.");
     cell->refused = true;
+    cell->wake_us = clock_monotonic_us() + WAKE_US;
     kernel_interrupt(cell->kernel);
 }
 
@@ -83,8 +86,11 @@ static void heard(void *owner, enum channel channel, const struct message *messa
 bool cell_start(struct cell *cell, struct kernel *kernel, struct items *items,
                 const struct kernel_code *code, uint64_t due_us)
 {
-    *cell =
-        (struct cell){.kernel = kernel, .items = items, .due_us = due_us, .probe_us = WATCH_NEVER};
+    *cell = (struct cell){.kernel = kernel,
+                          .items = items,
+                          .due_us = due_us,
+                          .probe_us = WATCH_NEVER,
+                          .wake_us = WATCH_NEVER};
     kernel->heard = heard;
     kernel->heard_owner = cell;
     return kernel_execute(kernel, code, cell->id);
@@ -106,6 +112,10 @@ void cell_tick(struct cell *cell, uint64_t now_us)
     }
     if (cell->probing && kernel_probe_done(cell->kernel))
         probe_answered(cell);
+    if (now_us >= cell->wake_us) {
+        cell->wake_us = WATCH_NEVER;
+        kernel_end_input(cell->kernel);
+    }
     if (cell_done(cell) && cell->items)
         items_finish(cell->items);
     else if (!cell_done(cell) && now_us >= cell->due_us)
@@ -115,6 +125,7 @@ void cell_tick(struct cell *cell, uint64_t now_us)
 void cell_watch(const struct cell *cell, struct watch_set *set)
 {
     watch_due(set, cell->due_us);
+    watch_due(set, cell->wake_us);
     if (cell->replied && !cell->probing)
         watch_due(set, cell->probe_us);
 }

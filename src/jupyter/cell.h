@@ -5,6 +5,9 @@
 // whose queue has overflown may have lost the latter: a while after the reply the kernel is probed,
 // and the answer to that tells the same.
 //
+// A kernel that asks for input is interrupted. It may miss that if it has not quite begun to wait;
+// so a while later its input is ended as well, which wakes it.
+//
 // When its time is over the kernel is interrupted, up to three times, and killed in the end.
 #ifndef JUPYTER_CELL_H
 #define JUPYTER_CELL_H
@@ -22,6 +25,7 @@ struct cell {
     unsigned interrupts;
     uint64_t due_us;   // the next interrupt
     uint64_t probe_us; // when to probe, if "idle" has not come
+    uint64_t wake_us;  // when to end the input that was refused
 };
 
 // Starts it. Listens to the kernel from then on, until cell_end. False if it cannot be sent.

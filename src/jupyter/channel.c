@@ -43,6 +43,24 @@ void channel_close(void **socket)
     *socket = NULL;
 }
 
+void *channel_watch_open(void *zmq, void *channel, const char *name)
+{
+    char address[64];
+    snprintf(address, sizeof address, "inproc://%s", name);
+    void *watch = zmq_socket(zmq, ZMQ_PAIR);
+    if (watch && (zmq_socket_monitor(channel, address, ZMQ_EVENT_HANDSHAKE_SUCCEEDED) != 0 ||
+                  zmq_connect(watch, address) != 0))
+        channel_watch_close(channel, &watch);
+    return watch;
+}
+
+void channel_watch_close(void *channel, void **watch)
+{
+    if (*watch)
+        zmq_socket_monitor(channel, NULL, 0);
+    channel_close(watch);
+}
+
 bool channel_receive(void *socket, struct parcel *ret_parcel)
 {
     struct parcel *p = ret_parcel;

@@ -24,6 +24,11 @@ struct parcel {
 // NULL if that fails.
 void *channel_open(void *zmq, enum channel channel, const char *identity, const char *path);
 void channel_close(void **socket);
+// A socket from which something can be read as soon as `channel` is connected; `name` is its own
+// within the process. NULL if that fails. It is closed before the channel, with
+// channel_watch_close.
+void *channel_watch_open(void *zmq, void *channel, const char *name);
+void channel_watch_close(void *channel, void **watch);
 
 // Takes the next message without waiting; false if there is none. The caller disposes of it.
 // Frames beyond MESSAGE_FRAMES_MAX are left out.

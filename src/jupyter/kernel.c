@@ -20,6 +20,8 @@
 
 // Between two looks for the sockets of a kernel that starts, which takes some hundred milliseconds.
 #define LOOK_US 10000
+// For the stdin channel. A kernel that has none is not to be refused for it.
+#define STDIN_US 5000000
 // After how much silence a probe is sent once more, times how often it was sent; and how often
 // until the iopub connection is made anew: that loses what is on its way, and a busy machine may
 // take its time.
@@ -72,10 +74,16 @@ struct kernel *kernel_start(void *zmq, const char *runtime, struct spec *spec, s
     return NULL;
 }
 
-void kernel_free(struct kernel *k)
+static void close_channels(struct kernel *k)
 {
+    channel_watch_close(k->channels[CHANNEL_STDIN], &k->stdin_watch);
     for (size_t i = 0; i < CHANNEL_COUNT; i++)
         channel_close(&k->channels[i]);
+}
+
+void kernel_free(struct kernel *k)
+{
+    close_channels(k);
     kernel_files_remove(k);
     fd_close(&k->stderr_fd);
     spec_dispose(&k->spec);
@@ -88,8 +96,7 @@ void kernel_free(struct kernel *k)
 static void end(struct kernel *k)
 {
     k->state = KERNEL_ENDED;
-    for (size_t i = 0; i < CHANNEL_COUNT; i++)
-        channel_close(&k->channels[i]);
+    close_channels(k);
 }
 
 void kernel_kill(struct kernel *k)
@@ -184,6 +191,16 @@ void kernel_interrupt(struct kernel *k)
         kill(-k->pid, SIGINT);
     else if (open_channel(k, CHANNEL_CONTROL))
         (void)send_request(k, CHANNEL_CONTROL, "interrupt_request", &empty, id);
+}
+
+void kernel_end_input(struct kernel *k)
+{
+    char id[MESSAGE_ID_SIZE];
+    auto_buf struct buf content = {0};
+    json_begin_object(&content);
+    json_member_str(&content, "value", "\x04"); // as the terminal's end of file
+    json_end_object(&content);
+    (void)send_request(k, CHANNEL_STDIN, "input_reply", &content, id);
 }
 
 // ---- Messages ----
@@ -308,9 +325,25 @@ static void look_for_sockets(struct kernel *k, uint64_t now_us)
     k->separator = kernel_files_separator(k);
     if (!k->separator)
         return;
-    if (open_channel(k, CHANNEL_SHELL) && open_channel(k, CHANNEL_IOPUB) &&
-        open_channel(k, CHANNEL_STDIN))
-        kernel_probe(k);
+    k->look_us = now_us + STDIN_US;
+    if (open_channel(k, CHANNEL_STDIN))
+        k->stdin_watch = channel_watch_open(k->zmq, k->channels[CHANNEL_STDIN], k->id.text);
+    if (k->stdin_watch && open_channel(k, CHANNEL_SHELL))
+        (void)open_channel(k, CHANNEL_IOPUB);
+}
+
+static void begin(struct kernel *k)
+{
+    channel_watch_close(k->channels[CHANNEL_STDIN], &k->stdin_watch);
+    kernel_probe(k);
+}
+
+static void stdin_connected(void *owner, unsigned tag, short events)
+{
+    struct kernel *k = owner;
+    (void)tag, (void)events;
+    if (k->stdin_watch)
+        begin(k);
 }
 
 static bool waits_for_sockets(const struct kernel *k)
@@ -327,6 +360,8 @@ void kernel_tick(struct kernel *k, uint64_t now_us)
 {
     if (waits_for_sockets(k) && now_us >= k->look_us)
         look_for_sockets(k, now_us);
+    else if (k->stdin_watch && now_us >= k->look_us)
+        begin(k);
     else if (k->state != KERNEL_ENDED && waits_for_probe(k) && now_us >= k->probe.again_us)
         probe_again(k);
 }
@@ -344,7 +379,9 @@ void kernel_watch(struct kernel *k, struct watch_set *set)
             watch_socket(set, k->channels[i], receive, k, i);
     if (k->stderr_fd >= 0)
         watch_fd(set, k->stderr_fd, ZMQ_POLLIN, stderr_ready, k, 0);
-    if (waits_for_sockets(k))
+    if (k->stdin_watch)
+        watch_socket(set, k->stdin_watch, stdin_connected, k, 0);
+    if (waits_for_sockets(k) || k->stdin_watch)
         watch_due(set, k->look_us);
     else if (k->state != KERNEL_ENDED && waits_for_probe(k))
         watch_due(set, k->probe.again_us);

@@ -2,11 +2,13 @@
 // One kernel: its process, its sockets, and whether it is ready.
 //
 // It is started with a connection file in the bridge's folder and connected to as soon as its
-// sockets appear there. It is ready when an answer has come to a probe on both ways: the reply to a
-// kernel_info_request on the shell channel, and the status that belongs to it on the iopub channel.
-// Before that the subscription may not have reached the kernel, and its first output would be lost.
-// A probe also tells, later, that all has arrived that was sent before it, and finds out that the
-// iopub connection was lost: libzmq ends one that brings an oversized message.
+// sockets appear there, first of all on the stdin channel: a kernel's question to somebody who is
+// not connected is lost, and waited for without end. It is ready when an answer has come to a probe
+// on both ways: the reply to a kernel_info_request on the shell channel, and the status that
+// belongs to it on the iopub channel. Before that the subscription may not have reached the kernel,
+// and its first output would be lost. A probe also tells, later, that all has arrived that was sent
+// before it, and finds out that the iopub connection was lost: libzmq ends one that brings an
+// oversized message.
 //
 // A kernel that was killed, or has ended by itself, stays until its process is reaped.
 #ifndef JUPYTER_KERNEL_H
@@ -65,9 +67,10 @@ struct kernel {
     char stderr_tail[2 * KERNEL_STDERR_MAX];
     size_t stderr_size;
     void *channels[CHANNEL_COUNT];
-    char separator; // of its sockets' paths
+    void *stdin_watch; // tells that the stdin channel is connected; NULL: nobody waits for that
+    char separator;    // of its sockets' paths
     struct kernel_probe probe;
-    uint64_t look_us; // when to look for its sockets
+    uint64_t look_us; // when to look for its sockets, or to wait for the stdin channel no longer
     unsigned messages_sent;
     kernel_heard_fn *heard;
     void *heard_owner; // NULL: nobody listens
@@ -84,6 +87,8 @@ void kernel_reap(struct kernel *k);
 
 void kernel_limit(struct kernel *k, const struct kernel_limits *limits);
 void kernel_interrupt(struct kernel *k);
+// Answers its question for input with the end of input.
+void kernel_end_input(struct kernel *k);
 void kernel_kill(struct kernel *k);
 
 // Has it run code; ret_id is the request's id. False if it cannot be sent.

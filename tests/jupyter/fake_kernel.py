@@ -5,7 +5,8 @@
     k.iopub(..., parent=..., key=..., raw=...)             what others would
 
 The second argument is a mode: ":" names the sockets as some kernels do, "deaf" never answers, "mute" says nothing on the
-iopub channel, "late" only after a while, "record" runs no code.
+iopub channel, "late" only after a while, "record" runs no code, "late stdin" has its stdin channel when it is asked the
+first time, or after a while.
 """
 import hashlib
 import hmac
@@ -27,8 +28,10 @@ class Kernel:
         context = zmq.Context()
         self.shell = self.bind(context, zmq.ROUTER, "shell")
         self.publisher = self.bind(context, zmq.PUB, "iopub")
-        self.stdin = self.bind(context, zmq.ROUTER, "stdin")
         self.control = self.bind(context, zmq.ROUTER, "control")
+        if mode == "late stdin":
+            self.shell.poll(500)
+        self.stdin = self.bind(context, zmq.ROUTER, "stdin")
         self.parent, self.identity, self.infos = {}, b"", 0
         self.seen = []
 
@@ -63,6 +66,8 @@ class Kernel:
         self.shell.send_multipart([self.identity, *self.frames(kind, content, **how)])
 
     def ask(self):
+        while self.stdin.poll(0):  # late answers, as kernels do
+            self.stdin.recv()
         self.stdin.send_multipart([self.identity, *self.frames("input_request", {"prompt": "?", "password": False})])
 
     def interrupt_request(self):

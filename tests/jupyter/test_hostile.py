@@ -95,10 +95,22 @@ def test_input_request_is_refused(run):
     assert items[1]["ename"] == "KeyboardInterrupt"
 
 
+def test_input_request_of_a_kernel_whose_stdin_channel_comes_last(bridge_factory, fake):
+    fake(mode="late stdin")
+    items = bridge_factory().run("k.ask()\nk.stdin.recv_multipart()", kernel="fake")
+    assert [item.get("name", item.get("ename")) for item in items] == ["stderr", "KeyboardInterrupt"]
+
+
+def test_input_ends_for_who_misses_the_interrupt(run):
+    items = run("signal.signal(signal.SIGINT, signal.SIG_IGN)\nk.ask()\n"
+                "k.text(repr(json.loads(k.stdin.recv_multipart()[-1])['value']))")
+    assert [item["text"] for item in items[1:]] == ["'\\x04'"]
+
+
 def test_code_may_go_on_without_input(run):
     ask = "try:\n    k.ask()\n    k.stdin.recv_multipart()\nexcept KeyboardInterrupt: pass\n"
     items = run(ask + ask + "time.sleep(2)\nk.text('fine')")
-    assert [item["name"] for item in items] == ["stderr", "stdout"]
+    assert [item.get("name", item) for item in items] == ["stderr", "stdout"]
 
 
 def test_interrupt_by_message(bridge_factory, fake):
