@@ -357,12 +357,14 @@
 #define LIMIT_DB_ATTEMPTS  30
 #define LIMIT_DB_RETURN_MS 5000
 #define LIMIT_DB_LOOK_MS   100
-// Milliseconds: for one statement; for its answer on the network besides; to connect; before the
-// next try to connect after one that failed, and of the thread that listens for notices.
+// Milliseconds: for one statement; for its answer on the network besides; to connect, unless the
+// database's address has a connect_timeout; before the next try to connect after one that failed,
+// and of the thread that listens for notices.
 #define LIMIT_DB_STATEMENT_MS      30000
 #define LIMIT_DB_STATEMENT_MS_TEXT "30000"
 #define LIMIT_DB_ANSWER_MS         5000
 #define LIMIT_DB_CONNECT_MS        5000
+#define LIMIT_DB_CONNECT_MAX_S     600
 #define LIMIT_DB_CONNECT_PAUSE_MS  1000
 #define LIMIT_DB_LISTEN_PAUSE_MS   200
 // And how often a process that hears no notices takes it that anything has changed.

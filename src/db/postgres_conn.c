@@ -240,6 +240,19 @@ static PGconn *start(const char *url)
     return PQconnectStartParams(names, values, 1);
 }
 
+// libpq leaves the time to whoever does not block in it.
+static uint64_t connect_ms(PGconn *pg)
+{
+    uint64_t seconds = 0;
+    PQconninfoOption *options = pg ? PQconninfo(pg) : NULL;
+    for (const PQconninfoOption *o = options; o && o->keyword; o++)
+        if (strcmp(o->keyword, "connect_timeout") == 0 && o->val)
+            seconds = strtoul(o->val, NULL, 10);
+    PQconninfoFree(options);
+    seconds = seconds < LIMIT_DB_CONNECT_MAX_S ? seconds : LIMIT_DB_CONNECT_MAX_S;
+    return seconds ? seconds * 1000 : LIMIT_DB_CONNECT_MS;
+}
+
 static int poll_connection(struct postgres_conn *conn, uint64_t deadline_us, struct err *err)
 {
     if (PQstatus(conn->pg) == CONNECTION_BAD)
@@ -273,10 +286,10 @@ int postgres_connect(const char *url, const char *setup, struct postgres_wait wa
                      struct postgres_conn **ret_conn, struct err *err)
 {
     struct postgres_conn *conn = mem_zalloc(sizeof *conn);
-    uint64_t deadline_us = clock_monotonic_us() + LIMIT_DB_CONNECT_MS * 1000ull;
     auto_free char *statements = mem_printf("%s%s", SETUP, setup);
     conn->wait = wait;
     conn->pg = start(url);
+    const uint64_t deadline_us = clock_monotonic_us() + connect_ms(conn->pg) * 1000;
     int rc = conn->pg ? poll_connection(conn, deadline_us, err)
                       : err_set(err, ERR_UNAVAILABLE, UNREACHABLE);
     if (!rc && PQsetnonblocking(conn->pg, 1))

@@ -4,7 +4,9 @@ import httpx
 
 from harness.server import Account, Server
 
+HTTP_S = 120
 EXEC_S = 50  # less than the client waits
+RPC_MS = 100000  # as much less
 
 
 class Reply(dict):
@@ -22,7 +24,7 @@ class Hub(Server):
 
     def start(self, *more):
         super().start(*more)
-        self.client = httpx.Client(timeout=60, verify=False, trust_env=False)
+        self.client = httpx.Client(timeout=HTTP_S, verify=False, trust_env=False)
         return self
 
     def _gone(self):
@@ -62,14 +64,13 @@ class Hub(Server):
         """Calls a method of the RPC; (status, JSON value), or the httpx response if `raw`.
 
         key: an API key or an Account, None for no Authorization header. project: None for a method of the hub; else of a
-        project, whose id goes into the body unless it is "". More keywords are further members of the body.
+        project, whose id goes into the body unless it is "". timeout: in ms; left out: enough for a machine that is busy.
+        More keywords are further members of the body.
         """
         auth = None if key is None else (key.key if isinstance(key, Account) else key, "")
-        body = {"name": name, "args": list(args), **body}
+        body = {"name": name, "args": list(args), "timeout": RPC_MS if timeout is ... else timeout, **body}
         if project:
             body["project_id"] = project
-        if timeout is not ...:
-            body["timeout"] = timeout
         endpoint = "hub" if project is None else "project"
         response = self.client.post(f"{self.url}/api/conat/{endpoint}", json=body, auth=auth)
         return response if raw else (response.status_code, response.json())

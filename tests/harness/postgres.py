@@ -16,6 +16,7 @@ from harness.process import wait_until
 
 START_S = 120
 STOP_S = 120
+CONNECT_S = 60
 ROLE = "cohub"  # what the hub signs in as: an ordinary role that may make databases
 SETTINGS = {"listen_addresses": "", "fsync": "off", "full_page_writes": "off",
             "shared_buffers": "32MB", "max_connections": "300", "autovacuum_naptime": "20s", "jit": "off",
@@ -104,7 +105,7 @@ class Cluster:
         self.remove()
 
     def url(self, database):
-        return f"postgresql://{ROLE}@/{database}?host={self.folder}"
+        return f"postgresql://{ROLE}@/{database}?connect_timeout={CONNECT_S}&host={self.folder}"
 
     def psql(self, database, statement, role=ROLE):
         """Runs one statement outside a transaction; the rows as lines of fields with tabs between."""

@@ -672,7 +672,8 @@ static void only_one_tries_a_silent_server(void **state)
     auto_free char *path = mem_printf("%s/.s.PGSQL.5432", folder);
     auto_free char *server_path = mem_printf(
         "%s/.s.PGSQL.5432", strstr(getenv("COHUB_TEST_POSTGRES"), "host=") + strlen("host="));
-    auto_free char *url = mem_printf("postgresql://cohub@/test?host=%s&options=-csearch_path%%3D%s",
+    auto_free char *url = mem_printf("postgresql://cohub@/test?connect_timeout=100&host=%s"
+                                     "&options=-csearch_path%%3D%s",
                                      folder, f->schema);
     assert_int_equal(symlink(server_path, path), 0);
     assert_int_equal(db_open(url, &db, &err), 0);
@@ -694,6 +695,44 @@ static void only_one_tries_a_silent_server(void **state)
     close(client_fd);
     db_session_close(session);
     db_close(db);
+    unlink(path);
+    rmdir(folder);
+}
+
+struct opening {
+    const char *url;
+    atomic_bool over;
+};
+
+static void *opening_main(void *arg)
+{
+    struct opening *opening = arg;
+    struct db *db;
+    struct err err;
+    assert_int_equal(db_open(opening->url, &db, &err), -ERR_UNAVAILABLE);
+    atomic_store(&opening->over, true);
+    return NULL;
+}
+
+// Who waits the shorter time is back first, twice, though it began later.
+static void connect_timeout_of_the_url_counts(void **state UNUSED)
+{
+    char folder[] = "/tmp/cohub-test-XXXXXX";
+    assert_non_null(mkdtemp(folder));
+    auto_free char *path = mem_printf("%s/.s.PGSQL.5432", folder);
+    auto_free char *long_url = mem_printf("postgresql://u@/x?connect_timeout=100&host=%s", folder);
+    auto_free char *short_url = mem_printf("postgresql://u@/x?connect_timeout=1&host=%s", folder);
+    struct opening patient = {.url = long_url}, hasty = {.url = short_url};
+    const int silent_fd = unix_socket(path, true);
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, opening_main, &patient), 0);
+    const int client_fd = accept(silent_fd, NULL, NULL);
+    opening_main(&hasty);
+    opening_main(&hasty);
+    assert_false(atomic_load(&patient.over));
+    close(client_fd); // ends the other's waiting
+    close(silent_fd);
+    pthread_join(thread, NULL);
     unlink(path);
     rmdir(folder);
 }
@@ -1087,6 +1126,7 @@ int main(void)
         TEST(write_whose_commit_was_refused_runs_again),
         TEST(commit_whose_answer_is_lost_counts_once),
         TEST(only_one_tries_a_silent_server),
+        TEST(connect_timeout_of_the_url_counts),
         TEST(nothing_is_lost_between_transactions),
         TEST(those_of_one_turn_never_run_again),
         TEST(who_waits_for_a_turn_keeps_nobody_else_from_writing),
