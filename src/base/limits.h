@@ -351,12 +351,13 @@
 #define LIMIT_DB_WRITERS  8
 #define LIMIT_DB_IDLE     16
 #define LIMIT_DB_PREPARED 256
-// How often a transaction runs that others get into the way of. Milliseconds: how long one whose
-// connection was lost waits for another, or to know what became of it, until the server has
-// started again; and between two looks.
-#define LIMIT_DB_ATTEMPTS  30
-#define LIMIT_DB_RETURN_MS 5000
-#define LIMIT_DB_LOOK_MS   100
+// How often a transaction runs that others get into the way of, at least. Milliseconds: how long it
+// tries, at least; how long one whose connection was lost waits for another, or to know what became
+// of it, until the server has started again; and between two looks.
+#define LIMIT_DB_ATTEMPTS    30
+#define LIMIT_DB_PATIENCE_MS 10000
+#define LIMIT_DB_RETURN_MS   5000
+#define LIMIT_DB_LOOK_MS     100
 // Milliseconds: for one statement; for its answer on the network besides; to connect, unless the
 // database's address has a connect_timeout; before the next try to connect after one that failed,
 // and of the thread that listens for notices.

@@ -256,11 +256,13 @@ static void back_off(unsigned attempts)
 static void serve(struct postgres_session *session, struct db_write *write)
 {
     struct attempt attempt = {.session = session, .write = write};
+    const uint64_t patience_us = clock_monotonic_us() + LIMIT_DB_PATIENCE_MS * 1000ull;
     for (unsigned attempts = 1;; attempts++) {
         enum outcome outcome = try_once(&attempt);
         if (outcome == UNKNOWN)
             outcome = find_out(&attempt);
-        if (outcome == DONE || attempts == LIMIT_DB_ATTEMPTS)
+        if (outcome == DONE ||
+            (attempts >= LIMIT_DB_ATTEMPTS && clock_monotonic_us() >= patience_us))
             break;
         back_off(attempts);
     }

@@ -785,6 +785,36 @@ static void nothing_is_lost_between_transactions(void **state)
                      COUNTERS * COUNTS);
 }
 
+struct contest {
+    PGconn *other;
+    int lost; // how often the other is still to be first
+};
+
+static int put_against_another(struct db_session *txn, void *arg, struct err *err)
+{
+    static const struct db_stmt update = {
+        "UPDATE server_settings SET value = 'mine' WHERE name = 'contested'"};
+    struct contest *contest = arg;
+    if (contest->lost-- > 0)
+        PQclear(PQexec(contest->other,
+                       "UPDATE server_settings SET value = 'theirs' WHERE name = 'contested'"));
+    return db_exec(txn, &update, DB_NO_ARGS, NULL, err);
+}
+
+// A stream of others' short transactions may go on for longer than thirty attempts take.
+static void who_loses_again_and_again_goes_on(void **state)
+{
+    struct fixture *f = *state;
+    struct err err;
+    put_setting(f->db, "contested");
+    struct contest contest = {PQconnectdb(f->url), LIMIT_DB_ATTEMPTS + 2};
+    assert_int_equal(db_write(f->db, put_against_another, &contest, &err), 0);
+    PQfinish(contest.other);
+    auto_free char *value =
+        query_all(f->session, "SELECT value FROM server_settings WHERE name = 'contested'");
+    assert_non_null(strstr(value, "mine"));
+}
+
 // ---- In turn ----
 
 struct counting {
@@ -1128,6 +1158,7 @@ int main(void)
         TEST(only_one_tries_a_silent_server),
         TEST(connect_timeout_of_the_url_counts),
         TEST(nothing_is_lost_between_transactions),
+        TEST(who_loses_again_and_again_goes_on),
         TEST(those_of_one_turn_never_run_again),
         TEST(who_waits_for_a_turn_keeps_nobody_else_from_writing),
         TEST(transaction_that_ignores_an_error_fails),
