@@ -27,6 +27,7 @@ static void reply_came(struct cell *cell, const struct message *message)
     if (strcmp(message->type, "execute_reply") != 0)
         return;
     cell->replied = true;
+    cell->wake_us = WATCH_NEVER;
     cell->probe_us = clock_monotonic_us() + LAG_US;
 }
 
