@@ -6,7 +6,7 @@ from harness.server import Account, Server
 
 HTTP_S = 120
 EXEC_S = 50  # less than the client waits
-RPC_MS = 100000  # as much less
+RPC_MS = 100000  # less, too
 
 
 class Reply(dict):
